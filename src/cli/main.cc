@@ -1,0 +1,52 @@
+// Picks the subcommand: by the name the binary was called by (istioctl, pilot-agent ...), else by the first argument.
+#include "cli/commands.h"
+
+#include <cstdio>
+#include <cstring>
+
+#include "base/strings.h"
+
+namespace fairlead::cli {
+
+int cmd_version(int, char**) {
+  std::printf("fairlead %s\n", std::string(kVersion).c_str());
+  return 0;
+}
+
+namespace {
+constexpr Command kCommands[] = {
+    {"version", "print the version", cmd_version},
+};
+}  // namespace
+
+std::span<const Command> commands() { return kCommands; }
+
+static int help(FILE* out) {
+  std::fputs("fairlead: a service mesh in one binary\n\nUsage: fairlead COMMAND [OPTIONS]\n\nCommands:\n", out);
+  for (const auto& c : commands())
+    if (!c.summary.empty()) std::fprintf(out, "  %-12s %s\n", std::string(c.name).c_str(), std::string(c.summary).c_str());
+  std::fputs("\nfairlead COMMAND --help tells more.\n", out);
+  return out == stdout ? 0 : 2;
+}
+
+}  // namespace fairlead::cli
+
+int main(int argc, char** argv) {
+  using namespace fairlead::cli;
+  const char* slash = argc > 0 ? std::strrchr(argv[0], '/') : nullptr;
+  std::string_view called_as = argc > 0 ? (slash ? slash + 1 : argv[0]) : "fairlead";
+  for (const auto& c : commands())
+    if (c.name == called_as && called_as != "version") return c.run(argc, argv);
+  if (argc < 2) return help(stderr);
+  std::string_view first = argv[1];
+  if (first == "--help" || first == "-h" || first == "help") return help(stdout);
+  if (first == "--version") return cmd_version(argc - 1, argv + 1);
+  for (const auto& c : commands())
+    if (c.name == first) return c.run(argc - 1, argv + 1);
+  std::vector<std::string_view> names;
+  for (const auto& c : commands()) names.push_back(c.name);
+  auto guess = fairlead::base::nearest(first, names);
+  std::fprintf(stderr, "fairlead: unknown command \"%s\"%s\n", argv[1],
+               guess ? (". Did you mean \"" + std::string(*guess) + "\"?").c_str() : ". Try: fairlead --help");
+  return 2;
+}
