@@ -96,7 +96,6 @@ class Loop {
     uint64_t sequence;
     std::shared_ptr<Timer::State> timer;
   };
-  struct Wakeup;
 
   void round(int timeout_ms);
   int timeout_ms() const;

@@ -1,0 +1,229 @@
+// Sockets: transports, connecting, listening, accepting. The in-memory pair is in memory_transport.cc.
+#include "io/transport.h"
+
+#include <fcntl.h>
+#include <linux/netfilter_ipv4.h>
+#include <linux/netfilter_ipv6/ip6_tables.h>
+#include <netinet/tcp.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+namespace fairlead::io {
+namespace {
+
+constexpr uint32_t kBoth = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
+
+class SocketTransport final : public Transport, EventSink {
+ public:
+  SocketTransport(Loop& loop, Fd fd) : loop_(loop), fd_(std::move(fd)) {
+    if (auto a = peer_address(fd_.get())) peer_ = *a;
+    if (auto a = local_address(fd_.get())) local_ = *a;
+    (void)loop_.watch(fd_.get(), kBoth, *this);
+  }
+  ~SocketTransport() override { close(false); }
+
+  IoResult read(std::span<char> into) override {
+    if (!fd_.valid()) return {IoStatus::kError};
+    ssize_t n = ::recv(fd_.get(), into.data(), into.size(), 0);
+    if (n > 0) return {IoStatus::kOk, static_cast<size_t>(n)};
+    if (n == 0) return {IoStatus::kEof};
+    return failure();
+  }
+
+  IoResult write(std::span<const iovec> from) override {
+    if (!fd_.valid()) return {IoStatus::kError};
+    msghdr message{};
+    message.msg_iov = const_cast<iovec*>(from.data());
+    message.msg_iovlen = std::min<size_t>(from.size(), 1024);  // IOV_MAX
+    ssize_t n = ::sendmsg(fd_.get(), &message, MSG_NOSIGNAL);
+    if (n >= 0) return {IoStatus::kOk, static_cast<size_t>(n)};
+    return failure();
+  }
+
+  void shutdown_write() override {
+    if (fd_.valid()) ::shutdown(fd_.get(), SHUT_WR);
+  }
+
+  void close(bool reset) override {
+    if (!fd_.valid()) return;
+    loop_.unwatch(fd_.get());
+    if (reset) {
+      linger l{1, 0};
+      ::setsockopt(fd_.get(), SOL_SOCKET, SO_LINGER, &l, sizeof l);
+    }
+    fd_.reset();
+    sink_ = nullptr;
+  }
+
+  int fd() const override { return fd_.get(); }
+
+ private:
+  IoResult failure() {
+    if (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR) return {IoStatus::kAgain};
+    error_ = std::strerror(errno);
+    return {IoStatus::kError};
+  }
+
+  void on_events(uint32_t events) override {
+    if (!sink_) return;
+    bool broken = events & (EPOLLERR | EPOLLHUP);
+    sink_->on_ready(broken || (events & (EPOLLIN | EPOLLRDHUP)), broken || (events & EPOLLOUT));
+  }
+
+  Loop& loop_;
+  Fd fd_;
+};
+
+void tune(int fd, int family) {
+  if (family == AF_UNIX) return;
+  int one = 1;
+  ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+}
+
+class SocketConnecting final : public Connecting, EventSink {
+ public:
+  SocketConnecting(Loop& loop, ConnectCallback done) : loop_(loop), done_(std::move(done)), timer_(loop, [this] { timed_out(); }) {}
+  ~SocketConnecting() override {
+    if (fd_.valid()) loop_.unwatch(fd_.get());
+    *alive_ = false;
+  }
+
+  void start(const Address& to, const ConnectOptions& options) {
+    to_ = to;
+    fd_ = Fd(::socket(to.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+    if (!fd_.valid()) return fail_later(errno);
+    // Marking needs CAP_NET_ADMIN; without it the connection still works, only unmarked.
+    if (options.mark) (void)::setsockopt(fd_.get(), SOL_SOCKET, SO_MARK, &options.mark, sizeof options.mark);
+    if (options.bind.valid()) {
+      int one = 1;
+      // The port is chosen at connect time, per destination, so one source address is not limited to 28k connections.
+      ::setsockopt(fd_.get(), IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof one);
+      if (::bind(fd_.get(), options.bind.get(), options.bind.length()) != 0) return fail_later(errno);
+    }
+    tune(fd_.get(), to.family());
+    int result = ::connect(fd_.get(), to.get(), to.length());
+    if (result != 0 && errno != EINPROGRESS) return fail_later(errno);
+    if (auto s = loop_.watch(fd_.get(), EPOLLOUT | EPOLLET, *this); !s) return fail_later(EMFILE);
+    timer_.arm(options.timeout);
+  }
+
+ private:
+  void fail_later(int error) {
+    loop_.defer([this, error, alive = alive_] {
+      if (*alive) finish(error);
+    });
+  }
+
+  void on_events(uint32_t) override {
+    int error = 0;
+    socklen_t length = sizeof error;
+    ::getsockopt(fd_.get(), SOL_SOCKET, SO_ERROR, &error, &length);
+    finish(error);
+  }
+
+  void timed_out() { finish(ETIMEDOUT); }
+
+  void finish(int error) {
+    timer_.cancel();
+    auto done = std::move(done_);
+    if (fd_.valid()) loop_.unwatch(fd_.get());
+    if (error) {
+      done(base::fail_errno("connect to " + to_.text(), error));
+    } else {
+      done(make_socket_transport(loop_, std::move(fd_)));
+    }
+  }
+
+  Loop& loop_;
+  Fd fd_;
+  Address to_;
+  ConnectCallback done_;
+  Timer timer_;
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+};
+
+}  // namespace
+
+std::unique_ptr<Transport> make_socket_transport(Loop& loop, Fd fd) {
+  int flags = ::fcntl(fd.get(), F_GETFL);
+  if (flags >= 0 && !(flags & O_NONBLOCK)) ::fcntl(fd.get(), F_SETFL, flags | O_NONBLOCK);
+  return std::make_unique<SocketTransport>(loop, std::move(fd));
+}
+
+std::unique_ptr<Connecting> connect(Loop& loop, const Address& to, const ConnectOptions& options, ConnectCallback done) {
+  auto connecting = std::make_unique<SocketConnecting>(loop, std::move(done));
+  connecting->start(to, options);
+  return connecting;
+}
+
+base::Result<Fd> listen(const Address& at, const ListenOptions& options) {
+  Fd fd(::socket(at.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  if (!fd.valid()) return base::fail_errno("socket");
+  int one = 1;
+  if (at.is_ip()) ::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+  if (options.reuse_port && ::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEPORT, &one, sizeof one) != 0)
+    return base::fail_errno("SO_REUSEPORT");
+  if (options.transparent && ::setsockopt(fd.get(), SOL_IP, IP_TRANSPARENT, &one, sizeof one) != 0)
+    return base::fail_errno("IP_TRANSPARENT");
+  if (::bind(fd.get(), at.get(), at.length()) != 0) return base::fail_errno("bind " + at.text());
+  if (::listen(fd.get(), options.backlog) != 0) return base::fail_errno("listen on " + at.text());
+  return fd;
+}
+
+base::Result<Address> local_address(int fd) {
+  sockaddr_storage storage{};
+  socklen_t length = sizeof storage;
+  if (::getsockname(fd, reinterpret_cast<sockaddr*>(&storage), &length) != 0) return base::fail_errno("getsockname");
+  return Address::from_sockaddr(reinterpret_cast<sockaddr*>(&storage), length);
+}
+
+base::Result<Address> peer_address(int fd) {
+  sockaddr_storage storage{};
+  socklen_t length = sizeof storage;
+  if (::getpeername(fd, reinterpret_cast<sockaddr*>(&storage), &length) != 0) return base::fail_errno("getpeername");
+  return Address::from_sockaddr(reinterpret_cast<sockaddr*>(&storage), length);
+}
+
+base::Result<Address> original_destination(int fd) {
+  sockaddr_storage storage{};
+  socklen_t length = sizeof storage;
+  if (::getsockopt(fd, SOL_IP, SO_ORIGINAL_DST, &storage, &length) != 0) {
+    length = sizeof storage;
+    if (::getsockopt(fd, SOL_IPV6, IP6T_SO_ORIGINAL_DST, &storage, &length) != 0) return base::fail_errno("SO_ORIGINAL_DST");
+  }
+  return Address::from_sockaddr(reinterpret_cast<sockaddr*>(&storage), length);
+}
+
+Acceptor::Acceptor(Loop& loop, Fd listening, Callback callback)
+    : loop_(loop), listening_(std::move(listening)), callback_(std::move(callback)), resume_(loop, [this] {
+        (void)loop_.watch(listening_.get(), EPOLLIN, *this);
+      }) {
+  int flags = ::fcntl(listening_.get(), F_GETFL);
+  if (flags >= 0) ::fcntl(listening_.get(), F_SETFL, flags | O_NONBLOCK);
+  (void)loop_.watch(listening_.get(), EPOLLIN, *this);
+}
+
+Acceptor::~Acceptor() { loop_.unwatch(listening_.get()); }
+
+void Acceptor::on_events(uint32_t) {
+  // A bounded batch: other connections of this loop get their turn; level-triggered events bring us back.
+  for (int i = 0; i < 64; ++i) {
+    sockaddr_storage storage{};
+    socklen_t length = sizeof storage;
+    int fd = ::accept4(listening_.get(), reinterpret_cast<sockaddr*>(&storage), &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd < 0) {
+      if (errno == EINTR || errno == ECONNABORTED) continue;
+      if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
+        loop_.unwatch(listening_.get());
+        resume_.arm(std::chrono::milliseconds(100));
+      }
+      return;
+    }
+    tune(fd, storage.ss_family);
+    callback_(Fd(fd), Address::from_sockaddr(reinterpret_cast<sockaddr*>(&storage), length));
+  }
+}
+
+}  // namespace fairlead::io
