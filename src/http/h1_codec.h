@@ -111,7 +111,7 @@ class H1Parser {
   std::span<const FieldView> trailers() const { return trailers_; }
   H1Error error() const { return error_; }
   // Between two messages, nothing of the next one read.
-  bool idle() const { return state_ == State::kHead && block_.empty(); }
+  bool idle() const { return state_ == State::kHead && (head_done_ || block_.empty()); }
   void reset();  // as new, keeping the buffers
 
  private:
@@ -137,7 +137,8 @@ class H1Parser {
   H1Error error_ = H1Error::kNone;
   bool to_head_ = false;
   bool to_connect_ = false;
-  bool digits_seen_ = false;
+  bool extension_named_ = false;    // a ";" came after the chunk's size
+  uint8_t digits_ = 0;              // of the chunk's size
   bool head_done_ = false;          // block_ belongs to the message being read, not to the next one
   H1Limits limits_;
   std::string block_;               // the head's bytes, names lowered in place
