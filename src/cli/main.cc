@@ -13,9 +13,16 @@ int cmd_version(int, char**) {
   return 0;
 }
 
+int cmd_sample(int, char**);
+
 namespace {
 constexpr Command kCommands[] = {
     {"version", "print the version", cmd_version},
+    {"sample", "play a sample program: Bookinfo, httpbin, fortio ...", cmd_sample},
+    // The names that sample images call it by.
+    {"fortio", "", cmd_sample},
+    {"gunicorn", "", cmd_sample},
+    {"tcp-echo", "", cmd_sample},
 };
 }  // namespace
 

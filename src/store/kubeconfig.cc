@@ -14,6 +14,7 @@
 
 #include "base/strings.h"
 #include "base/value.h"
+#include "store/kube_client.h"
 
 namespace fairlead::store {
 namespace {
@@ -95,13 +96,13 @@ base::Result<std::string> pem(const Named& at, const char* field) {
   return read_file(fs::path(path).is_absolute() ? fs::path(path) : at.file.parent_path() / path);
 }
 
-base::Result<KubeConfig> in_pod() {
+base::Result<KubeContext> in_pod() {
   const char* host = std::getenv("KUBERNETES_SERVICE_HOST");
   const char* port = std::getenv("KUBERNETES_SERVICE_PORT");
   fs::path folder(kPodCredentials);
   std::error_code ignored;
   if (!host || !port || !fs::exists(folder / "token", ignored)) return fail(Code::kNotFound, "not in a pod");
-  KubeConfig out;
+  KubeContext out;
   std::string_view h = host;
   out.server = h.find(':') == std::string_view::npos ? fmt::format("https://{}:{}", h, port) : fmt::format("https://[{}]:{}", h, port);
   auto token = read_file(folder / "token");
@@ -209,7 +210,7 @@ std::string default_kubeconfig_path(std::string_view flag) {
   return paths.empty() ? std::string() : paths.front();
 }
 
-base::Result<KubeConfig> load_kubeconfig(std::string_view path, std::string_view context) {
+base::Result<KubeContext> load_kubeconfig(std::string_view path, std::string_view context) {
   std::vector<std::pair<fs::path, Value>> files;
   std::vector<std::string> looked;
   for (const std::string& p : search_paths(path)) {
@@ -242,7 +243,7 @@ base::Result<KubeConfig> load_kubeconfig(std::string_view path, std::string_view
     return fail(Code::kNotFound, "context \"{}\" does not exist in {}; there {}", wanted, base::join(looked, ", "),
                 names.empty() ? std::string("is none") : "are " + base::join(names, ", "));
   }
-  KubeConfig out;
+  KubeContext out;
   out.context = wanted;
   if (const std::string& ns = found->value["namespace"].as_string(); !ns.empty()) out.ns = ns;
   const Named* cluster = find_named(clusters, found->value["cluster"].as_string());
@@ -271,7 +272,7 @@ base::Result<KubeConfig> load_kubeconfig(std::string_view path, std::string_view
   return out;
 }
 
-base::Status merge_context(const std::string& path, const std::string& name, const KubeConfig& config, bool make_current) {
+base::Status merge_context(const std::string& path, const std::string& name, const KubeContext& config, bool make_current) {
   std::error_code ec;
   if (fs::path folder = fs::path(path).parent_path(); !folder.empty()) {
     fs::create_directories(folder, ec);
@@ -325,6 +326,19 @@ base::Status remove_context(const std::string& path, const std::string& name) {
     existing->set("current-context", known ? before : "");
   }
   return write_atomically(path, base::to_yaml(*existing));
+}
+
+KubeConfig client_config(const KubeContext& context, std::string user_agent) {
+  KubeConfig config;
+  config.server = context.server;
+  config.tls.ca_pem = context.insecure_skip_tls_verify ? "" : context.ca_pem;
+  config.tls.certificate_pem = context.client_cert_pem;
+  config.tls.key_pem = context.client_key_pem;
+  config.tls_server_name = context.tls_server_name;
+  config.token = context.token;
+  config.ns = context.ns;
+  config.user_agent = std::move(user_agent);
+  return config;
 }
 
 }  // namespace fairlead::store

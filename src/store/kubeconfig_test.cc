@@ -27,8 +27,8 @@ struct KubeConfigFile : testing::Test {
   std::string folder, path;
 };
 
-KubeConfig sample() {
-  KubeConfig c;
+KubeContext sample() {
+  KubeContext c;
   c.server = "https://127.0.0.1:6443";
   c.ca_pem = "CA";
   c.client_cert_pem = "CERT";
