@@ -9,6 +9,7 @@
 namespace fairlead::cli {
 
 int cmd_apply(int argc, char** argv);
+int cmd_api_server(int argc, char** argv);
 
 int cmd_version(int, char**) {
   std::printf("fairlead %s\n", std::string(kVersion).c_str());
@@ -20,6 +21,7 @@ int cmd_sample(int, char**);
 namespace {
 constexpr Command kCommands[] = {
     {"apply", "create or change objects from files, without kubectl", cmd_apply},
+    {"api-server", "serve the Kubernetes API alone, without a node", cmd_api_server},
     {"version", "print the version", cmd_version},
     {"sample", "play a sample program: Bookinfo, httpbin, fortio ...", cmd_sample},
     // The names that sample images call it by.
