@@ -66,7 +66,7 @@ int cmd_api_server(int argc, char** argv) {
 
   const std::string url = "https://" + bound->text();
   if (!kubeconfig.empty()) {
-    store::ClusterAccess access;
+    store::KubeContext access;
     access.server = url;
     access.ca_pem = pki->ca_certificate;
     access.client_cert_pem = pki->admin_certificate;
