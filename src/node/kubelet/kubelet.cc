@@ -100,6 +100,11 @@ bool Kubelet::bind(const ObjectPtr& pod) {
   return true;
 }
 
+bool Kubelet::is_live(const std::string& ns, const std::string& pod) {
+  PodWorker* w = worker(ns, pod);
+  return w && w->all_ready();
+}
+
 PodWorker* Kubelet::worker(const std::string& ns, const std::string& name) {
   for (auto& [uid, worker] : workers_) {
     auto n = name_of(*worker->object());

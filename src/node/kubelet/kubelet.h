@@ -23,6 +23,9 @@ class Kubelet final : public api::PodBackend {
   // Ends every pod's processes (their objects stay as they are): the node is going down.
   void stop();
 
+  // All containers of the pod run and are ready, now and here.
+  bool is_live(const std::string& ns, const std::string& pod);
+
   // api::PodBackend
   base::Result<std::unique_ptr<api::LogStream>> logs(const api::PodRef& pod, const api::LogOptions& options, api::LogSink sink) override;
   base::Result<std::unique_ptr<api::ExecSession>> exec(const api::PodRef& pod, const api::ExecOptions& options, api::ExecSession::Callbacks callbacks) override;

@@ -75,6 +75,13 @@ Container* PodWorker::container(const std::string& name) {
   return nullptr;
 }
 
+bool PodWorker::all_ready() const {
+  if (state_ != PodState::kRunning) return false;
+  for (auto* c : all_containers())
+    if (c->role() != ContainerRole::kInit && !c->ready()) return false;
+  return true;
+}
+
 std::shared_ptr<PodWorker::EndCallback> PodWorker::on_container_end(EndCallback callback) {
   auto token = std::make_shared<EndCallback>(std::move(callback));
   std::erase_if(end_callbacks_, [](auto& w) { return w.expired(); });

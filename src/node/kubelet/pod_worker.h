@@ -61,6 +61,7 @@ class PodWorker final : public ContainerHost {
   const store::ObjectPtr& object() const { return pod_; }
   Sandbox* sandbox() override { return sandbox_.get(); }
   Container* container(const std::string& name);
+  bool all_ready() const;
   const std::string& log_directory() const { return log_directory_; }
   // Called when a container's life ends (for `logs -f`); the token keeps it alive.
   using EndCallback = std::function<void(const std::string& container)>;
