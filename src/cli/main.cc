@@ -9,7 +9,6 @@
 namespace fairlead::cli {
 
 int cmd_apply(int argc, char** argv);
-int cmd_api_server(int argc, char** argv);
 
 int cmd_version(int, char**) {
   std::printf("fairlead %s\n", std::string(kVersion).c_str());
@@ -17,13 +16,25 @@ int cmd_version(int, char**) {
 }
 
 int cmd_sample(int, char**);
+int cmd_up(int, char**);
+int cmd_down(int, char**);
+int cmd_status(int, char**);
+int cmd_logs(int, char**);
+int cmd_agent(int, char**);
+int cmd_pod_init(int, char**);
 
 namespace {
 constexpr Command kCommands[] = {
+    {"up", "start a mesh on this machine", cmd_up},
+    {"down", "end it", cmd_down},
+    {"status", "its parts, pods, memory, ports", cmd_status},
+    {"logs", "the log of its own processes", cmd_logs},
     {"apply", "create or change objects from files, without kubectl", cmd_apply},
-    {"api-server", "serve the Kubernetes API alone, without a node", cmd_api_server},
     {"version", "print the version", cmd_version},
     {"sample", "play a sample program: Bookinfo, httpbin, fortio ...", cmd_sample},
+    // The processes that `up` is made of.
+    {"agent", "", cmd_agent},
+    {"pod-init", "", cmd_pod_init},
     // The names that sample images call it by.
     {"fortio", "", cmd_sample},
     {"gunicorn", "", cmd_sample},

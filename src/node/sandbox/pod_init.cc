@@ -1,0 +1,270 @@
+// PID 1 of a pod: makes the pod's side of its network, starts containers and commands in them, writes their output to log files,
+// reaps, reports exits. Ends when the node closes the channel, and the kernel ends everything in the pod with it.
+//
+// Requests from the node (each has "id"; the answer repeats it, with "error" {code, message} when it failed):
+//   setup  hostname, ip          the veth's end is here already, as "pod0"
+//   start  container, process, rootfs, log, tty       -> pid
+//   exec   container, process                         -> pid + descriptors (stdin?, stdout, stderr | tty)
+//   signal container, signal                          (no answer)
+//   dial   ip, port                                   -> descriptor
+// Reports: {"exit": id of the start or exec, "code", "signal"}
+#include <arpa/inet.h>
+#include <dirent.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+#include <cstdlib>
+#include <memory>
+
+#include "base/log.h"
+#include "io/loop.h"
+#include "io/transport.h"
+#include "node/agent/message.h"
+#include "node/network/rtnetlink.h"
+#include "node/sandbox/cri_log.h"
+#include "node/sandbox/namespace_runtime.h"
+#include "node/sandbox/process.h"
+
+namespace fairlead::node {
+namespace {
+
+using base::Value;
+
+ino_t mount_namespace_of(pid_t pid) {
+  struct stat st;
+  return ::stat(("/proc/" + std::to_string(pid) + "/ns/mnt").c_str(), &st) == 0 ? st.st_ino : 0;
+}
+
+// Copies a container's output into its log file.
+class LogPump {
+ public:
+  LogPump(io::Loop& loop, io::Fd source, std::string_view stream, std::shared_ptr<io::Fd> file)
+      : loop_(loop), source_(std::move(source)), lines_(stream), file_(std::move(file)) {
+    ::fcntl(source_.get(), F_SETFL, ::fcntl(source_.get(), F_GETFL) | O_NONBLOCK);
+    watch_ = std::make_unique<io::FdWatch>(loop_, source_.get(), EPOLLIN, [this](uint32_t) { pump(); });
+  }
+  // What is in the pipe now, then an end to it: called when the container has ended, whoever else still holds the
+  // other end.
+  void finish() {
+    pump();
+    std::string text;
+    lines_.finish(std::chrono::system_clock::now(), text);
+    put(text);
+    watch_.reset();
+    source_.reset();
+  }
+
+ private:
+  void pump() {
+    if (!source_.valid()) return;
+    char buffer[65536];
+    for (;;) {
+      ssize_t n = ::read(source_.get(), buffer, sizeof buffer);
+      if (n < 0 && errno == EINTR) continue;
+      if (n < 0 && errno == EAGAIN) return;
+      if (n <= 0) {  // EIO: the last holder of a terminal closed it
+        watch_.reset();
+        return;
+      }
+      std::string text;
+      lines_.feed({buffer, static_cast<size_t>(n)}, std::chrono::system_clock::now(), text);
+      put(text);
+    }
+  }
+  // A full disk loses log lines, never the container.
+  void put(const std::string& text) {
+    for (size_t done = 0; done < text.size();) {
+      ssize_t n = ::write(file_->get(), text.data() + done, text.size() - done);
+      if (n < 0 && errno == EINTR) continue;
+      if (n <= 0) return;
+      done += static_cast<size_t>(n);
+    }
+  }
+  io::Loop& loop_;
+  io::Fd source_;
+  CriLines lines_;
+  std::shared_ptr<io::Fd> file_;
+  std::unique_ptr<io::FdWatch> watch_;
+};
+
+struct Process {
+  int64_t id = 0;             // of the request that started it
+  std::string container;      // name; set on a container's first process
+  ino_t mounts = 0;
+  io::Fd terminal;            // kept open for a container with tty and no reader
+  std::vector<std::unique_ptr<LogPump>> logs;
+};
+
+class PodInit {
+ public:
+  explicit PodInit(io::Fd channel)
+      : channel_(loop_, std::move(channel), [this](Message m) { on_message(std::move(m)); }, [] { ::_exit(0); }) {}
+
+  int run() {
+    sigset_t mask;
+    sigemptyset(&mask);
+    for (int s : {SIGCHLD, SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2}) sigaddset(&mask, s);
+    ::sigprocmask(SIG_BLOCK, &mask, nullptr);
+    signals_ = io::Fd(::signalfd(-1, &mask, SFD_NONBLOCK | SFD_CLOEXEC));
+    io::FdWatch watch(loop_, signals_.get(), EPOLLIN, [this](uint32_t) { on_signal(); });
+    loop_.run();
+    return 0;
+  }
+
+ private:
+  void on_message(Message m) {
+    const std::string& op = m.body["op"].as_string();
+    int64_t id = m.body["id"].as_int();
+    if (op == "setup") {
+      auto ok = setup(m.body);
+      answer(id, ok ? base::Result<Value>(Value::object()) : base::Result<Value>(std::unexpected(ok.error())));
+    } else if (op == "start") {
+      start(id, m);
+    } else if (op == "exec") {
+      exec(id, m.body);
+    } else if (op == "signal") {
+      for (auto& [pid, p] : processes_)
+        if (p.container == m.body["container"].as_string()) ::kill(pid, static_cast<int>(m.body["signal"].as_int()));
+    } else if (op == "dial") {
+      dial(id, m.body);
+    }
+  }
+
+  void answer(int64_t id, base::Result<Value> result, std::vector<io::Fd> fds = {}) {
+    Value v = result ? std::move(*result) : Value::object({{"error", Value::object({{"code", static_cast<int>(result.error().code)}, {"message", result.error().message}})}});
+    v.set("id", id);
+    channel_.send(v, std::move(fds));
+  }
+
+  base::Status setup(const Value& v) {
+    const std::string& hostname = v["hostname"].as_string();
+    if (::sethostname(hostname.c_str(), hostname.size()) != 0) return base::fail_errno("sethostname");
+    if (::mount(nullptr, "/", nullptr, MS_PRIVATE | MS_REC, nullptr) != 0) return base::fail_errno("make mounts private");
+    if (::mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, nullptr) != 0) return base::fail_errno("mount /proc");
+    auto net = Rtnetlink::open();
+    if (!net) return std::unexpected(net.error());
+    const std::string& ip = v["ip"].as_string();
+    const std::string& gateway = v["gateway"].as_string();
+    // No IPv6 beyond loopback: the mesh has none, and its discovery would only add waiting.
+    (void)write_sysctl("net/ipv6/conf/pod0/disable_ipv6", "1");
+    for (auto& step : {net->link_up("lo"), net->link_rename("pod0", "eth0"), net->add_address("eth0", ip, 32), net->link_up("eth0"),
+                       net->add_link_route(gateway, 32, "eth0"), net->add_default_route(gateway, "eth0")})
+      if (!step) return step;
+    // Rootless there is nobody who could give a container NET_BIND_SERVICE by other means; pods own their network.
+    (void)write_sysctl("net/ipv4/ip_unprivileged_port_start", "0");
+    if (!write_sysctl("net/ipv4/ping_group_range", "0 2147483647")) (void)write_sysctl("net/ipv4/ping_group_range", "0 0");
+    return {};
+  }
+
+  void start(int64_t id, Message& m) {
+    ProcessSpec spec = process_from_value(m.body["process"]);
+    auto file = std::make_shared<io::Fd>(std::move(m.fds.at(0)));
+    auto started = start_container(spec, rootfs_from_value(m.body["rootfs"]));
+    if (!started) return answer(id, std::unexpected(started.error()));
+    Process p;
+    p.id = id;
+    p.container = m.body["container"].as_string();
+    p.mounts = mount_namespace_of(started->pid);
+    if (spec.tty) {
+      p.logs.push_back(std::make_unique<LogPump>(loop_, std::move(started->tty), "stdout", file));
+    } else {
+      p.logs.push_back(std::make_unique<LogPump>(loop_, std::move(started->stdout_read), "stdout", file));
+      p.logs.push_back(std::make_unique<LogPump>(loop_, std::move(started->stderr_read), "stderr", file));
+    }
+    answer(id, Value::object({{"pid", started->pid}}));
+    processes_[started->pid] = std::move(p);
+  }
+
+  void exec(int64_t id, const Value& v) {
+    pid_t container = 0;
+    for (auto& [pid, p] : processes_)
+      if (p.container == v["container"].as_string()) container = pid;
+    if (!container) return answer(id, base::fail(base::Code::kFailedPrecondition, "container \"{}\" is not running", v["container"].as_string()));
+    ProcessSpec spec = process_from_value(v["process"]);
+    auto started = start_in_container(spec, container);
+    if (!started) return answer(id, std::unexpected(started.error()));
+    processes_[started->pid].id = id;
+    std::vector<io::Fd> fds;
+    if (spec.tty) {
+      fds.push_back(std::move(started->tty));
+    } else {
+      if (spec.want_stdin) fds.push_back(std::move(started->stdin_write));
+      fds.push_back(std::move(started->stdout_read));
+      fds.push_back(std::move(started->stderr_read));
+    }
+    answer(id, Value::object({{"pid", started->pid}}), std::move(fds));
+  }
+
+  void dial(int64_t id, const Value& v) {
+    auto to = io::Address::parse_ip(v["ip"].as_string(), static_cast<uint16_t>(v["port"].as_int()));
+    if (!to) return answer(id, std::unexpected(to.error()));
+    auto handle = std::make_shared<std::unique_ptr<io::Connecting>>();
+    *handle = io::connect(loop_, *to, {}, [this, id, handle](base::Result<std::unique_ptr<io::Transport>> r) {
+      loop_.defer([handle] { handle->reset(); });
+      if (!r) return answer(id, std::unexpected(r.error()));
+      std::vector<io::Fd> fds;
+      fds.emplace_back(::fcntl((*r)->fd(), F_DUPFD_CLOEXEC, 3));
+      answer(id, Value::object(), std::move(fds));
+    });
+  }
+
+  void on_signal() {
+    signalfd_siginfo info;
+    while (::read(signals_.get(), &info, sizeof info) == sizeof info) {
+      if (info.ssi_signo == SIGCHLD) continue;
+      for (auto& [pid, p] : processes_) ::kill(pid, static_cast<int>(info.ssi_signo));
+    }
+    int status;
+    for (pid_t pid; (pid = ::waitpid(-1, &status, WNOHANG)) > 0;) reaped(pid, status);
+  }
+
+  void reaped(pid_t pid, int status) {
+    auto it = processes_.find(pid);
+    if (it == processes_.end()) return;  // an orphan
+    Process p = std::move(it->second);
+    processes_.erase(it);
+    if (!p.container.empty()) kill_rest(p.mounts);
+    for (auto& log : p.logs) log->finish();
+    int signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+    channel_.send(Value::object({{"exit", p.id}, {"code", signal ? 128 + signal : WEXITSTATUS(status)}, {"signal", signal}}));
+  }
+
+  // A container ends with its first process; what else runs in its file system ends now.
+  void kill_rest(ino_t mounts) {
+    if (!mounts) return;
+    DIR* dir = ::opendir("/proc");
+    if (!dir) return;
+    while (dirent* d = ::readdir(dir)) {
+      pid_t pid = std::atoi(d->d_name);
+      if (pid > 1 && mount_namespace_of(pid) == mounts) ::kill(pid, SIGKILL);
+    }
+    ::closedir(dir);
+  }
+
+  io::Loop loop_;
+  io::Fd signals_;
+  MessageChannel channel_;
+  std::map<pid_t, Process> processes_;
+};
+
+}  // namespace
+
+int run_pod_init(int argc, char** argv) {
+  if (argc < 2) return 2;
+  ::prctl(PR_SET_NAME, "pod-init");
+  ::signal(SIGPIPE, SIG_IGN);
+  int fd = std::atoi(argv[1]);
+  ::fcntl(fd, F_SETFD, FD_CLOEXEC);
+  PodInit init{io::Fd(fd)};
+  return init.run();
+}
+
+}  // namespace fairlead::node
