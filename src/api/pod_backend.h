@@ -32,6 +32,8 @@ struct LogOptions {
 class LogStream {
  public:
   virtual ~LogStream() = default;
+  // Back-pressure: a reader that does not keep up asks for a pause. Without an override output piles up in memory.
+  virtual void pause(bool paused) { (void)paused; }
 };
 struct LogSink {
   std::function<void(std::string_view)> on_data;
@@ -54,6 +56,7 @@ class ExecSession {
   virtual void write_stdin(std::string_view bytes) = 0;
   virtual void close_stdin() = 0;
   virtual void resize(uint16_t columns, uint16_t rows) = 0;
+  virtual void pause(bool paused) { (void)paused; }  // as for LogStream
 };
 
 class PodBackend {

@@ -9,6 +9,7 @@
 namespace fairlead::cli {
 
 int cmd_apply(int argc, char** argv);
+int cmd_api_server(int argc, char** argv);
 
 int cmd_version(int, char**) {
   std::printf("fairlead %s\n", std::string(kVersion).c_str());
@@ -30,6 +31,7 @@ constexpr Command kCommands[] = {
     {"status", "its parts, pods, memory, ports", cmd_status},
     {"logs", "the log of its own processes", cmd_logs},
     {"apply", "create or change objects from files, without kubectl", cmd_apply},
+    {"api-server", "serve the Kubernetes API alone, without a node", cmd_api_server},
     {"version", "print the version", cmd_version},
     {"sample", "play a sample program: Bookinfo, httpbin, fortio ...", cmd_sample},
     // The processes that `up` is made of.

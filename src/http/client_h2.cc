@@ -7,11 +7,14 @@
 namespace fairlead::http {
 namespace {
 
+constexpr auto kQuiet = std::chrono::seconds(60);
+constexpr auto kPingTimeout = std::chrono::seconds(20);
+
 class H2ClientConnection final : public ClientConnection, H2Sink {
  public:
   H2ClientConnection(io::Loop& loop, std::unique_ptr<io::Transport> transport, const ClientOptions& options, std::shared_ptr<PoolHooks> hooks)
       : loop_(loop), transport_(std::move(transport)), idle_timeout_(options.idle_timeout), hooks_(std::move(hooks)),
-        session_(H2Session::Side::kClient, *this), timer_(loop, [this] { close(); }) {
+        session_(H2Session::Side::kClient, *this), timer_(loop, [this] { on_timer(); }) {
     transport_->set_sink(this);
   }
   ~H2ClientConnection() override { *alive_ = false; }
@@ -23,7 +26,10 @@ class H2ClientConnection final : public ClientConnection, H2Sink {
   }
 
   void submit(CallPtr call) override {
-    timer_.cancel();
+    if (calls_.empty()) {
+      heard_ = true;
+      timer_.arm(kQuiet);
+    }
     bool end = !call->body_follows || (call->finished && call->body.empty());
     auto id = session_.request(call->head, end);
     if (!id) {
@@ -73,6 +79,20 @@ class H2ClientConnection final : public ClientConnection, H2Sink {
   }
 
  private:
+  // Idle: close. In use and quiet for long: a ping tells a silent server from one that has vanished without a word.
+  void on_timer() {
+    if (calls_.empty()) return close();
+    if (!std::exchange(heard_, false)) {
+      if (pinged_) return close_because("the server does not answer any more");
+      pinged_ = true;
+      session_.ping();
+      settle_later();
+      return timer_.arm(kPingTimeout);
+    }
+    pinged_ = false;
+    timer_.arm(kQuiet);
+  }
+
   void read() {
     thread_local std::string buffer(64 * 1024, '\0');
     if (!first_.empty()) {
@@ -84,6 +104,7 @@ class H2ClientConnection final : public ClientConnection, H2Sink {
       if (r.status == io::IoStatus::kAgain) return;
       if (r.status == io::IoStatus::kEof) return close_because("connection closed by the server");
       if (r.status != io::IoStatus::kOk) return close_because(transport_->error());
+      heard_ = true;
       if (auto s = session_.feed({buffer.data(), r.bytes}); !s) return close_because(s.error().message);
     }
   }
@@ -208,6 +229,7 @@ class H2ClientConnection final : public ClientConnection, H2Sink {
   std::unordered_map<H2Stream, Headers> trailers_;
   std::string first_;
   bool busy_ = false, settling_ = false, write_blocked_ = false, read_once_ = false;
+  bool heard_ = true, pinged_ = false;
   bool left_ = false;  // the pool gives us no more calls
 };
 

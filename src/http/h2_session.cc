@@ -136,8 +136,9 @@ struct H2Session::Callbacks {
 
   static int on_data_chunk(nghttp2_session*, uint8_t, int32_t id, const uint8_t* data, size_t size, void* user) {
     H2Session& s = self(user);
+    // The connection's window opens at once, the stream's by consume(): a stream that nobody reads stops itself, not others.
+    nghttp2_session_consume_connection(s.session_, size);
     if (s.find(id)) s.sink_.on_data(id, {reinterpret_cast<const char*>(data), size});
-    else nghttp2_session_consume_connection(s.session_, size);
     return 0;
   }
 
@@ -312,8 +313,7 @@ void H2Session::reset(H2Stream id, H2Error error) {
 }
 
 void H2Session::consume(H2Stream id, size_t bytes) {
-  if (find(id)) nghttp2_session_consume(session_, id, bytes);
-  else nghttp2_session_consume_connection(session_, bytes);
+  if (find(id)) nghttp2_session_consume_stream(session_, id, bytes);
 }
 
 size_t H2Session::pending(H2Stream id) const {

@@ -75,7 +75,7 @@ class H2Session {
   void write(H2Stream stream, std::string_view bytes);
   void finish(H2Stream stream, const Headers& trailers = {});  // END_STREAM once what was written is sent
   void reset(H2Stream stream, H2Error error);
-  void consume(H2Stream stream, size_t bytes);                 // received bytes used up: windows open again
+  void consume(H2Stream stream, size_t bytes);                 // received bytes used up: the stream's window opens again
   size_t pending(H2Stream stream) const;
 
   void goaway(H2Error error = H2Error::kNoError);  // no new streams from the peer; those it has go on

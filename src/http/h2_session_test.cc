@@ -95,6 +95,21 @@ TEST(H2Session, AConsumerThatDoesNotConsumeStopsItsSenderAtTheWindow) {
   EXPECT_EQ(p.client_log.drained, 1u);
 }
 
+TEST(H2Session, AStreamThatNobodyReadsDoesNotStopAnother) {
+  Pair p;
+  p.server_log.consume = false;
+  for (int i = 0; i < 6; ++i) {
+    auto id = p.client.request(get("/stuck"), false);
+    p.client.write(*id, std::string(1 << 20, 'x'));
+  }
+  p.settle();
+  p.server_log.data.clear();
+  auto id = p.client.request(get("/free"), false);
+  p.client.write(*id, std::string(1000, 'y'));
+  p.settle();
+  EXPECT_EQ(p.server_log.data, std::string(1000, 'y'));
+}
+
 TEST(H2Session, ResetReachesThePeerAsItsCode) {
   Pair p;
   auto id = p.client.request(get("/x"), false);

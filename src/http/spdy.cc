@@ -65,15 +65,17 @@ struct SpdySession::Zlib {
 };
 
 SpdySession::SpdySession(SpdyCallbacks callbacks) : callbacks_(std::move(callbacks)), zlib_(std::make_unique<Zlib>()) {}
-SpdySession::~SpdySession() = default;
+SpdySession::~SpdySession() { *alive_ = false; }
 
 base::Status SpdySession::feed(std::string_view bytes) {
-  while (true) {
+  auto alive = alive_;
+  while (*alive) {
     if (data_left_ > 0) {
       size_t n = std::min(data_left_, bytes.size());
       if (n == 0) return {};
       data_left_ -= n;
       if (callbacks_.on_data) callbacks_.on_data(data_stream_, bytes.substr(0, n));
+      if (!*alive) return {};
       bytes.remove_prefix(n);
       if (data_left_ == 0 && data_fin_ && callbacks_.on_end) callbacks_.on_end(data_stream_);
       continue;
@@ -108,10 +110,11 @@ base::Status SpdySession::feed(std::string_view bytes) {
     input_.clear();
     auto type = static_cast<uint16_t>(first & 0xffff);
     std::string_view payload = std::string_view(frame).substr(kFrameHeaderBytes);
-    if (auto s = control_frame(type, payload); !s) return s;
+    if (auto s = control_frame(type, payload); !s || !*alive) return s;
     if ((type == kSynStream || type == kHeaders) && (flags & kFlagFin) && callbacks_.on_end)
       callbacks_.on_end(get32(payload, 0) & 0x7fffffff);
   }
+  return {};
 }
 
 base::Status SpdySession::control_frame(uint16_t type, std::string_view payload) {

@@ -38,7 +38,7 @@ class SpdySession {
   SpdySession(const SpdySession&) = delete;
   SpdySession& operator=(const SpdySession&) = delete;
 
-  // Takes any number of bytes; callbacks run inside. An error means the connection has to be closed.
+  // Takes any number of bytes; callbacks run inside and may destroy the session. An error means the connection has to be closed.
   base::Status feed(std::string_view bytes);
 
   void reply(SpdyStreamId stream, const Headers& headers = {});
@@ -66,6 +66,7 @@ class SpdySession {
   SpdyStreamId data_stream_ = 0;  // data frame being streamed through
   size_t data_left_ = 0;
   bool data_fin_ = false;
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // a callback may destroy the session
 };
 
 class SpdyConnection {

@@ -27,6 +27,8 @@ bool has_token(std::string_view list, std::string_view token) {
   return false;
 }
 
+constexpr size_t kMaxPongBacklog = 256 * 1024;
+
 class Connection final : public WebSocket, io::TransportSink {
  public:
   // client: frames that we send are masked, frames that come must not be (and the other way round).
@@ -45,12 +47,13 @@ class Connection final : public WebSocket, io::TransportSink {
     if (transport_) transport_->close();
   }
 
-  void set_callbacks(Callbacks callbacks) override { callbacks_ = std::move(callbacks); }
+  // Held by pointer: a callback may replace them, or close, while it runs.
+  void set_callbacks(Callbacks callbacks) override { callbacks_ = std::make_shared<Callbacks>(std::move(callbacks)); }
   void send(std::string_view message, bool binary) override {
     if (state_ == State::kOpen) frame(binary ? kBinary : kText, message);
   }
   void close(uint16_t code, std::string_view reason) override {
-    callbacks_ = {};
+    callbacks_ = std::make_shared<Callbacks>();
     send_close(code, reason);
   }
   size_t pending_bytes() const override { return output_.size() - sent_; }
@@ -117,7 +120,9 @@ class Connection final : public WebSocket, io::TransportSink {
     state_ = State::kOver;
     // The owner may destroy this object in the callback, so it comes from the loop.
     loop_.defer([this, alive = alive_] {
-      if (*alive && callbacks_.on_close) std::exchange(callbacks_.on_close, nullptr)();
+      if (!*alive) return;
+      auto held = std::exchange(callbacks_, std::make_shared<Callbacks>());
+      if (held->on_close) held->on_close();
     });
   }
 
@@ -169,7 +174,8 @@ class Connection final : public WebSocket, io::TransportSink {
 
       switch (opcode) {
         case kPing:
-          if (state_ == State::kOpen) frame(kPong, payload);
+          // A peer that pings and never reads gets no more pongs than fit.
+          if (state_ == State::kOpen && pending_bytes() < kMaxPongBacklog) frame(kPong, payload);
           break;
         case kPong: break;
         case kClose:
@@ -186,7 +192,8 @@ class Connection final : public WebSocket, io::TransportSink {
           message_ += payload;
           if (fin) {
             std::string message = std::exchange(message_, {});
-            if (state_ == State::kOpen && callbacks_.on_message) callbacks_.on_message(message, binary_);
+            auto held = callbacks_;
+            if (state_ == State::kOpen && held->on_message) held->on_message(message, binary_);
             if (!*alive) return false;
           }
           break;
@@ -211,7 +218,7 @@ class Connection final : public WebSocket, io::TransportSink {
   bool client_;
   size_t max_message_;
   State state_ = State::kOpen;
-  Callbacks callbacks_;
+  std::shared_ptr<Callbacks> callbacks_ = std::make_shared<Callbacks>();
   std::string output_;
   size_t sent_ = 0;
   std::string message_;

@@ -26,8 +26,14 @@ class SocketTransport final : public Transport, EventSink {
 
   IoResult read(std::span<char> into) override {
     if (!fd_.valid()) return {IoStatus::kError};
+    if (drained_) return {IoStatus::kAgain};
     ssize_t n = ::recv(fd_.get(), into.data(), into.size(), 0);
-    if (n > 0) return {IoStatus::kOk, static_cast<size_t>(n)};
+    if (n > 0) {
+      // A short read took all there was: what comes later brings an edge of its own, so the next read need not ask the
+      // kernel. Unless the end had been announced along with these bytes; and Unix sockets cut reads for other reasons.
+      drained_ = static_cast<size_t>(n) < into.size() && is_ip_ && !end_announced_;
+      return {IoStatus::kOk, static_cast<size_t>(n)};
+    }
     if (n == 0) return {IoStatus::kEof};
     return failure();
   }
@@ -67,6 +73,8 @@ class SocketTransport final : public Transport, EventSink {
   }
 
   void on_events(uint32_t events) override {
+    drained_ = false;
+    if (events & (EPOLLRDHUP | EPOLLERR | EPOLLHUP)) end_announced_ = true;
     if (!sink_) return;
     bool broken = events & (EPOLLERR | EPOLLHUP);
     sink_->on_ready(broken || (events & (EPOLLIN | EPOLLRDHUP)), broken || (events & EPOLLOUT));
@@ -74,6 +82,9 @@ class SocketTransport final : public Transport, EventSink {
 
   Loop& loop_;
   Fd fd_;
+  bool is_ip_ = local_.is_ip();
+  bool drained_ = false;        // the last read took all; cleared by the next edge
+  bool end_announced_ = false;  // no edge follows any more
 };
 
 void tune(int fd, int family) {

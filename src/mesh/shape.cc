@@ -279,6 +279,14 @@ Value status_object(int code, std::string_view reason_word, std::string message)
 
 }  // namespace
 
+// One sentence as it is; more as Istio lists them.
+std::string refusal_text(const std::vector<std::string>& refusals) {
+  if (refusals.size() == 1) return refusals.front();
+  std::string out = fmt::format("{} errors occurred:\n", refusals.size());
+  for (const std::string& r : refusals) out += "\t* " + r + "\n";
+  return out + "\n";
+}
+
 Value shape_status(const Kind& kind, std::string_view version, std::string_view name, const Problems& problems) {
   // A built-in kind that does not decode fails by its first wrong type; a custom one lists them all as 422.
   std::string strict, first_wrong;
@@ -302,10 +310,12 @@ Value shape_status(const Kind& kind, std::string_view version, std::string_view 
 }
 
 Value invalid_status(const Kind& kind, std::string_view name, const Problems& problems) {
+  std::vector<std::string> refusals;
   for (const Problem& p : problems)
-    if (p.cause == Cause::kRefused)
-      return status_object(400, "", fmt::format("admission webhook \"validation.istio.io\" denied the request: configuration is invalid: {}",
-                                                p.message));
+    if (p.cause == Cause::kRefused) refusals.push_back(p.message);
+  if (!refusals.empty())
+    return status_object(400, "", "admission webhook \"validation.istio.io\" denied the request: configuration is invalid: " +
+                                      refusal_text(refusals));
   Value causes = Value::array();
   std::string list;
   for (const Problem& p : problems) {

@@ -62,6 +62,7 @@ std::vector<std::string> warnings(const Kind& kind, const base::Value& object);
 //   422  Pod "x" is invalid: [spec.containers: Required value, ...], with details.causes
 //   400  admission webhook "validation.istio.io" denied the request: ...      (Cause::kRefused)
 base::Value shape_status(const Kind& kind, std::string_view version, std::string_view name, const Problems& problems);
+std::string refusal_text(const std::vector<std::string>& refusals);  // how Istio lists several errors
 base::Value invalid_status(const Kind& kind, std::string_view name, const Problems& problems);
 
 // One document of a file as istioctl and tests need it: kind found by apiVersion and kind, shape, defaults, content; all

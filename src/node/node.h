@@ -44,7 +44,8 @@ struct NodeConfig {
 // What the node writes on NodeConfig::report, as {"event": ..., "message": ...}:
 //   progress  a step is done; message is the line for the person
 //   ready     everything of the profile is Ready; the pipe is closed after it
-//   failed    message says what is wrong and what to do; the process ends with 1
+//   failed    message says what is wrong and what to do; the process ends with 1, unless the API server is up already
+//             (then it goes on, so that kubectl can tell more)
 // Events other than these are to be ignored by the reader.
 
 // Sockets of the host's namespace, opened on request by the host agent (node/agent_client.h).

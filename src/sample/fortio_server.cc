@@ -1,8 +1,10 @@
-// fortio server: an HTTP echo whose query says how to answer (status, delay, size, close, header).
+// fortio server: an HTTP echo whose query says how to answer (status, delay, size, close, header), and a TCP echo.
 #include <random>
+#include <utility>
 
 #include "base/strings.h"
 #include "base/time.h"
+#include "sample/echo_server.h"
 #include "sample/fortio.h"
 #include "sample/httpbin.h"
 #include "sample/service.h"
@@ -37,6 +39,13 @@ std::string debug_text(const Exchange& exchange, std::string_view body) {
   return out + fmt::format("\nbody:\n\n{}\n", body);
 }
 
+std::optional<Listen> listen_at(const std::string& text) {
+  size_t colon = text.rfind(':');
+  auto port = number_within(colon == std::string::npos ? text : text.substr(colon + 1), 0, 65535);
+  if (!port) return std::nullopt;
+  return Listen{colon == std::string::npos ? "" : text.substr(0, colon), static_cast<uint16_t>(*port)};
+}
+
 }  // namespace
 
 int fortio_server(const FortioOptions& options) {
@@ -47,19 +56,21 @@ int fortio_server(const FortioOptions& options) {
     fmt::print(stderr, "fortio: nothing to serve: -http-port is disabled\n");
     return 1;
   }
-  std::string port = options.http_port;
-  std::string host;
-  if (size_t colon = port.rfind(':'); colon != std::string::npos) {
-    host = port.substr(0, colon);
-    port = port.substr(colon + 1);
-  }
-  auto number = number_within(port, 0, 65535);
-  if (!number) {
-    fmt::print(stderr, "fortio: -http-port \"{}\": a port, or HOST:PORT, is needed\n", options.http_port);
+  auto http_at = listen_at(options.http_port), tcp_at = listen_at(options.tcp_port);
+  if (!http_at || (options.tcp_port != "disabled" && !tcp_at)) {
+    fmt::print(stderr, "fortio: \"{}\": a port, or HOST:PORT, is needed\n", http_at ? options.tcp_port : options.http_port);
     return 2;
   }
-  log.write(LogLevel::kInfo, fmt::format("Fortio {} http-echo server listening on tcp [::]:{}", kFortioVersion, *number));
-  return service.serve({{host, static_cast<uint16_t>(*number)}}, [&](Exchange exchange) {
+  EchoServer tcp(service, [](std::string& in) { return std::exchange(in, std::string()); });
+  if (tcp_at) {
+    if (auto listening = tcp.listen(*tcp_at); !listening) {
+      fmt::print(stderr, "fortio: {}\n", listening.error().text());
+      return 1;
+    }
+    log.write(LogLevel::kInfo, fmt::format("Fortio {} tcp-echo server listening on tcp [::]:{}", kFortioVersion, tcp_at->port));
+  }
+  log.write(LogLevel::kInfo, fmt::format("Fortio {} http-echo server listening on tcp [::]:{}", kFortioVersion, http_at->port));
+  return service.serve({*http_at}, [&](Exchange exchange) {
     exchange->read_body(kMaxBody, [&, exchange](std::string body) {
       const auto& request = exchange->request();
       if (request.path() == "/debug") return exchange->respond(200, "text/plain; charset=UTF-8", debug_text(exchange, body));

@@ -102,18 +102,19 @@ base::Status SqliteStore::load() {
   return status;
 }
 
-static void bind(sqlite3_stmt* statement, int index, std::string_view text) {
+// Not "bind": with a std::string argument that would find std::bind.
+static void bind_text(sqlite3_stmt* statement, int index, std::string_view text) {
   // Not nullptr for empty text: that would bind NULL.
   sqlite3_bind_text(statement, index, text.empty() ? "" : text.data(), static_cast<int>(text.size()), SQLITE_STATIC);
 }
 
 base::Status SqliteStore::persist(const Key& key, const base::Value* object, uint64_t revision) {
   auto put = [&](std::string_view resource, std::string_view ns, std::string_view name, std::string_view text) {
-    bind(put_, 1, resource);
-    bind(put_, 2, ns);
-    bind(put_, 3, name);
+    bind_text(put_, 1, resource);
+    bind_text(put_, 2, ns);
+    bind_text(put_, 3, name);
     sqlite3_bind_int64(put_, 4, static_cast<sqlite3_int64>(revision));
-    bind(put_, 5, text);
+    bind_text(put_, 5, text);
     bool done = sqlite3_step(put_) == SQLITE_DONE;
     sqlite3_reset(put_);
     sqlite3_clear_bindings(put_);
@@ -125,9 +126,9 @@ base::Status SqliteStore::persist(const Key& key, const base::Value* object, uin
     return {};
   }
   if (sqlite3_exec(db_, "BEGIN IMMEDIATE", nullptr, nullptr, nullptr) != SQLITE_OK) return failure("removing an object");
-  bind(erase_, 1, key.resource);
-  bind(erase_, 2, key.ns);
-  bind(erase_, 3, key.name);
+  bind_text(erase_, 1, key.resource);
+  bind_text(erase_, 2, key.ns);
+  bind_text(erase_, 3, key.name);
   bool done = sqlite3_step(erase_) == SQLITE_DONE;
   sqlite3_reset(erase_);
   done = done && put(kRevisionRow, "", "", "") && sqlite3_exec(db_, "COMMIT", nullptr, nullptr, nullptr) == SQLITE_OK;

@@ -37,6 +37,23 @@ def eventually(check, timeout=60, every=0.2):
         time.sleep(every)
 
 
+def host_state():
+    """What a mesh might leave on its host: interfaces, namespaces, rules, files of /etc."""
+    def of(*argv):
+        if not shutil.which(argv[0]):
+            return ""
+        return subprocess.run(argv, capture_output=True, text=True).stdout
+    links = sorted(line.split(": ")[1].split("@")[0] for line in of("ip", "-o", "link").splitlines())
+    files = {}
+    for path in sorted(pathlib.Path("/etc").rglob("*")):
+        try:
+            status = path.lstat()
+        except OSError:
+            continue
+        files[str(path)] = (status.st_size, status.st_mtime_ns)
+    return {"links": links, "namespaces": of("ip", "netns"), "rules": of("nft", "list", "ruleset"), "etc": files}
+
+
 class CommandFailed(AssertionError):
     pass
 
@@ -50,6 +67,7 @@ class Mesh:
         self.home = pathlib.Path(tempfile.mkdtemp(prefix="fairlead-walk-"))
         self.kubeconfig = self.home / "kubeconfig"
         self.variables = {}
+        self.host_before = host_state()
         if user:
             os.chown(self.home, pwd.getpwnam(user).pw_uid, pwd.getpwnam(user).pw_gid)
         kubectl = subprocess.run([ROOT / "tools/ensure-kubectl"], capture_output=True, text=True, check=True).stdout.strip()

@@ -1,0 +1,34 @@
+// Controllers: everything that keeps objects in step with one another, in the node's process. Loop thread only.
+#pragma once
+
+#include <memory>
+
+#include "node/controllers/deployment.h"
+#include "node/controllers/endpoints.h"
+#include "node/controllers/events.h"
+#include "node/controllers/node_status.h"
+#include "node/controllers/replicaset.h"
+#include "node/controllers/service_status.h"
+
+namespace fairlead::node {
+
+struct ControllersOptions {
+  bool load_balancer = true;   // Services of type LoadBalancer get 127.0.0.1 (not in the minimal profile)
+  std::string runtime_version = "fairlead://0.1.0";
+};
+
+class Controllers {
+ public:
+  Controllers(io::Loop& loop, store::Store& store, api::Client& client, EventRecorder& events, const ControllersOptions& options)
+      : replica_sets_(loop, store, client, events), deployments_(loop, store, client, events), endpoints_(loop, store, client),
+        service_status_(loop, store, client, options.load_balancer), node_status_(loop, store, client, options.runtime_version) {}
+
+ private:
+  ReplicaSetController replica_sets_;
+  DeploymentController deployments_;
+  EndpointsController endpoints_;
+  ServiceStatusController service_status_;
+  NodeStatus node_status_;
+};
+
+}  // namespace fairlead::node

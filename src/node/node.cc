@@ -1,0 +1,189 @@
+// The composition of the node process; the order of construction is the order of dependence, and is undone in reverse.
+#include "node/node.h"
+
+#include <signal.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "api/server.h"
+#include "base/log.h"
+#include "http/server.h"
+#include "node/bring_up.h"
+#include "node/controllers/controllers.h"
+#include "node/kubelet/kubelet.h"
+#include "node/service_sync.h"
+#include "node/webhook_caller.h"
+#include "store/sqlite_store.h"
+
+namespace fairlead::node {
+
+using base::Status;
+using base::Value;
+
+namespace {
+
+class Node {
+ public:
+  explicit Node(NodeConfig config) : config_(std::move(config)) {}
+
+  Status start();
+  void run() { loop_.run(); }
+  void stop();
+  void report(std::string_view event, std::string_view message);
+
+ private:
+  Status serve(const Pki& pki);
+  Status seed_endpoints();
+  TokenSource token_source();
+
+  NodeConfig config_;
+  io::Loop loop_;
+  io::Fd signal_fd_;
+  std::unique_ptr<io::FdWatch> on_signal_;
+  std::unique_ptr<store::SqliteStore> store_;
+  std::unique_ptr<WebhookCaller> webhooks_;
+  std::unique_ptr<api::ApiServer> api_;
+  NodeParts parts_;
+  std::unique_ptr<EventRecorder> events_;
+  std::unique_ptr<Kubelet> kubelet_;
+  std::unique_ptr<Controllers> controllers_;
+  std::unique_ptr<ServiceSync> service_sync_;
+  std::unique_ptr<http::Server> server_;
+  std::unique_ptr<BringUp> bring_up_;
+};
+
+void Node::report(std::string_view event, std::string_view message) {
+  FL_LOG_INFO("node", "{}{}{}", event, message.empty() ? "" : ": ", message);
+  if (!config_.report.valid()) return;
+  std::string line = Value::object({{"event", event}, {"message", message}}).dump() + "\n";
+  // A pipe takes a line whole; when the reader is gone there is nobody to tell.
+  if (::write(config_.report.get(), line.data(), line.size()) < 0 || event == "ready" || event == "failed") config_.report.reset();
+}
+
+TokenSource Node::token_source() {
+  return [this](const TokenRequest& request) -> base::Result<std::string> {
+    auto account = store_->get({"serviceaccounts", request.ns, request.service_account});
+    if (!account) return base::fail(base::Code::kNotFound, "serviceaccount \"{}\" not found", request.service_account);
+    api::Tokens::Request token;
+    token.ns = request.ns;
+    token.service_account = request.service_account;
+    token.service_account_uid = (**account)["metadata"]["uid"].as_string();
+    token.pod = request.pod;
+    token.pod_uid = request.pod_uid;
+    if (!request.audience.empty()) token.audiences = {request.audience};
+    token.valid_for = request.valid_for;
+    auto issued = api_->tokens().issue(token);
+    if (!issued) return std::unexpected(issued.error());
+    return issued->token;
+  };
+}
+
+// The Service default/kubernetes has no selector: its endpoint is this process, on the node's own address.
+Status Node::seed_endpoints() {
+  Value subset = Value::object({{"addresses", Value::array({Value::object({{"ip", kNodeIp}})})},
+                                {"ports", Value::array({Value::object({{"name", "https"}, {"port", 443}, {"protocol", "TCP"}})})}});
+  if (store_->get({"endpoints", "default", "kubernetes"})) return {};
+  auto made = api_->client().create_now(Value::object({{"apiVersion", "v1"},
+                                                       {"kind", "Endpoints"},
+                                                       {"metadata", Value::object({{"name", "kubernetes"}, {"namespace", "default"}})},
+                                                       {"subsets", Value::array({std::move(subset)})}}));
+  if (!made) return std::unexpected(made.error());
+  return {};
+}
+
+Status Node::serve(const Pki& pki) {
+  io::TlsOptions tls;
+  tls.certificate_pem = pki.server_certificate;
+  tls.key_pem = pki.server_key;
+  tls.ca_pem = pki.ca_certificate;
+  tls.request_client_certificate = true;  // pods come with tokens instead
+  tls.alpn = {"h2", "http/1.1"};
+  auto context = io::TlsContext::server(tls);
+  if (!context) return std::unexpected(context.error());
+  http::ServerOptions options;
+  options.tls = *context;
+  server_ = std::make_unique<http::Server>(loop_, options, api_->handler());
+  for (const char* ip : {kApiServiceIp, kNodeIp}) {
+    auto at = io::Address::parse_ip(ip, 443);
+    if (auto bound = server_->listen(*at); !bound) return std::unexpected(bound.error());
+  }
+  if (config_.api_listener.valid()) server_->listen(std::move(config_.api_listener));
+  return {};
+}
+
+Status Node::start() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  for (int s : {SIGTERM, SIGINT}) sigaddset(&signals, s);
+  sigprocmask(SIG_BLOCK, &signals, nullptr);
+  ::signal(SIGPIPE, SIG_IGN);
+  signal_fd_ = io::Fd(::signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK));
+  on_signal_ = std::make_unique<io::FdWatch>(loop_, signal_fd_.get(), EPOLLIN, [this](uint32_t) { loop_.stop(); });
+
+  auto pki = ensure_pki(config_.data_dir);
+  if (!pki) return std::unexpected(pki.error());
+  auto store = store::SqliteStore::open(loop_, config_.data_dir + "/state.db");
+  if (!store) return std::unexpected(store.error());
+  store_ = std::move(*store);
+  webhooks_ = std::make_unique<WebhookCaller>(loop_, *store_);
+  api::ApiServer::Options options;
+  options.ca_pem = pki->ca_certificate;
+  options.token_key_pem = pki->service_account_key;
+  options.webhook = [this](api::WebhookCall call, std::function<void(base::Result<std::string>)> done) { webhooks_->call(std::move(call), std::move(done)); };
+  api_ = std::make_unique<api::ApiServer>(loop_, *store_, nullptr, std::move(options));
+  if (auto ok = api_->bootstrap(); !ok) return ok;
+  if (auto ok = seed_endpoints(); !ok) return ok;
+  report("progress", "state is loaded");
+
+  auto parts = make_node_parts(loop_, config_);
+  if (!parts) return std::unexpected(parts.error());
+  parts_ = std::move(*parts);
+  if (auto ok = serve(*pki); !ok) return ok;
+  report("progress", "network and API server are up");
+
+  events_ = std::make_unique<EventRecorder>(loop_, *store_, api_->client());
+  KubeletOptions kubelet_options;
+  kubelet_options.data_dir = config_.data_dir;
+  kubelet_options.dns_server = kDnsServiceIp;
+  kubelet_options.cluster_domain = kClusterDomain;
+  kubelet_options.host_ip = kHostIp;
+  kubelet_ = std::make_unique<Kubelet>(loop_, *store_, api_->client(), *parts_.runtime, *events_, token_source(), kubelet_options);
+  api_->set_pod_backend(kubelet_.get());
+  ControllersOptions controllers;
+  controllers.load_balancer = config_.profile != "minimal";
+  controllers_ = std::make_unique<Controllers>(loop_, *store_, api_->client(), *events_, controllers);
+  service_sync_ = std::make_unique<ServiceSync>(loop_, *store_, parts_.service_sinks);
+  kubelet_->start();
+
+  BringUp::Report told;
+  told.progress = [this](const std::string& line) { report("progress", line); };
+  told.ready = [this] { report("ready", ""); };
+  told.failed = [this](const std::string& why) { report("failed", why); };
+  bring_up_ = std::make_unique<BringUp>(loop_, *store_, api_->client(), config_.profile,
+                                        [this](const std::string& ns, const std::string& pod) { return kubelet_->is_live(ns, pod); }, std::move(told));
+  return {};
+}
+
+void Node::stop() {
+  bring_up_.reset();
+  server_.reset();
+  service_sync_.reset();
+  controllers_.reset();
+  if (kubelet_) kubelet_->stop();
+  if (api_) api_->set_pod_backend(nullptr);
+}
+
+}  // namespace
+
+int run_node(NodeConfig config) {
+  Node node(std::move(config));
+  if (auto ok = node.start(); !ok) {
+    node.report("failed", ok.error().text());
+    return 1;
+  }
+  node.run();
+  node.stop();
+  return 0;
+}
+
+}  // namespace fairlead::node
