@@ -6,6 +6,7 @@
 namespace fairlead::cli {
 
 int cmd_agent(int, char**) { return node::run_host_agent(); }
+int cmd_node(int, char**) { return node::run_node_command(); }
 int cmd_pod_init(int argc, char** argv) { return node::run_pod_init(argc, argv); }
 
 }  // namespace fairlead::cli

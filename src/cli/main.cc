@@ -22,6 +22,7 @@ int cmd_down(int, char**);
 int cmd_status(int, char**);
 int cmd_logs(int, char**);
 int cmd_agent(int, char**);
+int cmd_node(int, char**);
 int cmd_pod_init(int, char**);
 
 namespace {
@@ -36,6 +37,7 @@ constexpr Command kCommands[] = {
     {"sample", "play a sample program: Bookinfo, httpbin, fortio ...", cmd_sample},
     // The processes that `up` is made of.
     {"agent", "", cmd_agent},
+    {"node", "", cmd_node},
     {"pod-init", "", cmd_pod_init},
     // The names that sample images call it by.
     {"fortio", "", cmd_sample},
