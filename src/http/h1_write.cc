@@ -11,9 +11,8 @@ void append_clean(std::string& out, std::string_view value) {
   size_t at = out.size();
   out += value;
   // A handler may echo what it was given: nothing it puts into a value may begin another line.
-  if (value.find_first_of(std::string_view("\r\n\0", 3)) == std::string_view::npos) return;
-  for (size_t i = at; i < out.size(); ++i)
-    if (out[i] == '\r' || out[i] == '\n' || out[i] == '\0') out[i] = ' ';
+  for (char* p = out.data() + at; p < out.data() + out.size(); ++p)
+    if (static_cast<unsigned char>(*p) <= '\r' && (*p == '\r' || *p == '\n' || *p == '\0')) *p = ' ';
 }
 
 bool is_framing_field(std::string_view name) {

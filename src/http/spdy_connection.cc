@@ -1,4 +1,5 @@
 // Drives a SpdySession over a transport or a WebSocket.
+#include "http/farewell.h"
 #include "http/spdy.h"
 #include "http/websocket.h"
 
@@ -82,9 +83,8 @@ class TransportConnection final : public ConnectionBase, io::TransportSink {
 
   void close() override {
     if (std::exchange(over_, true)) return;
-    closing_ = true;
     session_.goaway();
-    flush();
+    close_gracefully(loop_, std::move(transport_), std::move(session_.output()));
   }
   size_t pending_bytes() const override { return const_cast<TransportConnection*>(this)->session_.output().size(); }
 
@@ -102,6 +102,7 @@ class TransportConnection final : public ConnectionBase, io::TransportSink {
   }
 
   void flush() override {
+    if (!transport_) return;
     std::string& out = session_.output();
     size_t done = 0;
     while (done < out.size()) {
@@ -116,11 +117,9 @@ class TransportConnection final : public ConnectionBase, io::TransportSink {
       }
     }
     out.erase(0, done);
-    if (closing_ && out.empty()) transport_->close();
   }
 
-  std::unique_ptr<io::Transport> transport_;
-  bool closing_ = false;
+  std::unique_ptr<io::Transport> transport_;  // nullptr after close()
 };
 
 class TunnelConnection final : public ConnectionBase {

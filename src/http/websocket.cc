@@ -7,6 +7,7 @@
 
 #include "base/strings.h"
 #include "http/client.h"
+#include "http/farewell.h"
 #include "http/h1_codec.h"
 
 namespace fairlead::http {
@@ -44,7 +45,9 @@ class Connection final : public WebSocket, io::TransportSink {
   }
   ~Connection() override {
     *alive_ = false;
-    if (transport_) transport_->close();
+    if (!transport_) return;
+    if (close_sent_ && !broken_) close_gracefully(loop_, std::move(transport_), output_.substr(sent_));
+    else transport_->close();
   }
 
   // Held by pointer: a callback may replace them, or close, while it runs.
@@ -96,6 +99,7 @@ class Connection final : public WebSocket, io::TransportSink {
     std::string payload{static_cast<char>(code >> 8), static_cast<char>(code)};
     payload += reason.substr(0, 123);
     state_ = State::kClosing;
+    close_sent_ = true;
     frame(kClose, payload);
   }
 
@@ -107,7 +111,10 @@ class Connection final : public WebSocket, io::TransportSink {
         sent_ += r.bytes;
         continue;
       }
-      if (r.status == io::IoStatus::kError) return end();
+      if (r.status == io::IoStatus::kError) {
+        broken_ = true;
+        return end();
+      }
       return;
     }
     output_.clear();
@@ -223,6 +230,7 @@ class Connection final : public WebSocket, io::TransportSink {
   size_t sent_ = 0;
   std::string message_;
   bool in_message_ = false, binary_ = false;
+  bool close_sent_ = false, broken_ = false;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 
