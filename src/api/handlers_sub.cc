@@ -40,10 +40,18 @@ void handle_scale(Services& services, const RequestPtr& request, std::string_vie
   auto options = write_options(*request);
   if (!options) return request->answer(options.error());
   options->field_validation = FieldValidation::kIgnore;
-  auto parsed = base::parse_json(body);
-  if (!parsed) return request->answer(bad_request(parsed.error().text()));
   const bool json = request->head().headers.get("content-type").starts_with("application/json-patch");
-  auto transform = [patch = *parsed, verb = std::string(verb), json](const Value& current) -> Outcome<Value> {
+  Value given;
+  if (verb == "update") {
+    auto document = parse_body(*request, body);
+    if (!document) return request->answer(document.error());
+    given = std::move(document->value);
+  } else {
+    auto parsed = base::parse_json(body);
+    if (!parsed) return request->answer(bad_request(parsed.error().text()));
+    given = std::move(*parsed);
+  }
+  auto transform = [patch = std::move(given), verb = std::string(verb), json](const Value& current) -> Outcome<Value> {
     Value scale = scale_of(current);
     const Value before = scale;
     if (verb == "update") {
@@ -55,8 +63,9 @@ void handle_scale(Services& services, const RequestPtr& request, std::string_vie
     } else {
       scale = merge_patch(std::move(scale), patch);
     }
-    const Value& replicas = std::as_const(scale)["spec"]["replicas"];
-    if (replicas.as_int() < 0 || (!replicas.is_int() && !replicas.is_null()))
+    Value replicas = std::as_const(scale)["spec"]["replicas"];
+    if (replicas.is_null()) replicas = 0;
+    if (replicas.as_int() < 0 || !replicas.is_int())
       return refuse(failure(422, "Invalid", fmt::format("Scale.autoscaling \"{}\" is invalid: spec.replicas: Invalid value: {}: must be greater than or equal to 0",
                                                         current["metadata"]["name"].as_string(), replicas.dump())));
     Value next = current;

@@ -5,6 +5,7 @@
 #include "api/handlers.h"
 #include "api/ids.h"
 #include "api/patch.h"
+#include "api/protobuf.h"
 #include "api/selection.h"
 #include "base/strings.h"
 
@@ -37,8 +38,13 @@ static Outcome<Document> parse(std::string_view body, bool yaml) {
 Outcome<Document> parse_body(const Request& request, std::string_view body) {
   const std::string type = media_type(request);
   if (type == "application/yaml") return parse(body, true);
+  if (type == kProtobufType) {
+    auto value = decode_protobuf(body);
+    if (!value) return refuse(bad_request(value.error().message));
+    return Document{std::move(*value), {}};
+  }
   if (type.empty() || type == "application/json" || type == "*/*") return parse(body, false);
-  return refuse(unsupported_media("application/json, application/yaml"));
+  return refuse(unsupported_media("application/json, application/yaml, application/vnd.kubernetes.protobuf"));
 }
 
 Outcome<WriteOptions> write_options(const Request& request) {
@@ -110,9 +116,7 @@ void handle_update(Services& services, const RequestPtr& request, std::string bo
 }
 
 static Failure patch_refused(const base::Error& error) {
-  Failure f = failure(422, "Invalid", "the server rejected our request due to an error in our request");
-  f.status.set("details", Value::object({{"causes", Value::array({Value::object({{"reason", "UnexpectedServerResponse"}, {"message", error.message}})})}}));
-  return f;
+  return failure(422, "Invalid", "the server rejected our request due to an error in our request: " + error.message);
 }
 
 static void handle_apply(Services& services, const RequestPtr& request, const Value& config, WriteOptions options) {
@@ -187,14 +191,9 @@ Outcome<DeleteOptions> delete_options(const Request& request, std::string_view b
   DeleteOptions out;
   Value given = Value::object();
   if (!base::trim(body).empty()) {
-    auto parsed = base::parse_json(body);
-    if (!parsed) {
-      auto yaml = base::parse_yaml(body);
-      if (!yaml || yaml->size() != 1) return refuse(bad_request("the deletion options are no JSON object"));
-      given = yaml->front();
-    } else {
-      given = std::move(*parsed);
-    }
+    auto parsed = parse_body(request, body);
+    if (!parsed) return std::unexpected(parsed.error());
+    given = std::move(parsed->value);
   }
   if (given["gracePeriodSeconds"].is_int()) out.grace_seconds = given["gracePeriodSeconds"].as_int();
   if (auto seconds = base::to_int(request.query("gracePeriodSeconds"))) out.grace_seconds = *seconds;

@@ -288,7 +288,7 @@ void handle_pod_stream(Services& services, const RequestPtr& request) {
                                             : resolve(**pod, t, request->query("container"));
   if (!ref) return request->answer(ref.error());
   const std::string& node = (**pod)["spec"]["nodeName"].as_string();
-  if (node.empty() && t.subresource != "log") return request->answer(bad_request(fmt::format("pod {} does not have a host assigned", t.name)));
+  if (node.empty()) return request->answer(bad_request(fmt::format("pod {} does not have a host assigned", t.name)));
   if (!services.pods) return request->answer(failure(503, "ServiceUnavailable", "no node runs here: pods have neither logs nor processes"));
   if (t.subresource == "log") {
     auto options = log_options(*request);
