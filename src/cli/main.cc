@@ -17,6 +17,7 @@ int cmd_version(int, char**) {
 }
 
 int cmd_sample(int, char**);
+int cmd_istioctl(int argc, char** argv);
 int cmd_up(int, char**);
 int cmd_down(int, char**);
 int cmd_status(int, char**);
@@ -33,6 +34,7 @@ constexpr Command kCommands[] = {
     {"logs", "the log of its own processes", cmd_logs},
     {"apply", "create or change objects from files, without kubectl", cmd_apply},
     {"api-server", "serve the Kubernetes API alone, without a node", cmd_api_server},
+    {"istioctl", "Istio's command line (also when called by that name)", cmd_istioctl},
     {"version", "print the version", cmd_version},
     {"sample", "play a sample program: Bookinfo, httpbin, fortio ...", cmd_sample},
     // The processes that `up` is made of.
