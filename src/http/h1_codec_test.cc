@@ -164,10 +164,11 @@ TEST(H1Writer, NeverLetsAValueBeginALine) {
   ResponseHead head;
   head.status = 200;
   head.headers.add("X-Echo", "a\r\nset-cookie: b");
+  head.headers.add("x-long", "0123456789abcdef\n\xc3\xa4\r0123456789");
   head.headers.add("content-length", "9");
   std::string out;
   h1_append_response_head(out, head, BodyFraming::kLength, 2, false);
-  EXPECT_EQ(out, "HTTP/1.1 200 OK\r\nx-echo: a  set-cookie: b\r\ncontent-length: 2\r\nconnection: close\r\n\r\n");
+  EXPECT_EQ(out, "HTTP/1.1 200 OK\r\nx-echo: a  set-cookie: b\r\nx-long: 0123456789abcdef \xc3\xa4 0123456789\r\ncontent-length: 2\r\nconnection: close\r\n\r\n");
 }
 
 TEST(H1Writer, WritesChunksThatTheParserReads) {
