@@ -222,7 +222,12 @@ int follow_start(io::Fd report, const MeshOptions& mesh, Clock::time_point began
       if (event == "ready") return 0;
       if (event == "failed") {
         complain((*v)["message"].as_string());
-        (void)node::ask_agent(mesh.data_dir, "down", 15);
+        // What did not become ready can be looked at as long as the node runs.
+        ::usleep(200000);
+        std::string name = mesh.name == kDefaultName ? "" : " --name " + mesh.name;
+        if (node::ask_agent(mesh.data_dir, "status", 2))
+          std::fprintf(stderr, "  It is left running to be looked at: kubectl --kubeconfig %s/kubeconfig get pods -A; fairlead logs%s; fairlead down%s ends it.\n",
+                       mesh.data_dir.c_str(), name.c_str(), name.c_str());
         return 1;
       }
     }
