@@ -4,42 +4,42 @@
 namespace fairlead::mesh {
 
 const char* const kCoreTables = R"(
-type Service
-  apiVersion string
-  kind       string
-  metadata   ObjectMeta
-  spec       ServiceSpec
-  status     ServiceStatus
+type Service  # A name and an address for a set of pods.
+  apiVersion string        # Group and version of this object's schema, e.g. v1 or apps/v1.
+  kind       string        # Kind of this object.
+  metadata   ObjectMeta    # Name, namespace, labels and what else every object carries.
+  spec       ServiceSpec   # What is wanted.
+  status     ServiceStatus # What was last observed; written by controllers.
 
 type ServiceSpec
-  ports                         []ServicePort merge=port map=port,protocol
-  selector                      {}string
-  clusterIP                     string
-  clusterIPs                    []string
-  type                          enum(ClusterIP|NodePort|LoadBalancer|ExternalName)
-  externalIPs                   []string
-  sessionAffinity               enum(ClientIP|None)
-  loadBalancerIP                string
+  ports                         []ServicePort merge=port map=port,protocol # Ports of the service.
+  selector                      {}string                           # Labels of the pods that traffic goes to.
+  clusterIP                     string                             # Virtual address; None for a headless service.
+  clusterIPs                    []string                           # Virtual addresses, one a family.
+  type                          enum(ClusterIP|NodePort|LoadBalancer|ExternalName) # How the service can be reached: ClusterIP, NodePort, LoadBalancer or ExternalName.
+  externalIPs                   []string                           # More addresses that the service is reached by.
+  sessionAffinity               enum(ClientIP|None)                # ClientIP keeps a client at one pod.
+  loadBalancerIP                string                             # Address asked of the load balancer; depends on the provider.
   loadBalancerSourceRanges      []string
-  externalName                  string
-  externalTrafficPolicy         enum(Cluster|Local)
+  externalName                  string                             # Name that DNS answers with, for type ExternalName.
+  externalTrafficPolicy         enum(Cluster|Local)                # Cluster, or Local for pods of the node that was reached.
   healthCheckNodePort           int32
-  publishNotReadyAddresses      bool
+  publishNotReadyAddresses      bool                               # Whether pods that are not ready count.
   sessionAffinityConfig         SessionAffinityConfig
   ipFamilies                    []enum(IPv4|IPv6)
   ipFamilyPolicy                enum(SingleStack|PreferDualStack|RequireDualStack)
   allocateLoadBalancerNodePorts bool
   loadBalancerClass             string
-  internalTrafficPolicy         enum(Cluster|Local)
+  internalTrafficPolicy         enum(Cluster|Local)                # Cluster, or Local for pods of the client's node.
   trafficDistribution           string
 
 type ServicePort
-  name        string
-  protocol    enum(TCP|UDP|SCTP) ="TCP"
-  appProtocol string
-  port        int32 !
-  targetPort  int-or-string
-  nodePort    int32
+  name        string                    # Name; needed when there are several. Istio reads the protocol from its prefix (http-, grpc-, tcp- ...).
+  protocol    enum(TCP|UDP|SCTP) ="TCP" # TCP, UDP or SCTP.
+  appProtocol string                    # Application protocol, e.g. http, grpc, tcp.
+  port        int32 !                   # Port of the service.
+  targetPort  int-or-string             # Number or name of the pods' port; the service's own when not set.
+  nodePort    int32                     # Port on every node, 30000 to 32767.
 
 type SessionAffinityConfig
   clientIP ClientIPConfig
@@ -65,10 +65,10 @@ type PortStatus
   protocol enum(TCP|UDP|SCTP) !
   error    string
 
-type Endpoints
-  apiVersion string
-  kind       string
-  metadata   ObjectMeta
+type Endpoints  # Addresses behind a service.
+  apiVersion string           # Group and version of this object's schema, e.g. v1 or apps/v1.
+  kind       string           # Kind of this object.
+  metadata   ObjectMeta       # Name, namespace, labels and what else every object carries.
   subsets    []EndpointSubset
 
 type EndpointSubset
@@ -97,12 +97,12 @@ type EndpointPort
   protocol    enum(TCP|UDP|SCTP)
   appProtocol string
 
-type Namespace
-  apiVersion string
-  kind       string
-  metadata   ObjectMeta
-  spec       NamespaceSpec
-  status     NamespaceStatus
+type Namespace  # A scope for names.
+  apiVersion string          # Group and version of this object's schema, e.g. v1 or apps/v1.
+  kind       string          # Kind of this object.
+  metadata   ObjectMeta      # Name, namespace, labels and what else every object carries.
+  spec       NamespaceSpec   # What is wanted.
+  status     NamespaceStatus # What was last observed; written by controllers.
 
 type NamespaceSpec
   finalizers []string
@@ -118,37 +118,37 @@ type NamespaceCondition
   reason             string
   message            string
 
-type ConfigMap
-  apiVersion string
-  kind       string
-  metadata   ObjectMeta
-  immutable  bool
-  data       {}string
-  binaryData {}bytes
+type ConfigMap  # Configuration for pods.
+  apiVersion string     # Group and version of this object's schema, e.g. v1 or apps/v1.
+  kind       string     # Kind of this object.
+  metadata   ObjectMeta # Name, namespace, labels and what else every object carries.
+  immutable  bool       # Once set the data cannot change.
+  data       {}string   # Keys and text values.
+  binaryData {}bytes    # Keys and binary values in base64.
 
-type Secret
-  apiVersion string
-  kind       string
-  metadata   ObjectMeta
-  immutable  bool
-  data       {}bytes
-  stringData {}string
-  type       string
+type Secret  # Confidential data for pods.
+  apiVersion string     # Group and version of this object's schema, e.g. v1 or apps/v1.
+  kind       string     # Kind of this object.
+  metadata   ObjectMeta # Name, namespace, labels and what else every object carries.
+  immutable  bool       # Once set the data cannot change.
+  data       {}bytes    # Keys and values in base64.
+  stringData {}string   # Keys and plain values; written into data.
+  type       string     # What the secret is for.
 
-type ServiceAccount
-  apiVersion                   string
-  kind                         string
-  metadata                     ObjectMeta
+type ServiceAccount  # Identity of the processes in a pod.
+  apiVersion                   string                             # Group and version of this object's schema, e.g. v1 or apps/v1.
+  kind                         string                             # Kind of this object.
+  metadata                     ObjectMeta                         # Name, namespace, labels and what else every object carries.
   secrets                      []ObjectReference merge=name map=name
   imagePullSecrets             []LocalObjectReference
   automountServiceAccountToken bool
 
-type Node
-  apiVersion string
-  kind       string
-  metadata   ObjectMeta
-  spec       NodeSpec
-  status     NodeStatus
+type Node  # The machine that pods run on.
+  apiVersion string     # Group and version of this object's schema, e.g. v1 or apps/v1.
+  kind       string     # Kind of this object.
+  metadata   ObjectMeta # Name, namespace, labels and what else every object carries.
+  spec       NodeSpec   # What is wanted.
+  status     NodeStatus # What was last observed; written by controllers.
 
 type NodeSpec
   podCIDR       string
@@ -249,18 +249,18 @@ type NodeRuntimeHandlerFeatures
 type NodeFeatures
   supplementalGroupsPolicy bool
 
-type Event
-  apiVersion         string
-  kind               string
-  metadata           ObjectMeta !
+type Event  # Something that happened to an object.
+  apiVersion         string            # Group and version of this object's schema, e.g. v1 or apps/v1.
+  kind               string            # Kind of this object.
+  metadata           ObjectMeta !      # Name, namespace, labels and what else every object carries.
   involvedObject     ObjectReference !
-  reason             string
-  message            string
+  reason             string            # One word for why.
+  message            string            # A sentence for people.
   source             EventSource
   firstTimestamp     time
   lastTimestamp      time
-  count              int32
-  type               string
+  count              int32             # How often it happened.
+  type               string            # Normal or Warning.
   eventTime          microtime
   series             EventSeries
   action             string
@@ -276,34 +276,34 @@ type EventSeries
   count            int32
   lastObservedTime microtime
 
-type Deployment
-  apiVersion string
-  kind       string
-  metadata   ObjectMeta
-  spec       DeploymentSpec
-  status     DeploymentStatus
+type Deployment  # Keeps a number of equal pods running and replaces them step by step when the template changes.
+  apiVersion string           # Group and version of this object's schema, e.g. v1 or apps/v1.
+  kind       string           # Kind of this object.
+  metadata   ObjectMeta       # Name, namespace, labels and what else every object carries.
+  spec       DeploymentSpec   # What is wanted.
+  status     DeploymentStatus # What was last observed; written by controllers.
 
 type DeploymentSpec
-  replicas                int32
-  selector                LabelSelector
-  template                PodTemplateSpec !
-  strategy                DeploymentStrategy retain
-  minReadySeconds         int32
-  revisionHistoryLimit    int32
-  paused                  bool
-  progressDeadlineSeconds int32
+  replicas                int32                     # How many pods are wanted.
+  selector                LabelSelector             # Labels of the pods; must match the template and cannot change.
+  template                PodTemplateSpec !         # Pod to create.
+  strategy                DeploymentStrategy retain # How pods are replaced.
+  minReadySeconds         int32                     # Seconds a pod has to be ready before it counts as available.
+  revisionHistoryLimit    int32                     # How many old ReplicaSets are kept for undo.
+  paused                  bool                      # Whether changes wait.
+  progressDeadlineSeconds int32                     # Seconds without progress after which the rollout counts as failed.
 
 type PodTemplateSpec
   metadata ObjectMeta
   spec     PodSpec
 
 type DeploymentStrategy
-  type          enum(Recreate|RollingUpdate)
-  rollingUpdate RollingUpdateDeployment
+  type          enum(Recreate|RollingUpdate) # Recreate ends the old pods first; RollingUpdate replaces them step by step.
+  rollingUpdate RollingUpdateDeployment      # Bounds of a rolling update.
 
 type RollingUpdateDeployment
-  maxUnavailable int-or-string
-  maxSurge       int-or-string
+  maxUnavailable int-or-string # Number or percentage of pods that may be missing.
+  maxSurge       int-or-string # Number or percentage of pods that may exist above the wanted number.
 
 type DeploymentStatus
   observedGeneration  int64
@@ -324,15 +324,15 @@ type DeploymentCondition
   reason             string
   message            string
 
-type ReplicaSet
-  apiVersion string
-  kind       string
-  metadata   ObjectMeta
-  spec       ReplicaSetSpec
-  status     ReplicaSetStatus
+type ReplicaSet  # Keeps a number of equal pods running.
+  apiVersion string           # Group and version of this object's schema, e.g. v1 or apps/v1.
+  kind       string           # Kind of this object.
+  metadata   ObjectMeta       # Name, namespace, labels and what else every object carries.
+  spec       ReplicaSetSpec   # What is wanted.
+  status     ReplicaSetStatus # What was last observed; written by controllers.
 
 type ReplicaSetSpec
-  replicas        int32
+  replicas        int32           # How many pods are wanted.
   minReadySeconds int32
   selector        LabelSelector
   template        PodTemplateSpec
@@ -353,11 +353,11 @@ type ReplicaSetCondition
   reason             string
   message            string
 
-type Lease
-  apiVersion string
-  kind       string
-  metadata   ObjectMeta
-  spec       LeaseSpec
+type Lease  # A lock with a time limit.
+  apiVersion string     # Group and version of this object's schema, e.g. v1 or apps/v1.
+  kind       string     # Kind of this object.
+  metadata   ObjectMeta # Name, namespace, labels and what else every object carries.
+  spec       LeaseSpec  # What is wanted.
 
 type LeaseSpec
   holderIdentity       string
@@ -368,10 +368,10 @@ type LeaseSpec
   strategy             string
   preferredHolder      string
 
-type EventsEvent
-  apiVersion               string
-  kind                     string
-  metadata                 ObjectMeta
+type EventsEvent  # Something that happened to an object.
+  apiVersion               string            # Group and version of this object's schema, e.g. v1 or apps/v1.
+  kind                     string            # Kind of this object.
+  metadata                 ObjectMeta        # Name, namespace, labels and what else every object carries.
   eventTime                microtime !
   series                   EventsEventSeries
   reportingController      string
@@ -391,10 +391,10 @@ type EventsEventSeries
   count            int32 !
   lastObservedTime microtime !
 
-type MutatingWebhookConfiguration
-  apiVersion string
-  kind       string
-  metadata   ObjectMeta
+type MutatingWebhookConfiguration  # Services that may change objects before they are stored.
+  apiVersion string                             # Group and version of this object's schema, e.g. v1 or apps/v1.
+  kind       string                             # Kind of this object.
+  metadata   ObjectMeta                         # Name, namespace, labels and what else every object carries.
   webhooks   []MutatingWebhook merge=name map=name
 
 type MutatingWebhook
@@ -433,10 +433,10 @@ type MatchCondition
   name       string !
   expression string !
 
-type ValidatingWebhookConfiguration
-  apiVersion string
-  kind       string
-  metadata   ObjectMeta
+type ValidatingWebhookConfiguration  # Services that may refuse objects before they are stored.
+  apiVersion string                             # Group and version of this object's schema, e.g. v1 or apps/v1.
+  kind       string                             # Kind of this object.
+  metadata   ObjectMeta                         # Name, namespace, labels and what else every object carries.
   webhooks   []ValidatingWebhook merge=name map=name
 
 type ValidatingWebhook
@@ -452,12 +452,12 @@ type ValidatingWebhook
   admissionReviewVersions []string !
   matchConditions         []MatchCondition merge=name map=name
 
-type CustomResourceDefinition
-  apiVersion string
-  kind       string
-  metadata   ObjectMeta
-  spec       CustomResourceDefinitionSpec !
-  status     CustomResourceDefinitionStatus
+type CustomResourceDefinition  # A kind that the API serves in addition to its own.
+  apiVersion string                         # Group and version of this object's schema, e.g. v1 or apps/v1.
+  kind       string                         # Kind of this object.
+  metadata   ObjectMeta                     # Name, namespace, labels and what else every object carries.
+  spec       CustomResourceDefinitionSpec ! # What is wanted.
+  status     CustomResourceDefinitionStatus # What was last observed; written by controllers.
 
 type CustomResourceDefinitionSpec
   group                 string !
@@ -599,11 +599,11 @@ type CustomResourceDefinitionCondition
   message            string
 
 type TokenReview
-  apiVersion string
-  kind       string
-  metadata   ObjectMeta
-  spec       TokenReviewSpec !
-  status     TokenReviewStatus
+  apiVersion string            # Group and version of this object's schema, e.g. v1 or apps/v1.
+  kind       string            # Kind of this object.
+  metadata   ObjectMeta        # Name, namespace, labels and what else every object carries.
+  spec       TokenReviewSpec ! # What is wanted.
+  status     TokenReviewStatus # What was last observed; written by controllers.
 
 type TokenReviewSpec
   token     string
@@ -622,11 +622,11 @@ type UserInfo
   extra    {}[]string
 
 type TokenRequest
-  apiVersion string
-  kind       string
-  metadata   ObjectMeta
-  spec       TokenRequestSpec !
-  status     TokenRequestStatus
+  apiVersion string             # Group and version of this object's schema, e.g. v1 or apps/v1.
+  kind       string             # Kind of this object.
+  metadata   ObjectMeta         # Name, namespace, labels and what else every object carries.
+  spec       TokenRequestSpec ! # What is wanted.
+  status     TokenRequestStatus # What was last observed; written by controllers.
 
 type TokenRequestSpec
   audiences         []string !

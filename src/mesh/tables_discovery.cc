@@ -4,10 +4,10 @@
 namespace fairlead::mesh {
 
 const char* const kDiscoveryTables = R"(
-type EndpointSlice
-  apiVersion  string
-  kind        string
-  metadata    ObjectMeta
+type EndpointSlice  # Addresses behind a service, in slices.
+  apiVersion  string                 # Group and version of this object's schema, e.g. v1 or apps/v1.
+  kind        string                 # Kind of this object.
+  metadata    ObjectMeta             # Name, namespace, labels and what else every object carries.
   addressType enum(IPv4|IPv6|FQDN) !
   endpoints   []Endpoint
   ports       []EndpointPort

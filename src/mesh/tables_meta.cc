@@ -4,22 +4,22 @@
 namespace fairlead::mesh {
 
 const char* const kMetaTables = R"(
-type ObjectMeta
-  name                       string
-  generateName               string
-  namespace                  string
-  selfLink                   string
-  uid                        string
-  resourceVersion            string
-  generation                 int64
-  creationTimestamp          time
-  deletionTimestamp          time
-  deletionGracePeriodSeconds int64
-  labels                     {}string
-  annotations                {}string
-  ownerReferences            []OwnerReference merge=uid map=uid
-  finalizers                 []string merge set
-  managedFields              []any
+type ObjectMeta  # What every stored object carries.
+  name                       string                             # Unique within the namespace and kind; cannot be changed.
+  generateName               string                             # Prefix of a name that the server completes with five random characters.
+  namespace                  string                             # Namespace that the name is unique in; "default" when none is given.
+  selfLink                   string                             # No longer set by servers.
+  uid                        string                             # Identity in time and space, given by the server.
+  resourceVersion            string                             # Version of this state, for optimistic locking and watches; opaque.
+  generation                 int64                              # Counts the changes of the wanted state.
+  creationTimestamp          time                               # When the server created the object.
+  deletionTimestamp          time                               # When the object will be gone; set once deletion was asked for.
+  deletionGracePeriodSeconds int64                              # Seconds the object has to end by itself.
+  labels                     {}string                           # Keys and values to select objects by.
+  annotations                {}string                           # Keys and values for tools; not used for selection.
+  ownerReferences            []OwnerReference merge=uid map=uid # Objects that this one belongs to; it is removed when all of them are gone.
+  finalizers                 []string merge set                 # What has to be done, by name, before the object may be removed.
+  managedFields              []any                              # Who set which field.
 
 type OwnerReference
   apiVersion         string !
@@ -29,22 +29,22 @@ type OwnerReference
   controller         bool
   blockOwnerDeletion bool
 
-type LabelSelector
-  matchLabels      {}string
-  matchExpressions []LabelSelectorRequirement
+type LabelSelector  # A query over labels; all requirements have to hold. Empty matches everything.
+  matchLabels      {}string                   # Labels that must have these values.
+  matchExpressions []LabelSelectorRequirement # Requirements with an operator.
 
 type LabelSelectorRequirement
   key      string !
-  operator enum(In|NotIn|Exists|DoesNotExist) !
+  operator enum(In|NotIn|Exists|DoesNotExist) ! # How key and values relate.
   values   []string
 
 type Condition
-  type               string !
-  status             enum(True|False|Unknown) !
+  type               string !                   # Name of the condition.
+  status             enum(True|False|Unknown) ! # Whether it holds.
   observedGeneration int64
-  lastTransitionTime time !
-  reason             string !
-  message            string !
+  lastTransitionTime time !                     # When the status last changed.
+  reason             string !                   # One word for why, for programs.
+  message            string !                   # A sentence for why, for people.
 
 type DeleteOptions
   apiVersion                                       string
@@ -61,11 +61,11 @@ type Preconditions
   resourceVersion string
 
 type Scale
-  apiVersion string
-  kind       string
-  metadata   ObjectMeta
-  spec       ScaleSpec
-  status     ScaleStatus
+  apiVersion string      # Group and version of this object's schema, e.g. v1 or apps/v1.
+  kind       string      # Kind of this object.
+  metadata   ObjectMeta  # Name, namespace, labels and what else every object carries.
+  spec       ScaleSpec   # What is wanted.
+  status     ScaleStatus # What was last observed; written by controllers.
 
 type ScaleSpec
   replicas int32

@@ -4,54 +4,54 @@
 namespace fairlead::mesh {
 
 const char* const kNetworkingTables = R"(
-type VirtualService
-  apiVersion string
-  kind       string
-  metadata   ObjectMeta
-  spec       VirtualServiceSpec
-  status     IstioStatus
+type VirtualService  # Routes for the traffic to one or more hosts.
+  apiVersion string             # Group and version of this object's schema, e.g. v1 or apps/v1.
+  kind       string             # Kind of this object.
+  metadata   ObjectMeta         # Name, namespace, labels and what else every object carries.
+  spec       VirtualServiceSpec # What is wanted.
+  status     IstioStatus        # What was last observed; written by controllers.
 
 type VirtualServiceSpec
-  exportTo []string
-  gateways []string
-  hosts    []string
-  http     []HTTPRoute
-  tcp      []TCPRoute
-  tls      []TLSRoute
+  exportTo []string    # Namespaces that see this: . for its own, * for all.
+  gateways []string    # Gateways, and mesh for the sidecars, that these routes hold for. Default: mesh.
+  hosts    []string    # Hosts that traffic is sent to: names of services, DNS names, with a wildcard prefix if need be.
+  http     []HTTPRoute # Routes for HTTP/1.1, HTTP/2 and gRPC; the first that matches is taken.
+  tcp      []TCPRoute  # Routes for TCP.
+  tls      []TLSRoute  # Routes for TLS that is passed through, by SNI.
 
-type HTTPRoute
-  corsPolicy       CorsPolicy
-  delegate         Delegate
-  directResponse   HTTPDirectResponse
-  fault            HTTPFaultInjection
-  headers          Headers
-  match            []HTTPMatchRequest
-  mirror           Destination
-  mirror_percent   uint32
-  mirrorPercent    uint32
-  mirrorPercentage Percent
-  mirrors          []HTTPMirrorPolicy
-  name             string
-  redirect         HTTPRedirect
-  retries          HTTPRetry
-  rewrite          HTTPRewrite
-  route            []HTTPRouteDestination
-  timeout          duration
+type HTTPRoute  # Conditions and what happens to requests that meet them.
+  corsPolicy       CorsPolicy             # Cross-origin resource sharing.
+  delegate         Delegate               # VirtualService that holds the routes for this part.
+  directResponse   HTTPDirectResponse     # Answer with a fixed response instead.
+  fault            HTTPFaultInjection     # Delays and errors to inject.
+  headers          Headers                # Header fields to add, set or remove.
+  match            []HTTPMatchRequest     # Conditions, of which one has to hold; none: every request.
+  mirror           Destination            # Also send the traffic there; answers are thrown away.
+  mirror_percent   uint32                 #!use mirrorPercentage
+  mirrorPercent    uint32                 #!use mirrorPercentage
+  mirrorPercentage Percent                # Part of the traffic to mirror.
+  mirrors          []HTTPMirrorPolicy     # Also send the traffic to these places.
+  name             string                 # Name of the route, for logs.
+  redirect         HTTPRedirect           # Answer with a redirect instead.
+  retries          HTTPRetry              # When and how often a failed request is tried again.
+  rewrite          HTTPRewrite            # Change path and authority before forwarding.
+  route            []HTTPRouteDestination # Destinations with weights.
+  timeout          duration               # Time for the whole request, retries included; none by default.
 
 type CorsPolicy
   allowCredentials    bool
   allowHeaders        []string
   allowMethods        []string
-  allowOrigin         []string
+  allowOrigin         []string                         #!use allowOrigins
   allowOrigins        []StringMatch
   exposeHeaders       []string
   maxAge              duration
   unmatchedPreflights enum(UNSPECIFIED|FORWARD|IGNORE)
 
 type StringMatch
-  exact  string oneof=kind
-  prefix string oneof=kind
-  regex  string oneof=kind
+  exact  string oneof=kind # The whole value.
+  prefix string oneof=kind # The beginning of the value.
+  regex  string oneof=kind # An RE2 expression for the whole value.
 
 type Delegate
   name      string
@@ -66,23 +66,23 @@ type HTTPBody
   string string oneof=kind
 
 type HTTPFaultInjection
-  abort Abort
-  delay Delay
+  abort Abort # Answer requests with an error.
+  delay Delay # Delay requests before they are forwarded.
 
 type Abort
-  grpcStatus string oneof=kind
+  grpcStatus string oneof=kind # gRPC status to answer with.
   http2Error string oneof=kind
-  httpStatus int32 oneof=kind
-  percentage Percent
+  httpStatus int32 oneof=kind  # HTTP status to answer with.
+  percentage Percent           # Part of the requests.
 
 type Percent
-  value double
+  value double # 0.0 to 100.0.
 
 type Delay
   exponentialDelay duration oneof=kind
-  fixedDelay       duration oneof=kind
-  percent          int32
-  percentage       Percent
+  fixedDelay       duration oneof=kind # How long.
+  percent          int32               #!use percentage
+  percentage       Percent             # Part of the requests.
 
 type Headers
   request  HeaderOperations
@@ -94,25 +94,25 @@ type HeaderOperations
   set    {}string
 
 type HTTPMatchRequest
-  authority       StringMatch
-  gateways        []string
-  headers         {}StringMatch
-  ignoreUriCase   bool
-  method          StringMatch
+  authority       StringMatch   # Authority (Host) of the request.
+  gateways        []string      # Gateways that this match holds for.
+  headers         {}StringMatch # Header fields by lower-case name.
+  ignoreUriCase   bool          # Compare the path without regard to case.
+  method          StringMatch   # Method of the request.
   name            string
-  port            uint32
-  queryParams     {}StringMatch
-  scheme          StringMatch
-  sourceLabels    {}string
-  sourceNamespace string
+  port            uint32        # Port that the client asked for.
+  queryParams     {}StringMatch # Query parameters by name.
+  scheme          StringMatch   # Scheme of the request.
+  sourceLabels    {}string      # Labels of the client's workload.
+  sourceNamespace string        # Namespace of the client's workload.
   statPrefix      string
-  uri             StringMatch
-  withoutHeaders  {}StringMatch
+  uri             StringMatch   # Path of the request.
+  withoutHeaders  {}StringMatch # Header fields that must not match.
 
 type Destination
-  host   string !
-  port   PortSelector
-  subset string
+  host   string !     # Name of a service in the registry.
+  port   PortSelector # Port of the service; needed when it has several.
+  subset string       # Subset of that name in the DestinationRule of the host.
 
 type PortSelector
   number uint32
@@ -122,25 +122,25 @@ type HTTPMirrorPolicy
   percentage  Percent
 
 type HTTPRedirect
-  authority     string
+  authority     string                             # New authority.
   derivePort    enum(FROM_PROTOCOL_DEFAULT|FROM_REQUEST_PORT) oneof=kind
   port          uint32 oneof=kind
   prefixRewrite string
-  redirectCode  uint32
+  redirectCode  uint32                             # Status of the answer; 301 by default.
   scheme        string
-  uri           string
+  uri           string                             # New path.
 
 type HTTPRetry
-  attempts                 int32
-  backoff                  duration
-  perTryTimeout            duration
+  attempts                 int32    # How often to try again.
+  backoff                  duration # Least time between tries.
+  perTryTimeout            duration # Time for each try.
   retryIgnorePreviousHosts bool
-  retryOn                  string
+  retryOn                  string   # Conditions, separated by commas.
   retryRemoteLocalities    bool
 
 type HTTPRewrite
-  authority       string
-  uri             string
+  authority       string       # Replaces the authority.
+  uri             string       # Replaces the path, or the part that matched as prefix.
   uriRegexRewrite RegexRewrite
 
 type RegexRewrite
@@ -148,9 +148,9 @@ type RegexRewrite
   rewrite string
 
 type HTTPRouteDestination
-  destination Destination !
-  headers     Headers
-  weight      int32
+  destination Destination ! # Where the traffic goes.
+  headers     Headers       # Header fields to add, set or remove on the way there.
+  weight      int32         # Part of the traffic, in relation to the sum of all weights.
 
 type TCPRoute
   match []L4MatchAttributes
@@ -162,7 +162,7 @@ type L4MatchAttributes
   port               uint32
   sourceLabels       {}string
   sourceNamespace    string
-  sourceSubnet       string
+  sourceSubnet       string   #!not used; match on the client by sourceLabels
 
 type RouteDestination
   destination Destination !
@@ -180,33 +180,33 @@ type TLSMatchAttributes
   sourceLabels       {}string
   sourceNamespace    string
 
-type DestinationRule
-  apiVersion string
-  kind       string
-  metadata   ObjectMeta
-  spec       DestinationRuleSpec
-  status     IstioStatus
+type DestinationRule  # What holds for traffic to a host after routing: balancing, pools, TLS, subsets.
+  apiVersion string              # Group and version of this object's schema, e.g. v1 or apps/v1.
+  kind       string              # Kind of this object.
+  metadata   ObjectMeta          # Name, namespace, labels and what else every object carries.
+  spec       DestinationRuleSpec # What is wanted.
+  status     IstioStatus         # What was last observed; written by controllers.
 
 type DestinationRuleSpec
-  exportTo         []string
-  host             string !
-  subsets          []Subset
-  trafficPolicy    TrafficPolicy
-  workloadSelector WorkloadSelector
+  exportTo         []string         # Namespaces that see this: . for its own, * for all.
+  host             string !         # Service of the registry.
+  subsets          []Subset         # Named parts of the service's workloads, by label.
+  trafficPolicy    TrafficPolicy    # What holds for all subsets.
+  workloadSelector WorkloadSelector # Client workloads that this holds for.
 
 type Subset
-  labels        {}string
-  name          string !
-  trafficPolicy TrafficPolicy
+  labels        {}string      # Labels of the workloads that belong to it.
+  name          string !      # Name that routes refer to.
+  trafficPolicy TrafficPolicy # What holds for this subset, over the policy of the host.
 
 type TrafficPolicy
-  connectionPool    ConnectionPoolSettings
-  loadBalancer      LoadBalancerSettings
-  outlierDetection  OutlierDetection
-  portLevelSettings []PortTrafficPolicy
+  connectionPool    ConnectionPoolSettings # Limits of connections and requests.
+  loadBalancer      LoadBalancerSettings   # How an endpoint is chosen.
+  outlierDetection  OutlierDetection       # When endpoints that fail are left out.
+  portLevelSettings []PortTrafficPolicy    # What holds for single ports.
   proxyProtocol     ProxyProtocol
   retryBudget       RetryBudget
-  tls               ClientTLSSettings
+  tls               ClientTLSSettings      # TLS toward the endpoints.
   tunnel            Tunnel
 
 type ConnectionPoolSettings
@@ -215,13 +215,13 @@ type ConnectionPoolSettings
 
 type HTTPSettings
   h2UpgradePolicy          enum(DEFAULT|DO_NOT_UPGRADE|UPGRADE)
-  http1MaxPendingRequests  int32
+  http1MaxPendingRequests  int32                              # Most requests that wait for a connection.
   http2KeepAlive           HTTP2KeepAlive
-  http2MaxRequests         int32
-  idleTimeout              duration
+  http2MaxRequests         int32                              # Most requests at a time.
+  idleTimeout              duration                           # Time after which an idle connection is closed.
   maxConcurrentStreams     int32
-  maxRequestsPerConnection int32
-  maxRetries               int32
+  maxRequestsPerConnection int32                              # Requests after which a connection is closed.
+  maxRetries               int32                              # Most retries at a time.
   useClientProtocol        bool
 
 type HTTP2KeepAlive
@@ -229,10 +229,10 @@ type HTTP2KeepAlive
   timeout  duration
 
 type TCPSettings
-  connectTimeout        duration
+  connectTimeout        duration     # Time to connect; 10s by default.
   idleTimeout           string
   maxConnectionDuration duration
-  maxConnections        int32
+  maxConnections        int32        # Most connections to the host.
   tcpKeepalive          TcpKeepalive
 
 type TcpKeepalive
@@ -242,11 +242,11 @@ type TcpKeepalive
 
 type LoadBalancerSettings
   backendUtilization BackendUtilization oneof=kind
-  consistentHash     ConsistentHash oneof=kind
+  consistentHash     ConsistentHash oneof=kind          # Keep equal requests at one endpoint.
   localityLbSetting  LocalityLbSetting
-  simple             enum(UNSPECIFIED|LEAST_CONN|RANDOM|PASSTHROUGH|ROUND_ROBIN|LEAST_REQUEST) oneof=kind
+  simple             enum(UNSPECIFIED|LEAST_CONN|RANDOM|PASSTHROUGH|ROUND_ROBIN|LEAST_REQUEST) oneof=kind # Algorithm: LEAST_REQUEST, ROUND_ROBIN, RANDOM, PASSTHROUGH.
   warmup             Warmup
-  warmupDurationSecs duration                           #!deprecated
+  warmupDurationSecs duration                           #!use warmup
   zoneAwareLbSetting ZoneAwareLbSetting
 
 type BackendUtilization
@@ -261,7 +261,7 @@ type ConsistentHash
   httpHeaderName         string oneof=g0
   httpQueryParameterName string oneof=g0
   maglev                 Maglev oneof=g1
-  minimumRingSize        int64               #!deprecated
+  minimumRingSize        int64               #!use ringHash
   ringHash               RingHash oneof=g1
   useSourceIp            bool oneof=g0
 
@@ -307,14 +307,14 @@ type ZoneAwareLbSetting
   minClusterSize   uint32
 
 type OutlierDetection
-  baseEjectionTime               duration
-  consecutive5xxErrors           uint32
-  consecutiveErrors              int32
-  consecutiveGatewayErrors       uint32
+  baseEjectionTime               duration # Shortest time an endpoint stays out.
+  consecutive5xxErrors           uint32   # Answers of 500 and above in a row that eject an endpoint.
+  consecutiveErrors              int32    # Old name of consecutiveGatewayErrors.
+  consecutiveGatewayErrors       uint32   # Answers of 502, 503, 504 in a row that eject an endpoint.
   consecutiveLocalOriginFailures uint32
-  interval                       duration
-  maxEjectionPercent             int32
-  minHealthPercent               int32
+  interval                       duration # Time between looks.
+  maxEjectionPercent             int32    # Largest part of the endpoints that may be out.
+  minHealthPercent               int32    # Part of healthy endpoints below which detection stops.
   outlierDetectionHttpErrorCodes []int64
   splitExternalLocalOriginErrors bool
 
@@ -331,7 +331,7 @@ type ClientTLSSettings
   clientCertificate  string
   credentialName     string
   insecureSkipVerify bool
-  mode               enum(DISABLE|SIMPLE|MUTUAL|ISTIO_MUTUAL)
+  mode               enum(DISABLE|SIMPLE|MUTUAL|ISTIO_MUTUAL) # DISABLE, SIMPLE, MUTUAL or ISTIO_MUTUAL.
   privateKey         string
   sni                string
   subjectAltNames    []string
@@ -352,24 +352,24 @@ type Tunnel
 type WorkloadSelector
   matchLabels {}string
 
-type Gateway
-  apiVersion string
-  kind       string
-  metadata   ObjectMeta
-  spec       GatewaySpec
-  status     IstioStatus
+type Gateway  # A port at the edge of the mesh, its hosts and TLS.
+  apiVersion string      # Group and version of this object's schema, e.g. v1 or apps/v1.
+  kind       string      # Kind of this object.
+  metadata   ObjectMeta  # Name, namespace, labels and what else every object carries.
+  spec       GatewaySpec # What is wanted.
+  status     IstioStatus # What was last observed; written by controllers.
 
 type GatewaySpec
-  selector {}string
-  servers  []Server
+  selector {}string # Labels of the gateway's pods.
+  servers  []Server # Ports with hosts.
 
 type Server
-  bind            string
+  bind            string            # Address to listen on.
   defaultEndpoint string
-  hosts           []string !
+  hosts           []string !        # Hosts that are served, as NAMESPACE/NAME or NAME, with a wildcard prefix if need be.
   name            string
-  port            GatewayPort !
-  tls             ServerTLSSettings
+  port            GatewayPort !     # Port to listen on.
+  tls             ServerTLSSettings # TLS of the port.
 
 type GatewayPort
   name       string !
@@ -402,23 +402,23 @@ type TLSCertificate
   privateKey        string
   serverCertificate string
 
-type ServiceEntry
-  apiVersion string
-  kind       string
-  metadata   ObjectMeta
-  spec       ServiceEntrySpec !
-  status     IstioStatus
+type ServiceEntry  # A service that the registry does not know by itself, often outside the mesh.
+  apiVersion string             # Group and version of this object's schema, e.g. v1 or apps/v1.
+  kind       string             # Kind of this object.
+  metadata   ObjectMeta         # Name, namespace, labels and what else every object carries.
+  spec       ServiceEntrySpec ! # What is wanted.
+  status     IstioStatus        # What was last observed; written by controllers.
 
 type ServiceEntrySpec
-  addresses        []string
-  endpoints        []WorkloadEntrySpec
-  exportTo         []string
-  hosts            []string !
-  location         enum(MESH_EXTERNAL|MESH_INTERNAL)
-  ports            []ServicePort
-  resolution       enum(NONE|STATIC|DNS|DNS_ROUND_ROBIN|DYNAMIC_DNS)
+  addresses        []string                           # Virtual addresses or CIDR blocks.
+  endpoints        []WorkloadEntrySpec                # Addresses behind the service.
+  exportTo         []string                           # Namespaces that see this: . for its own, * for all.
+  hosts            []string !                         # Names of the service.
+  location         enum(MESH_EXTERNAL|MESH_INTERNAL)  # Outside the mesh or inside.
+  ports            []ServicePort                      # Ports of the service.
+  resolution       enum(NONE|STATIC|DNS|DNS_ROUND_ROBIN|DYNAMIC_DNS) # How addresses are found: NONE, STATIC, DNS, DNS_ROUND_ROBIN.
   subjectAltNames  []string
-  workloadSelector LabelsSelector
+  workloadSelector LabelsSelector                     # Pods and WorkloadEntries behind the service.
 
 type WorkloadEntrySpec
   address        string
@@ -430,27 +430,27 @@ type WorkloadEntrySpec
   weight         uint32
 
 type ServicePort
-  name       string !
+  name       string ! # Name; needed when there are several. Istio reads the protocol from its prefix (http-, grpc-, tcp- ...).
   number     uint32 !
-  protocol   string
-  targetPort uint32
+  protocol   string   # TCP, UDP or SCTP.
+  targetPort uint32   # Number or name of the pods' port; the service's own when not set.
 
 type LabelsSelector
   labels {}string
 
-type WorkloadEntry
-  apiVersion string
-  kind       string
-  metadata   ObjectMeta
-  spec       WorkloadEntrySpec !
-  status     IstioStatus
+type WorkloadEntry  # A workload outside Kubernetes, such as a virtual machine.
+  apiVersion string              # Group and version of this object's schema, e.g. v1 or apps/v1.
+  kind       string              # Kind of this object.
+  metadata   ObjectMeta          # Name, namespace, labels and what else every object carries.
+  spec       WorkloadEntrySpec ! # What is wanted.
+  status     IstioStatus         # What was last observed; written by controllers.
 
-type WorkloadGroup
-  apiVersion string
-  kind       string
-  metadata   ObjectMeta
-  spec       WorkloadGroupSpec !
-  status     IstioStatus
+type WorkloadGroup  # A template for WorkloadEntries.
+  apiVersion string              # Group and version of this object's schema, e.g. v1 or apps/v1.
+  kind       string              # Kind of this object.
+  metadata   ObjectMeta          # Name, namespace, labels and what else every object carries.
+  spec       WorkloadGroupSpec ! # What is wanted.
+  status     IstioStatus         # What was last observed; written by controllers.
 
 type WorkloadGroupSpec
   metadata TemplateMeta
@@ -462,15 +462,15 @@ type TemplateMeta
   labels      {}string
 
 type Probe
-  exec                Exec oneof=kind
-  failureThreshold    int32
-  grpc                Grpc oneof=kind
-  httpGet             HttpGet oneof=kind
-  initialDelaySeconds int32
-  periodSeconds       int32
-  successThreshold    int32
-  tcpSocket           TcpSocket oneof=kind
-  timeoutSeconds      int32
+  exec                Exec oneof=kind      # Succeeds when the command ends with 0.
+  failureThreshold    int32                # Failures in a row that count as failure.
+  grpc                Grpc oneof=kind      # Succeeds when the gRPC health service says SERVING.
+  httpGet             HttpGet oneof=kind   # Succeeds on a status from 200 to 399.
+  initialDelaySeconds int32                # Seconds after start before the first probe.
+  periodSeconds       int32                # Seconds between probes.
+  successThreshold    int32                # Successes in a row after a failure that count as success.
+  tcpSocket           TcpSocket oneof=kind # Succeeds when the port accepts a connection.
+  timeoutSeconds      int32                # Seconds after which a probe has failed.
 
 type Exec
   command []string !
@@ -494,19 +494,19 @@ type TcpSocket
   host string
   port uint32 !
 
-type Sidecar
-  apiVersion string
-  kind       string
-  metadata   ObjectMeta
-  spec       SidecarSpec
-  status     IstioStatus
+type Sidecar  # What a workload's sidecar listens on and can reach.
+  apiVersion string      # Group and version of this object's schema, e.g. v1 or apps/v1.
+  kind       string      # Kind of this object.
+  metadata   ObjectMeta  # Name, namespace, labels and what else every object carries.
+  spec       SidecarSpec # What is wanted.
+  status     IstioStatus # What was last observed; written by controllers.
 
 type SidecarSpec
-  egress                []IstioEgressListener
+  egress                []IstioEgressListener  # What can be reached.
   inboundConnectionPool ConnectionPoolSettings
-  ingress               []IstioIngressListener
-  outboundTrafficPolicy OutboundTrafficPolicy
-  workloadSelector      LabelsSelector
+  ingress               []IstioIngressListener # What is listened on.
+  outboundTrafficPolicy OutboundTrafficPolicy  # What happens to traffic to unknown hosts.
+  workloadSelector      LabelsSelector         # Workloads that this holds for.
 
 type IstioEgressListener
   bind        string
@@ -532,12 +532,12 @@ type OutboundTrafficPolicy
   egressProxy Destination
   mode        enum(REGISTRY_ONLY|ALLOW_ANY)
 
-type EnvoyFilter
-  apiVersion string
-  kind       string
-  metadata   ObjectMeta
-  spec       EnvoyFilterSpec
-  status     IstioStatus
+type EnvoyFilter  # Changes to the generated proxy configuration.
+  apiVersion string          # Group and version of this object's schema, e.g. v1 or apps/v1.
+  kind       string          # Kind of this object.
+  metadata   ObjectMeta      # Name, namespace, labels and what else every object carries.
+  spec       EnvoyFilterSpec # What is wanted.
+  status     IstioStatus     # What was last observed; written by controllers.
 
 type EnvoyFilterSpec
   configPatches    []EnvoyConfigObjectPatch
@@ -623,12 +623,12 @@ type TargetRef
   name      string !
   namespace string
 
-type ProxyConfig
-  apiVersion string
-  kind       string
-  metadata   ObjectMeta
-  spec       ProxyConfigSpec
-  status     IstioStatus
+type ProxyConfig  # Settings of proxies.
+  apiVersion string          # Group and version of this object's schema, e.g. v1 or apps/v1.
+  kind       string          # Kind of this object.
+  metadata   ObjectMeta      # Name, namespace, labels and what else every object carries.
+  spec       ProxyConfigSpec # What is wanted.
+  status     IstioStatus     # What was last observed; written by controllers.
 
 type ProxyConfigSpec
   concurrency          int32

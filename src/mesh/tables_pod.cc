@@ -4,48 +4,48 @@
 namespace fairlead::mesh {
 
 const char* const kPodTables = R"(
-type Pod
-  apiVersion string
-  kind       string
-  metadata   ObjectMeta
-  spec       PodSpec
-  status     PodStatus
+type Pod  # Containers that run together on one node and share an address.
+  apiVersion string     # Group and version of this object's schema, e.g. v1 or apps/v1.
+  kind       string     # Kind of this object.
+  metadata   ObjectMeta # Name, namespace, labels and what else every object carries.
+  spec       PodSpec    # What is wanted.
+  status     PodStatus  # What was last observed; written by controllers.
 
-type PodSpec
-  volumes                       []Volume retain merge=name map=name
-  initContainers                []Container merge=name map=name
-  containers                    []Container ! merge=name map=name
+type PodSpec  # How the containers of a pod are run.
+  volumes                       []Volume retain merge=name map=name # What containers may mount.
+  initContainers                []Container merge=name map=name    # Containers that run before the others, one after the other; with restartPolicy Always they stay as sidecars.
+  containers                    []Container ! merge=name map=name  # Containers of the pod; at least one.
   ephemeralContainers           []EphemeralContainer merge=name map=name
-  restartPolicy                 enum(Always|OnFailure|Never)
-  terminationGracePeriodSeconds int64
-  activeDeadlineSeconds         int64
-  dnsPolicy                     enum(ClusterFirstWithHostNet|ClusterFirst|Default|None)
-  nodeSelector                  {}string
-  serviceAccountName            string
-  serviceAccount                string
-  automountServiceAccountToken  bool
-  nodeName                      string
-  hostNetwork                   bool
+  restartPolicy                 enum(Always|OnFailure|Never)       # Whether containers that end are started again.
+  terminationGracePeriodSeconds int64                              # Seconds between SIGTERM and SIGKILL when the pod is deleted.
+  activeDeadlineSeconds         int64                              # Seconds after which a running pod is failed.
+  dnsPolicy                     enum(ClusterFirstWithHostNet|ClusterFirst|Default|None) # Where the pod's DNS settings come from.
+  nodeSelector                  {}string                           # Labels that a node must have.
+  serviceAccountName            string                             # Service account whose token the pod gets.
+  serviceAccount                string                             # Old name of serviceAccountName; both are kept equal.
+  automountServiceAccountToken  bool                               # Whether the service account's token is mounted.
+  nodeName                      string                             # Node the pod runs on.
+  hostNetwork                   bool                               # Use the node's network instead of one of the pod's own.
   hostPID                       bool
   hostIPC                       bool
-  shareProcessNamespace         bool
-  securityContext               PodSecurityContext
-  imagePullSecrets              []LocalObjectReference merge=name map=name
-  hostname                      string
-  subdomain                     string
-  affinity                      Affinity
-  schedulerName                 string
-  tolerations                   []Toleration
-  hostAliases                   []HostAlias merge=ip map=ip
-  priorityClassName             string
+  shareProcessNamespace         bool                               # One process namespace for all containers.
+  securityContext               PodSecurityContext                 # User, group and what else holds for all containers.
+  imagePullSecrets              []LocalObjectReference merge=name map=name # Secrets for pulling images.
+  hostname                      string                             # Host name of the pod; its own name when not set.
+  subdomain                     string                             # With it the pod's full name is hostname.subdomain.namespace.svc.DOMAIN.
+  affinity                      Affinity                           # Scheduling wishes.
+  schedulerName                 string                             # Scheduler that places the pod.
+  tolerations                   []Toleration                       # Taints that the pod puts up with.
+  hostAliases                   []HostAlias merge=ip map=ip        # Lines for the pod's /etc/hosts.
+  priorityClassName             string                             # Importance of the pod.
   priority                      int32
-  dnsConfig                     PodDNSConfig
-  readinessGates                []PodReadinessGate
+  dnsConfig                     PodDNSConfig                       # More DNS settings, merged with those of dnsPolicy.
+  readinessGates                []PodReadinessGate                 # Conditions, beyond the containers', that readiness needs.
   runtimeClassName              string
-  enableServiceLinks            bool
+  enableServiceLinks            bool                               # Whether services become environment variables.
   preemptionPolicy              enum(PreemptLowerPriority|Never)
-  overhead                      {}quantity
-  topologySpreadConstraints     []TopologySpreadConstraint merge=topologyKey map=topologyKey,whenUnsatisfiable
+  overhead                      {}quantity                         # Resources of the runtime itself.
+  topologySpreadConstraints     []TopologySpreadConstraint merge=topologyKey map=topologyKey,whenUnsatisfiable # How pods spread over zones and nodes.
   setHostnameAsFQDN             bool
   os                            PodOS
   hostUsers                     bool
@@ -55,31 +55,31 @@ type PodSpec
   hostnameOverride              string
 
 type Volume
-  name                  string !
-  hostPath              HostPathVolumeSource
-  emptyDir              EmptyDirVolumeSource
+  name                  string !                          # Name, unique in the pod.
+  hostPath              HostPathVolumeSource              # A path of the node.
+  emptyDir              EmptyDirVolumeSource              # A folder that lives as long as the pod.
   gcePersistentDisk     GCEPersistentDiskVolumeSource
   awsElasticBlockStore  AWSElasticBlockStoreVolumeSource
   gitRepo               GitRepoVolumeSource
-  secret                SecretVolumeSource
+  secret                SecretVolumeSource                # Keys of a Secret as files.
   nfs                   NFSVolumeSource
   iscsi                 ISCSIVolumeSource
   glusterfs             GlusterfsVolumeSource
-  persistentVolumeClaim PersistentVolumeClaimVolumeSource
+  persistentVolumeClaim PersistentVolumeClaimVolumeSource # A claim in the same namespace.
   rbd                   RBDVolumeSource
   flexVolume            FlexVolumeSource
   cinder                CinderVolumeSource
   cephfs                CephFSVolumeSource
   flocker               FlockerVolumeSource
-  downwardAPI           DownwardAPIVolumeSource
+  downwardAPI           DownwardAPIVolumeSource           # Fields of the pod as files.
   fc                    FCVolumeSource
   azureFile             AzureFileVolumeSource
-  configMap             ConfigMapVolumeSource
+  configMap             ConfigMapVolumeSource             # Keys of a ConfigMap as files.
   vsphereVolume         VsphereVirtualDiskVolumeSource
   quobyte               QuobyteVolumeSource
   azureDisk             AzureDiskVolumeSource
   photonPersistentDisk  PhotonPersistentDiskVolumeSource
-  projected             ProjectedVolumeSource
+  projected             ProjectedVolumeSource             # Several sources in one folder.
   portworxVolume        PortworxVolumeSource
   scaleIO               ScaleIOVolumeSource
   storageos             StorageOSVolumeSource
@@ -92,45 +92,45 @@ type LocalObjectReference
 
 type ObjectFieldSelector
   apiVersion string
-  fieldPath  string !
+  fieldPath  string ! # Path of the field, e.g. metadata.labels['app'].
 
 type ResourceFieldSelector
   containerName string
   resource      string !
   divisor       quantity
 
-type Container
-  name                     string !
-  image                    string
-  command                  []string
-  args                     []string
-  workingDir               string
-  ports                    []ContainerPort merge=containerPort map=containerPort,protocol
-  envFrom                  []EnvFromSource
-  env                      []EnvVar merge=name map=name
-  resources                ResourceRequirements
+type Container  # One program with its image, ports, environment and mounts.
+  name                     string !                           # Name, a DNS label, unique in the pod.
+  image                    string                             # Image to run.
+  command                  []string                           # Entry point instead of the image's. $(VAR) is replaced.
+  args                     []string                           # Arguments instead of the image's. $(VAR) is replaced.
+  workingDir               string                             # Folder to start in; the image's when not set.
+  ports                    []ContainerPort merge=containerPort map=containerPort,protocol # Ports the container listens on; for information, and for names.
+  envFrom                  []EnvFromSource                    # ConfigMaps and Secrets whose keys become environment variables.
+  env                      []EnvVar merge=name map=name       # Environment variables.
+  resources                ResourceRequirements               # CPU and memory wanted and allowed.
   resizePolicy             []ContainerResizePolicy
-  restartPolicy            enum(Always|OnFailure|Never)
+  restartPolicy            enum(Always|OnFailure|Never)       # Always makes an init container a sidecar.
   restartPolicyRules       []ContainerRestartRule
-  volumeMounts             []VolumeMount merge=mountPath map=mountPath
+  volumeMounts             []VolumeMount merge=mountPath map=mountPath # Volumes and where they appear in the container.
   volumeDevices            []VolumeDevice merge=devicePath map=devicePath
-  livenessProbe            Probe
-  readinessProbe           Probe
-  startupProbe             Probe
-  lifecycle                Lifecycle
-  terminationMessagePath   string
+  livenessProbe            Probe                              # When it fails the container is restarted.
+  readinessProbe           Probe                              # Only while it succeeds the pod gets traffic of services.
+  startupProbe             Probe                              # Until it succeeds the other probes wait.
+  lifecycle                Lifecycle                          # Commands after start and before stop.
+  terminationMessagePath   string                             # File whose content becomes the termination message.
   terminationMessagePolicy enum(File|FallbackToLogsOnError)
-  imagePullPolicy          enum(Always|Never|IfNotPresent)
-  securityContext          SecurityContext
-  stdin                    bool
+  imagePullPolicy          enum(Always|Never|IfNotPresent)    # When to pull the image. Always for the tag latest, else IfNotPresent.
+  securityContext          SecurityContext                    # User, capabilities and what else this container runs with.
+  stdin                    bool                               # Keep standard input open.
   stdinOnce                bool
-  tty                      bool
+  tty                      bool                               # Give the container a terminal.
 
 type ContainerPort
-  name          string
-  hostPort      int32
-  containerPort int32 !
-  protocol      enum(TCP|UDP|SCTP) ="TCP"
+  name          string                    # Name, unique in the pod, that services and probes may use.
+  hostPort      int32                     # Port on the node.
+  containerPort int32 !                   # Port number, 1 to 65535.
+  protocol      enum(TCP|UDP|SCTP) ="TCP" # TCP, UDP or SCTP.
   hostIP        string
 
 type EnvFromSource
@@ -147,15 +147,15 @@ type SecretEnvSource
   optional bool
 
 type EnvVar
-  name      string !
-  value     string
-  valueFrom EnvVarSource
+  name      string !     # Name of the variable.
+  value     string       # Its value. $(VAR) is replaced by variables before it.
+  valueFrom EnvVarSource # Where the value comes from; not together with value.
 
 type EnvVarSource
-  fieldRef         ObjectFieldSelector
-  resourceFieldRef ResourceFieldSelector
-  configMapKeyRef  ConfigMapKeySelector
-  secretKeyRef     SecretKeySelector
+  fieldRef         ObjectFieldSelector   # A field of the pod, e.g. metadata.name or status.podIP.
+  resourceFieldRef ResourceFieldSelector # A resource limit or request of a container.
+  configMapKeyRef  ConfigMapKeySelector  # A key of a ConfigMap.
+  secretKeyRef     SecretKeySelector     # A key of a Secret.
   fileKeyRef       FileKeySelector
 
 type ConfigMapKeySelector
@@ -175,8 +175,8 @@ type FileKeySelector
   optional   bool
 
 type ResourceRequirements
-  limits   {}quantity
-  requests {}quantity
+  limits   {}quantity               # The most that may be used.
+  requests {}quantity               # What is set aside; as much as limits when not given.
   claims   []ResourceClaim map=name
 
 type ResourceClaim
@@ -196,11 +196,11 @@ type ContainerRestartRuleOnExitCodes
   values   []int32 set
 
 type VolumeMount
-  name              string !
-  readOnly          bool
+  name              string !                           # Name of the volume.
+  readOnly          bool                               # Mount read-only.
   recursiveReadOnly string
-  mountPath         string !
-  subPath           string
+  mountPath         string !                           # Path in the container.
+  subPath           string                             # Path inside the volume.
   mountPropagation  enum(None|HostToContainer|Bidirectional)
   subPathExpr       string
 
@@ -209,26 +209,26 @@ type VolumeDevice
   devicePath string !
 
 type Probe
-  exec                          ExecAction
-  httpGet                       HTTPGetAction
-  tcpSocket                     TCPSocketAction
-  grpc                          GRPCAction
-  initialDelaySeconds           int32
-  timeoutSeconds                int32
-  periodSeconds                 int32
-  successThreshold              int32
-  failureThreshold              int32
+  exec                          ExecAction      # Succeeds when the command ends with 0.
+  httpGet                       HTTPGetAction   # Succeeds on a status from 200 to 399.
+  tcpSocket                     TCPSocketAction # Succeeds when the port accepts a connection.
+  grpc                          GRPCAction      # Succeeds when the gRPC health service says SERVING.
+  initialDelaySeconds           int32           # Seconds after start before the first probe.
+  timeoutSeconds                int32           # Seconds after which a probe has failed.
+  periodSeconds                 int32           # Seconds between probes.
+  successThreshold              int32           # Successes in a row after a failure that count as success.
+  failureThreshold              int32           # Failures in a row that count as failure.
   terminationGracePeriodSeconds int64
 
 type ExecAction
   command []string
 
 type HTTPGetAction
-  path        string
-  port        int-or-string !
+  path        string           # Path to request.
+  port        int-or-string !  # Number or name of the port.
   host        string
-  scheme      enum(HTTP|HTTPS)
-  httpHeaders []HTTPHeader
+  scheme      enum(HTTP|HTTPS) # HTTP or HTTPS.
+  httpHeaders []HTTPHeader     # Header fields of the request.
 
 type HTTPHeader
   name  string !
@@ -257,14 +257,14 @@ type SleepAction
   seconds int64 !
 
 type SecurityContext
-  capabilities             Capabilities
-  privileged               bool
+  capabilities             Capabilities                  # Capabilities to add and drop.
+  privileged               bool                          # Run with all capabilities.
   seLinuxOptions           SELinuxOptions
   windowsOptions           WindowsSecurityContextOptions
-  runAsUser                int64
-  runAsGroup               int64
+  runAsUser                int64                         # User id to run as.
+  runAsGroup               int64                         # Group id to run as.
   runAsNonRoot             bool
-  readOnlyRootFilesystem   bool
+  readOnlyRootFilesystem   bool                          # Mount the root file system read-only.
   allowPrivilegeEscalation bool
   procMount                string
   seccompProfile           SeccompProfile
@@ -432,18 +432,18 @@ type PodResourceClaim
 
 type PodStatus
   observedGeneration          int64
-  phase                       string
-  conditions                  []PodCondition merge=type map=type
+  phase                       string                             # Pending, Running, Succeeded, Failed or Unknown.
+  conditions                  []PodCondition merge=type map=type # PodScheduled, Initialized, ContainersReady, Ready.
   message                     string
   reason                      string
   nominatedNodeName           string
-  hostIP                      string
+  hostIP                      string                             # Address of its node.
   hostIPs                     []HostIP merge=ip
-  podIP                       string
+  podIP                       string                             # Address of the pod.
   podIPs                      []PodIP merge=ip map=ip
-  startTime                   time
-  initContainerStatuses       []ContainerStatus
-  containerStatuses           []ContainerStatus
+  startTime                   time                               # When the node took up the pod.
+  initContainerStatuses       []ContainerStatus                  # One entry for each init container.
+  containerStatuses           []ContainerStatus                  # One entry for each container.
   qosClass                    string
   ephemeralContainerStatuses  []ContainerStatus
   resize                      string
@@ -467,10 +467,10 @@ type PodIP
 
 type ContainerStatus
   name                     string !
-  state                    ContainerState
-  lastState                ContainerState
-  ready                    bool !
-  restartCount             int32 !
+  state                    ContainerState                     # Waiting, running or terminated, with details.
+  lastState                ContainerState                     # How the run before ended.
+  ready                    bool !                             # Whether its readiness probe succeeds.
+  restartCount             int32 !                            # How often it was started again.
   image                    string !
   imageID                  string !
   containerID              string

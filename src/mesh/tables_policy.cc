@@ -4,27 +4,27 @@
 namespace fairlead::mesh {
 
 const char* const kPolicyTables = R"(
-type PeerAuthentication
-  apiVersion string
-  kind       string
-  metadata   ObjectMeta
-  spec       PeerAuthenticationSpec
-  status     IstioStatus
+type PeerAuthentication  # Mutual TLS that workloads accept.
+  apiVersion string                 # Group and version of this object's schema, e.g. v1 or apps/v1.
+  kind       string                 # Kind of this object.
+  metadata   ObjectMeta             # Name, namespace, labels and what else every object carries.
+  spec       PeerAuthenticationSpec # What is wanted.
+  status     IstioStatus            # What was last observed; written by controllers.
 
 type PeerAuthenticationSpec
-  mtls          MutualTLS
-  portLevelMtls {}MutualTLS
+  mtls          MutualTLS        # Mode for all ports.
+  portLevelMtls {}MutualTLS      # Mode for single ports.
   selector      WorkloadSelector
 
 type MutualTLS
-  mode enum(UNSET|DISABLE|PERMISSIVE|STRICT)
+  mode enum(UNSET|DISABLE|PERMISSIVE|STRICT) # STRICT only takes mutual TLS, PERMISSIVE also plain text.
 
-type RequestAuthentication
-  apiVersion string
-  kind       string
-  metadata   ObjectMeta
-  spec       RequestAuthenticationSpec
-  status     IstioStatus
+type RequestAuthentication  # Which JSON web tokens are accepted.
+  apiVersion string                    # Group and version of this object's schema, e.g. v1 or apps/v1.
+  kind       string                    # Kind of this object.
+  metadata   ObjectMeta                # Name, namespace, labels and what else every object carries.
+  spec       RequestAuthenticationSpec # What is wanted.
+  status     IstioStatus               # What was last observed; written by controllers.
 
 type RequestAuthenticationSpec
   jwtRules   []JwtRule
@@ -56,18 +56,18 @@ type OutputClaimToHeader
   claim  string !
   header string !
 
-type AuthorizationPolicy
-  apiVersion string
-  kind       string
-  metadata   ObjectMeta
-  spec       AuthorizationPolicySpec
-  status     IstioStatus
+type AuthorizationPolicy  # Who may do what.
+  apiVersion string                  # Group and version of this object's schema, e.g. v1 or apps/v1.
+  kind       string                  # Kind of this object.
+  metadata   ObjectMeta              # Name, namespace, labels and what else every object carries.
+  spec       AuthorizationPolicySpec # What is wanted.
+  status     IstioStatus             # What was last observed; written by controllers.
 
 type AuthorizationPolicySpec
-  action     enum(ALLOW|DENY|AUDIT|CUSTOM)
+  action     enum(ALLOW|DENY|AUDIT|CUSTOM) # ALLOW, DENY, AUDIT or CUSTOM.
   provider   NamedMatch oneof=kind
-  rules      []Rule
-  selector   WorkloadSelector
+  rules      []Rule                        # Requests that the action is for.
+  selector   WorkloadSelector              # Workloads that this holds for.
   targetRef  TargetRef
   targetRefs []TargetRef
 
@@ -113,12 +113,12 @@ type PolicyCondition
   notValues []string
   values    []string
 
-type Telemetry
-  apiVersion string
-  kind       string
-  metadata   ObjectMeta
-  spec       TelemetrySpec
-  status     IstioStatus
+type Telemetry  # Access logs, metrics and traces.
+  apiVersion string        # Group and version of this object's schema, e.g. v1 or apps/v1.
+  kind       string        # Kind of this object.
+  metadata   ObjectMeta    # Name, namespace, labels and what else every object carries.
+  spec       TelemetrySpec # What is wanted.
+  status     IstioStatus   # What was last observed; written by controllers.
 
 type TelemetrySpec
   accessLogging []AccessLogging
@@ -185,12 +185,12 @@ type NamedWithDefault
 type ValueHolder
   value string !
 
-type WasmPlugin
-  apiVersion string
-  kind       string
-  metadata   ObjectMeta
-  spec       WasmPluginSpec !
-  status     IstioStatus
+type WasmPlugin  # A WebAssembly filter for proxies.
+  apiVersion string           # Group and version of this object's schema, e.g. v1 or apps/v1.
+  kind       string           # Kind of this object.
+  metadata   ObjectMeta       # Name, namespace, labels and what else every object carries.
+  spec       WasmPluginSpec ! # What is wanted.
+  status     IstioStatus      # What was last observed; written by controllers.
 
 type WasmPluginSpec
   failStrategy    enum(FAIL_CLOSE|FAIL_OPEN|FAIL_RELOAD)

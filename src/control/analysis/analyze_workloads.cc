@@ -33,7 +33,7 @@ void analyze_schema(Context& context) {
         if (w.starts_with("virtualService rule")) {
           bool match = w.find("duplicate/overlapping match") != std::string::npos;
           context.report(match ? Level::kInfo : Level::kWarning, match ? "IST0131" : "IST0130", *item, "V" + w.substr(1) + ".");
-        } else if (w.find("deprecated") != std::string::npos) {
+        } else if (w.starts_with("spec.") && w.find("not act on") == std::string::npos) {
           context.report(Level::kWarning, "IST0002", *item, "Deprecated: " + w);
         } else {
           context.report(Level::kWarning, "IST0133", *item, "Schema validation warning: " + w);
