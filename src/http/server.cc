@@ -1,5 +1,7 @@
 #include "http/server.h"
 
+#include <netinet/tcp.h>
+
 #include <ctime>
 #include <unordered_map>
 #include <vector>
@@ -151,7 +153,15 @@ base::Result<io::Address> Server::listen(const io::Address& at) {
   return *address;
 }
 
-void Server::accept(io::Fd connection) { accept(io::make_socket_transport(core_->shared->loop, std::move(connection))); }
+void Server::accept(io::Fd connection) {
+  // A watcher may vanish without a word while nothing is sent to it.
+  int on = 1, idle_seconds = 60, interval_seconds = 15, probes = 4;
+  ::setsockopt(connection.get(), SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+  ::setsockopt(connection.get(), IPPROTO_TCP, TCP_KEEPIDLE, &idle_seconds, sizeof idle_seconds);
+  ::setsockopt(connection.get(), IPPROTO_TCP, TCP_KEEPINTVL, &interval_seconds, sizeof interval_seconds);
+  ::setsockopt(connection.get(), IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof probes);
+  accept(io::make_socket_transport(core_->shared->loop, std::move(connection)));
+}
 void Server::accept(std::unique_ptr<io::Transport> transport) { core_->add(std::move(transport)); }
 
 void Server::drain(base::Nanos timeout, std::function<void()> done) {
