@@ -226,8 +226,8 @@ int follow_start(io::Fd report, const MeshOptions& mesh, Clock::time_point began
         ::usleep(200000);
         std::string name = mesh.name == kDefaultName ? "" : " --name " + mesh.name;
         if (node::ask_agent(mesh.data_dir, "status", 2))
-          std::fprintf(stderr, "  It is left running to be looked at: kubectl --kubeconfig %s/kubeconfig get pods -A; fairlead logs%s; fairlead down%s ends it.\n",
-                       mesh.data_dir.c_str(), name.c_str(), name.c_str());
+          std::fprintf(stderr, "  It is left running to be looked at: kubectl get pods -A; fairlead logs%s; fairlead down%s ends it.\n", name.c_str(),
+                       name.c_str());
         return 1;
       }
     }
@@ -291,12 +291,12 @@ int cmd_up(int argc, char** argv) {
   std::string profile;
   bool rootful = false, rootless = false;
   std::vector<std::string> outside;
-  uint16_t port = 0;
+  int port = -1;
   app.add_option("--profile", profile, "what to install in istio-system: demo (default), default, minimal")->check(CLI::IsMember({"demo", "default", "minimal"}));
   auto* full = app.add_flag("--rootful", rootful, "map all of root's user ids into the mesh (default for root)");
   app.add_flag("--rootless", rootless, "one user id inside (default for everybody else)")->excludes(full);
   app.add_option("--outside", outside, "HOST=SAMPLE: a host beyond the mesh, played by a sample (httpbin.org=httpbin)");
-  app.add_option("--port", port, "port of the API server on 127.0.0.1 (default 6443)");
+  app.add_option("--port,--api-port", port, "port of the API server on 127.0.0.1 (default 6443; 0: any free one)")->check(CLI::Range(0, 65535));
   if (int code = parse(app, argc, argv); code >= 0) return code;
   if (!mesh.settle()) return 2;
   if (rootful && ::geteuid() != 0) return complain("--rootful needs root: sudo fairlead up --rootful, or leave the flag away");
@@ -327,7 +327,7 @@ int cmd_up(int argc, char** argv) {
   config.executable = own_path();
   config.rootful = ::geteuid() == 0 && !rootless;
   if (!profile.empty() || config.profile.empty()) config.profile = profile.empty() ? "demo" : profile;
-  if (port) config.api_port = port;
+  if (port >= 0) config.api_port = static_cast<uint16_t>(port);
   if (!outside.empty()) config.outside.clear();
   for (auto& o : outside) {
     size_t equals = o.find('=');
@@ -339,6 +339,7 @@ int cmd_up(int argc, char** argv) {
     if (auto ok = make_folder(mesh.data_dir + dir, 0755); !ok) return complain(ok.error().message);
   auto api = listen_for_api(config.api_port);
   if (!api) return complain(api.error().message);
+  if (auto at = io::local_address(api->get())) config.api_port = at->port();
   auto pki = node::ensure_pki(mesh.data_dir);
   if (!pki) return complain(pki.error().text());
   if (!spill(config_path, node::to_value(config).dump(2) + "\n")) return complain("cannot write " + config_path + ": " + std::strerror(errno));
@@ -359,7 +360,8 @@ int cmd_up(int argc, char** argv) {
   ::sigaction(SIGINT, &action, nullptr);
   auto report = start_agent(config, std::move(lock), std::move(node_lock), std::move(*api));
   if (!report) return complain(report.error().text());
-  if (int code = follow_start(std::move(*report), mesh, began); code != 0) return code;
+  int code = follow_start(std::move(*report), mesh, began);
+  if (code != 0 && !node::ask_agent(mesh.data_dir, "status", 2)) return code;
 
   if (!kubeconfig.empty()) {
     if (auto ok = store::merge_context(kubeconfig, mesh.context(), kube); !ok)
@@ -368,6 +370,7 @@ int cmd_up(int argc, char** argv) {
     else
       std::printf("  kubectl context \"%s\" in %s\n", mesh.context().c_str(), kubeconfig.c_str());
   }
+  if (code != 0) return code;
   std::printf("Ready in %.1fs. Try: kubectl get pods -A\n", std::chrono::duration<double>(Clock::now() - began).count());
   return 0;
 }

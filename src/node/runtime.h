@@ -72,6 +72,9 @@ class Sandbox {
   };
   virtual void exec(const std::string& container, const std::vector<std::string>& command, bool tty, bool want_stdin,
                     std::function<void(base::Result<ExecHandles>)> started, std::function<void(Exit)> on_exit) = 0;
+  // Called once when the sandbox itself ended (its init was killed), after on_exit of all that ran inside: it has to be
+  // made anew, init containers included.
+  virtual void on_lost(std::function<void()> callback) { (void)callback; }
   // Opens a TCP connection from inside the pod's network namespace (probes, port-forward).
   virtual void dial(const io::Address& to, std::function<void(base::Result<io::Fd>)> done) = 0;
 };

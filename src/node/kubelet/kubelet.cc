@@ -15,7 +15,8 @@ using store::ObjectPtr;
 namespace fs = std::filesystem;
 
 Kubelet::Kubelet(io::Loop& loop, store::Store& store, api::Client& client, Runtime& runtime, EventRecorder& events, TokenSource tokens, KubeletOptions options)
-    : parts_{loop, store, client, runtime, events, std::move(tokens), std::move(options), {}, [this](const std::string& uid) { workers_.erase(uid); }} {}
+    : parts_{loop, store, client, runtime, events, std::move(tokens), std::move(options), {}, [this](const std::string& uid) { workers_.erase(uid); },
+             [this](const std::string& uid) { restart(uid); }} {}
 
 Kubelet::~Kubelet() { stop(); }
 
@@ -77,6 +78,20 @@ void Kubelet::on_pod(const store::Event& event) {
   }
   if (node != kNodeName) return;
   auto worker = std::make_unique<PodWorker>(parts_, event.object);
+  PodWorker& ref = *worker;
+  workers_[uid] = std::move(worker);
+  ref.begin();
+}
+
+// As after a restart of the node: what ran is counted as ended, init containers run again.
+void Kubelet::restart(const std::string& uid) {
+  auto it = workers_.find(uid);
+  if (it == workers_.end() || it->second->state() >= PodState::kStopping) return;
+  auto name = name_of(*it->second->object());
+  auto pod = parts_.store.get({"pods", name.ns, name.name});
+  if (!pod || (**pod)["metadata"]["uid"].as_string() != uid) return;
+  workers_.erase(it);
+  auto worker = std::make_unique<PodWorker>(parts_, *pod);
   PodWorker& ref = *worker;
   workers_[uid] = std::move(worker);
   ref.begin();

@@ -33,6 +33,7 @@ class Kubelet final : public api::PodBackend {
 
  private:
   void on_pod(const store::Event& event);
+  void restart(const std::string& uid);
   bool bind(const store::ObjectPtr& pod);
   void clean_folders();
   PodWorker* worker(const std::string& ns, const std::string& name);

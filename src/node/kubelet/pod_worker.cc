@@ -240,6 +240,11 @@ void PodWorker::create_sandbox() {
       return;
     }
     sandbox_ = std::move(*made);
+    sandbox_->on_lost([this, alive] {
+      if (!*alive || state_ >= PodState::kStopping) return;
+      pod_event(EventLevel::kNormal, "SandboxChanged", "Pod sandbox changed, it will be killed and re-created.");
+      parts_.loop.post([again = parts_.again, uid = uid_] { again(uid); });
+    });
     enter(PodState::kInitializing);
   });
 }

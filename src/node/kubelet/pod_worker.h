@@ -45,6 +45,7 @@ struct KubeletParts {
   KubeletOptions options;
   IpAllocator ips;
   std::function<void(const std::string& uid)> gone;     // the worker may be destroyed
+  std::function<void(const std::string& uid)> again;    // the sandbox is lost: a new worker goes on from the pod's status
 };
 
 class PodWorker final : public ContainerHost {

@@ -1,0 +1,191 @@
+"""fairlead up, down, status: what they leave alone, what they survive, what they say."""
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import subprocess
+
+import pytest
+
+from machine import below, ended, eventually
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="prepares a namespace, which needs root")
+
+
+def host_state():
+    def of(*argv):
+        return subprocess.run(argv, capture_output=True, text=True).stdout if shutil.which(argv[0]) else ""
+    etc = {}
+    for path in pathlib.Path("/etc").rglob("*"):
+        try:
+            status = path.lstat()
+        except OSError:
+            continue
+        etc[str(path)] = (status.st_size, status.st_mtime_ns)
+    return {"links": of("ip", "-o", "addr"), "routes": of("ip", "route"), "namespaces": of("ip", "netns"), "rules": of("nft", "list", "ruleset"), "etc": etc,
+            "mounts": pathlib.Path("/proc/self/mountinfo").read_text(), "forward": pathlib.Path("/proc/sys/net/ipv4/ip_forward").read_text()}
+
+
+def test_the_host_stays_as_it_is(machine):
+    before = host_state()
+    machine.serve()
+    machine.run_pod()
+    during = host_state()
+    agent = machine.status()["agentPid"]
+    processes = below(agent)
+    assert "pod-init" in processes.values()
+    machine.fairlead("down", check=True)
+    assert host_state() == before
+    assert during == before
+    eventually(lambda: all(ended(pid) for pid in [agent, *processes]))
+
+
+def test_pods_cannot_write_the_host(machine):
+    machine.serve()
+    machine.run_pod()
+    mark = f"fairlead-{machine.name}"
+    folders = "/ /etc /usr /usr/bin /usr/local /var /var/tmp /opt /srv /home /root /tmp /dev /sys /proc/sys/kernel /boot /mnt"
+    machine.sh(f"for d in {folders}; do touch $d/{mark}; done; echo x >> /etc/passwd; echo x > /proc/sys/kernel/core_pattern; rm -f /usr/bin/env; mount -o remount,rw /; mknod /tmp/disk b 254 0; true")
+    assert [d for d in folders.split() if pathlib.Path(d, mark).exists()] == []
+    assert not pathlib.Path("/etc/passwd").read_text().endswith("x\n")
+    assert pathlib.Path("/usr/bin/env").exists()
+    assert pathlib.Path("/proc/sys/kernel/core_pattern").read_text() != "x\n"
+    assert machine.sh("test -b /tmp/disk", check=False).returncode != 0
+    # The keys of the mesh lie in its data folder.
+    assert machine.sh(f"cat {machine.data}/pki/ca.key", check=False).returncode != 0
+
+
+def test_pods_reach_each_other_by_address_and_by_service(machine):
+    machine.serve()
+    machine.run_pod("web", image="kennethreitz/httpbin", command='["gunicorn", "-b", "0.0.0.0:80", "httpbin:app"]', labels="{app: web}")
+    machine.run_pod()
+    machine.kubectl("expose", "pod", "web", "--port=8000", "--target-port=80")
+    ip = machine.kubectl("get", "pod", "web", "-o", "jsonpath={.status.podIP}").stdout
+    assert '"Host": "%s"' % ip in machine.sh(f"curl -sS http://{ip}/headers").stdout
+    eventually(lambda: "web:8000" in machine.sh("curl -sS http://web:8000/headers").stdout)
+    # Its own service: the hairpin.
+    assert '"Host": "web.default.svc.cluster.local:8000"' in machine.sh("curl -sS -m 5 http://web.default.svc.cluster.local:8000/headers", pod="web").stdout
+    machine.kubectl("delete", "pod", "web", "--now")
+    eventually(lambda: machine.sh("curl -sS -m 5 http://web:8000/headers", check=False).returncode == 7)  # refused at once, not timed out
+    assert machine.sh("getent hosts no-such-name.default.svc.cluster.local", check=False).returncode == 2
+
+
+def test_node_ports_are_on_loopback_of_the_host(machine):
+    machine.serve()
+    machine.run_pod("web", image="kennethreitz/httpbin", command='["gunicorn", "-b", "0.0.0.0:80", "httpbin:app"]', labels="{app: web}")
+    machine.kubectl("expose", "pod", "web", "--port=80", "--type=NodePort")
+    port = machine.kubectl("get", "service", "web", "-o", "jsonpath={.spec.ports[0].nodePort}").stdout
+
+    def answers():
+        return subprocess.run(["curl", "-sS", "-m", "5", f"http://127.0.0.1:{port}/status/204", "-o", "/dev/null", "-w", "%{http_code}"], capture_output=True, text=True).stdout
+    eventually(lambda: answers() == "204")
+    machine.kubectl("delete", "service", "web")
+
+    def closed():
+        with socket.socket() as s:
+            return s.connect_ex(("127.0.0.1", int(port))) != 0
+    eventually(closed)
+
+
+def test_names_given_by_outside_are_answered_beyond_the_node(machine):
+    machine.serve("--outside", "httpbin.example.net=httpbin")
+    machine.run_pod()
+    eventually(lambda: '"Host": "httpbin.example.net"' in machine.sh("curl -sS -m 5 http://httpbin.example.net/headers").stdout)
+
+
+def test_exec_hands_back_the_exit_code_and_a_terminal(machine):
+    machine.serve()
+    machine.run_pod()
+    assert machine.sh("exit 7", check=False).returncode == 7
+    assert machine.sh("kill -9 $$", check=False).returncode == 137
+    assert machine.kubectl("exec", "-i", "shell", "--", "cat", input="abc").stdout == "abc"
+    assert machine.kubectl("exec", "shell", "--", "no-such-program", check=False).returncode != 0
+    assert machine.sh("cat /proc/1/comm; hostname").stdout == "pod-init\nshell\n"
+
+
+@pytest.mark.parametrize("victim", ["agent", "init", "node", "all"])
+def test_a_killed_process_leaves_nothing_that_up_does_not_clean(machine, victim):
+    machine.serve()
+    machine.kubectl("create", "configmap", "kept", "--from-literal=a=b")
+    machine.run_pod()
+    agent = machine.status()["agentPid"]
+    processes = below(agent)
+    by_name = {name: pid for pid, name in processes.items()}
+    victims = {"agent": [agent], "init": [by_name["fairlead-init"]], "node": [by_name["fairlead-node"]], "all": [agent, *processes]}[victim]
+    for pid in victims:
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+    eventually(lambda: all(ended(pid) for pid in [agent, *processes]))
+    assert "not running" in machine.fairlead("status").stdout
+    machine.serve()
+    assert machine.kubectl("get", "configmap", "kept", "-o", "jsonpath={.data.a}").stdout == "b"
+    eventually(lambda: machine.kubectl("get", "pod", "shell", "-o", "jsonpath={.status.containerStatuses[0].ready}").stdout == "true")
+
+
+def test_a_pod_whose_init_is_killed_comes_back(machine):
+    machine.serve()
+    machine.kubectl("create", "deployment", "web", "--image=kennethreitz/httpbin")
+    eventually(lambda: machine.kubectl("get", "deployment", "web", "-o", "jsonpath={.status.readyReplicas}").stdout == "1")
+    for pid, name in below(machine.status()["agentPid"]).items():
+        if name == "pod-init":
+            os.kill(pid, signal.SIGKILL)
+    eventually(lambda: machine.kubectl("get", "pods", "-l", "app=web", "-o", "jsonpath={.items[0].status.containerStatuses[0].restartCount}").stdout not in ("", "0"))
+    eventually(lambda: machine.kubectl("get", "deployment", "web", "-o", "jsonpath={.status.readyReplicas}").stdout == "1")
+
+
+def test_a_second_up_says_that_it_runs(plain):
+    plain.serve()
+    again = plain.fairlead("up")
+    assert again.returncode == 1
+    assert "is running already" in again.stderr and f"fairlead down --name {plain.name}" in again.stderr
+
+
+def test_a_taken_port_is_named_with_a_remedy(plain):
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", plain.port))
+        s.listen()
+        done = plain.fairlead("up", "--port", str(plain.port))
+    assert done.returncode == 1
+    assert f"127.0.0.1:{plain.port}" in done.stderr and f"--port {plain.port + 1}" in done.stderr
+    assert "not running" in plain.fairlead("status").stdout
+
+
+@needs_root
+@pytest.mark.parametrize("prepare, sentence", [
+    ("echo 0 > /proc/sys/user/max_user_namespaces", "sysctl user.max_user_namespaces"),
+    ("mount -t tmpfs none /usr/sbin", "apt-get install iptables"),
+    ("mkdir -p $DATA && mount -t tmpfs -o size=4m none $DATA", "disk of"),
+])
+def test_what_the_host_lacks_is_said_with_a_remedy(plain, prepare, sentence):
+    # In a user namespace of its own, so that neither limit nor mount is the host's.
+    command = f"DATA={plain.data}; {prepare} && exec \"$@\""
+    done = plain.fairlead("up", "--port", str(plain.port), before=["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", command, "sh"])
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert sentence in done.stderr
+
+
+def test_other_contexts_stay(plain):
+    config = plain.home / "kubeconfig"
+    config.write_text("""apiVersion: v1
+kind: Config
+current-context: work
+clusters: [{name: work, cluster: {server: "https://work.example.com"}}]
+users: [{name: me, user: {token: secret}}]
+contexts: [{name: work, context: {cluster: work, user: me}}]
+""")
+    plain.serve()
+    plain.fairlead("down", check=True)
+    text = config.read_text()
+    assert "https://work.example.com" in text and "secret" in text and "current-context: work" in text
+    assert plain.name not in text
+
+
+def test_purge_takes_the_state_and_nothing_else(plain):
+    plain.serve()
+    (plain.data / "mine").write_text("x")
+    plain.fairlead("down", "--purge", check=True)
+    assert [p.name for p in plain.data.iterdir()] == ["mine"]
+    assert "was not running" in plain.fairlead("down").stdout
