@@ -92,7 +92,7 @@ class Mesh:
 
     def up(self):
         command = (f"fairlead up --name {self.name} --profile minimal --data-dir {self.home}/data "
-                   f"--kubeconfig {self.kubeconfig} --api-port 0 --outside httpbin.org=httpbin")
+                   f"--kubeconfig {self.kubeconfig} --port 0 --outside httpbin.org=httpbin")
         self.sh(command, timeout=120)
 
     def down(self):
