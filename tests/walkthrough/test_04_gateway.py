@@ -1,5 +1,5 @@
 """Step 4: let the outside in, and let analyze look at it."""
-from conftest import eventually
+from walkthrough_mesh import eventually
 
 
 def test_apply_the_gateway(mesh):

@@ -7,7 +7,7 @@ import zlib
 import pytest
 
 from bookinfo import ingress_url, page, stars
-from conftest import eventually
+from walkthrough_mesh import eventually
 
 
 def test_the_gateway_has_its_service(mesh):

@@ -3,7 +3,7 @@ import collections
 import json
 
 from bookinfo import login, many, page, stars
-from conftest import eventually
+from walkthrough_mesh import eventually
 
 
 def of_api(body):

@@ -1,5 +1,5 @@
 """Step 7: the world outside: allowed, refused, allowed by name."""
-from conftest import eventually
+from walkthrough_mesh import eventually
 
 STATUS = """kubectl exec "$SLEEP_POD" -c sleep -- curl -sS -o /dev/null -w '%{http_code}' http://httpbin.org/headers"""
 

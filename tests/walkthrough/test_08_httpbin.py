@@ -1,5 +1,5 @@
 """Step 8: a second application behind the gateway, told apart by its host."""
-from conftest import eventually
+from walkthrough_mesh import eventually
 
 ROUTES = """
 apiVersion: networking.istio.io/v1alpha3

@@ -1,7 +1,7 @@
 """Step 9: out through the egress gateway, in two hops."""
 import time
 
-from conftest import eventually
+from walkthrough_mesh import eventually
 from test_07_outside import SERVICE_ENTRY, STATUS
 
 LOG = "kubectl logs -l istio=egressgateway -c istio-proxy -n istio-system --tail=-1"

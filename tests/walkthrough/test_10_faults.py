@@ -4,7 +4,7 @@ import time
 import pytest
 
 from bookinfo import page, stars
-from conftest import eventually
+from walkthrough_mesh import eventually
 
 REVIEWS = """
 apiVersion: networking.istio.io/v1alpha3

@@ -1,7 +1,7 @@
 """Step 11: more at once than the destination is to take."""
 import re
 
-from conftest import eventually
+from walkthrough_mesh import eventually
 
 RULE = """
 apiVersion: networking.istio.io/v1alpha3

@@ -5,7 +5,7 @@ import http.client
 import threading
 import time
 
-from conftest import eventually
+from walkthrough_mesh import eventually
 
 
 @contextlib.contextmanager

@@ -1,7 +1,7 @@
 """The end: the host was not touched, and nothing is left."""
 import pathlib
 
-from conftest import eventually, host_state
+from walkthrough_mesh import eventually, host_state
 
 
 def test_nothing_on_the_host_has_changed(mesh):
