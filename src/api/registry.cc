@@ -8,6 +8,7 @@
 #include "api/patch.h"
 #include "base/log.h"
 #include "base/strings.h"
+#include "control/analysis/references.h"
 #include "mesh/openapi.h"
 #include "mesh/validate.h"
 
@@ -132,6 +133,13 @@ void Registry::create(const Kind& kind, std::string_view ns, Value object, const
   });
 }
 
+std::vector<std::string> Registry::warnings_of(const Kind& kind, const Value& object) const {
+  std::vector<std::string> out = mesh::warnings(kind, object);
+  if (!kind.istio) return out;
+  for (auto& w : control::reference_warnings(object, [this](std::string_view resource) { return store_.list(resource); })) out.push_back(std::move(w));
+  return out;
+}
+
 void Registry::finish_create(const Kind& kind, const Key& key, Value object, const WriteOptions& options,
                              std::vector<std::string> warnings, const Done& done) {
   auto admitted = admission_.admit(kind, object, nullptr);
@@ -139,7 +147,7 @@ void Registry::finish_create(const Kind& kind, const Key& key, Value object, con
   Problems problems = mesh::validate_create(kind, object);
   problems.insert(problems.end(), admitted->begin(), admitted->end());
   if (!problems.empty()) return done(refuse({mesh::invalid_status(kind, key.name, problems)}));
-  for (auto& w : mesh::warnings(kind, object)) warnings.push_back(std::move(w));
+  for (auto& w : warnings_of(kind, object)) warnings.push_back(std::move(w));
   if (store_.get(key)) return done(refuse(already_exists(kind, key.name)));
   if (options.dry_run) return done(Written{std::make_shared<const Value>(std::move(object)), std::move(warnings), true});
   auto stored = store_.create(key, std::move(object));
@@ -289,7 +297,7 @@ Outcome<Value> Registry::next_state(const Kind& kind, const Key& key, Part part,
   Problems problems = mesh::validate_update(kind, next, current);
   problems.insert(problems.end(), admitted->begin(), admitted->end());
   if (!problems.empty()) return refuse({mesh::invalid_status(kind, key.name, problems)});
-  for (auto& w : mesh::warnings(kind, next)) warnings.push_back(std::move(w));
+  for (auto& w : warnings_of(kind, next)) warnings.push_back(std::move(w));
   return next;
 }
 

@@ -84,6 +84,8 @@ class Registry final : public Client {
   struct Change;
   Outcome<base::Value> checked_shape(const mesh::Kind& kind, base::Value object, std::string_view name, const WriteOptions& options,
                                      std::vector<std::string>& warnings) const;
+  // What the tables say, and references to what is not there.
+  std::vector<std::string> warnings_of(const mesh::Kind& kind, const base::Value& object) const;
   void finish_create(const mesh::Kind& kind, const store::Key& key, base::Value object, const WriteOptions& options,
                      std::vector<std::string> warnings, const Done& done);
   Outcome<base::Value> next_state(const mesh::Kind& kind, const store::Key& key, Part part, const base::Value& current, base::Value next,

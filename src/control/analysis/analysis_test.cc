@@ -1,4 +1,5 @@
 #include "control/analysis/analysis.h"
+#include "control/analysis/references.h"
 
 #include <gtest/gtest.h>
 
@@ -140,6 +141,19 @@ spec: {hst: a}
   EXPECT_NE(text.find("Error [IST0106] (DestinationRule default/dr) Schema validation error: unknown field \"spec.hst\" (did you mean \"host\"?)"),
             std::string::npos)
       << text;
+}
+
+TEST(References, AreWarnedAboutWhenARouteIsWritten) {
+  auto vs = base::parse_yaml("kind: VirtualService\nmetadata: {name: x, namespace: default}\nspec: {hosts: [a], http: [{route: [{destination: {host: a, subset: v1}}]}]}");
+  auto service = base::parse_yaml("metadata: {name: a, namespace: default}\nspec: {ports: [{port: 80}]}");
+  auto list = [&](std::string_view resource) {
+    std::vector<std::shared_ptr<const base::Value>> out;
+    if (resource == "services") out.push_back(std::make_shared<const base::Value>(service->front()));
+    return out;
+  };
+  EXPECT_EQ(reference_warnings(vs->front(), list),
+            std::vector<std::string>{"[IST0101] Referenced host+subset in destinationrule not found: \"a+v1\" (requests to it are answered 503 until it "
+                                     "is there)"});
 }
 
 }  // namespace
