@@ -34,15 +34,18 @@ td{padding:.35rem 0}
 .review:first-of-type{border-top:0;padding-top:0}
 blockquote{margin:.3rem 0 .4rem;font-size:1.08rem}
 .who{color:var(--soft);font-style:italic}
-.stars{font-size:1.35rem;letter-spacing:.12rem;line-height:1}
+.stars{display:flex;gap:.2rem}
+.star{width:1.25rem;height:1.25rem;fill:currentColor}
 .stars-black .star.full{color:#1b1b1b}
 .stars-red .star.full{color:#d61f26}
-.star.empty{color:#d5d0c6}
+.star.empty{fill:none;stroke:#c9c3b7;stroke-width:1.5}
 .error{color:var(--bad)}
 h2.error{margin-bottom:.4rem}
 .served{font-size:.82rem;color:var(--soft);border-top:1px dashed var(--line);padding-top:.8rem;margin-top:.4rem}
 .served code{color:var(--ink)}
 )css";
+
+constexpr std::string_view kStar = "12.0,1.6 14.7,8.9 22.5,9.2 16.4,14.0 18.5,21.5 12.0,17.2 5.5,21.5 7.6,14.0 1.5,9.2 9.3,8.9";
 
 std::string head(std::string_view title) {
   return fmt::format(
@@ -85,8 +88,10 @@ std::string stars_line(const base::Value& rating) {
   int stars = static_cast<int>(std::clamp<int64_t>(rating["stars"].as_int(), 0, 5));
   std::string color = html_escape(rating["color"].as_string());
   std::string out = fmt::format("<div class=\"stars stars-{0} text-{0}-500\" data-stars=\"{1}\" data-color=\"{0}\" title=\"{1} of 5\">", color, stars);
+  // Drawn, not typed: a machine may have no font with stars.
   for (int i = 0; i < 5; ++i)
-    out += i < stars ? "<span class=\"star full glyphicon glyphicon-star\">&#9733;</span>" : "<span class=\"star empty glyphicon glyphicon-star-empty\">&#9734;</span>";
+    out += fmt::format("<svg class=\"star {}\" viewBox=\"0 0 24 24\"><polygon points=\"{}\"/></svg>",
+                       i < stars ? "full glyphicon glyphicon-star" : "empty glyphicon glyphicon-star-empty", kStar);
   return out + "</div>\n";
 }
 
