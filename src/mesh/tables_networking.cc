@@ -136,7 +136,7 @@ type HTTPRetry
   perTryTimeout            duration # Time for each try.
   retryIgnorePreviousHosts bool
   retryOn                  string   # Conditions, separated by commas.
-  retryRemoteLocalities    bool
+  retryRemoteLocalities    bool inert
 
 type HTTPRewrite
   authority       string       # Replaces the authority.
@@ -204,10 +204,10 @@ type TrafficPolicy
   loadBalancer      LoadBalancerSettings   # How an endpoint is chosen.
   outlierDetection  OutlierDetection       # When endpoints that fail are left out.
   portLevelSettings []PortTrafficPolicy    # What holds for single ports.
-  proxyProtocol     ProxyProtocol
-  retryBudget       RetryBudget
+  proxyProtocol     ProxyProtocol inert
+  retryBudget       RetryBudget inert
   tls               ClientTLSSettings      # TLS toward the endpoints.
-  tunnel            Tunnel
+  tunnel            Tunnel inert
 
 type ConnectionPoolSettings
   http HTTPSettings
@@ -216,7 +216,7 @@ type ConnectionPoolSettings
 type HTTPSettings
   h2UpgradePolicy          enum(DEFAULT|DO_NOT_UPGRADE|UPGRADE)
   http1MaxPendingRequests  int32                              # Most requests that wait for a connection.
-  http2KeepAlive           HTTP2KeepAlive
+  http2KeepAlive           HTTP2KeepAlive inert
   http2MaxRequests         int32                              # Most requests at a time.
   idleTimeout              duration                           # Time after which an idle connection is closed.
   maxConcurrentStreams     int32
@@ -241,13 +241,13 @@ type TcpKeepalive
   time     duration
 
 type LoadBalancerSettings
-  backendUtilization BackendUtilization oneof=kind
+  backendUtilization BackendUtilization oneof=kind inert
   consistentHash     ConsistentHash oneof=kind          # Keep equal requests at one endpoint.
-  localityLbSetting  LocalityLbSetting
+  localityLbSetting  LocalityLbSetting inert
   simple             enum(UNSPECIFIED|LEAST_CONN|RANDOM|PASSTHROUGH|ROUND_ROBIN|LEAST_REQUEST) oneof=kind # Algorithm: LEAST_REQUEST, ROUND_ROBIN, RANDOM, PASSTHROUGH.
-  warmup             Warmup
+  warmup             Warmup inert
   warmupDurationSecs duration                           #!use warmup
-  zoneAwareLbSetting ZoneAwareLbSetting
+  zoneAwareLbSetting ZoneAwareLbSetting inert
 
 type BackendUtilization
   errorUtilizationPenaltyPercent     uint32
@@ -266,7 +266,7 @@ type ConsistentHash
   useSourceIp            bool oneof=g0
 
 type HttpCookie
-  attributes []Attribute
+  attributes []Attribute inert
   name       string !
   path       string
   ttl        string
@@ -315,7 +315,7 @@ type OutlierDetection
   interval                       duration # Time between looks.
   maxEjectionPercent             int32    # Largest part of the endpoints that may be out.
   minHealthPercent               int32    # Part of healthy endpoints below which detection stops.
-  outlierDetectionHttpErrorCodes []int64
+  outlierDetectionHttpErrorCodes []int64 inert
   splitExternalLocalOriginErrors bool
 
 type PortTrafficPolicy
@@ -327,7 +327,7 @@ type PortTrafficPolicy
 
 type ClientTLSSettings
   caCertificates     string
-  caCrl              string
+  caCrl              string inert
   clientCertificate  string
   credentialName     string
   insecureSkipVerify bool
@@ -364,8 +364,8 @@ type GatewaySpec
   servers  []Server # Ports with hosts.
 
 type Server
-  bind            string            # Address to listen on.
-  defaultEndpoint string
+  bind            string inert      # Address to listen on.
+  defaultEndpoint string inert
   hosts           []string !        # Hosts that are served, as NAMESPACE/NAME or NAME, with a wildcard prefix if need be.
   name            string
   port            GatewayPort !     # Port to listen on.
@@ -378,24 +378,24 @@ type GatewayPort
   targetPort uint32
 
 type ServerTLSSettings
-  caCertCredentialName  string
+  caCertCredentialName  string inert
   caCertificates        string
-  caCrl                 string
-  cipherSuites          []string
+  caCrl                 string inert
+  cipherSuites          []string inert
   credentialName        string
-  credentialNames       []string
-  ecdhCurves            []string
+  credentialNames       []string inert
+  ecdhCurves            []string inert
   httpsRedirect         bool
   insecureSkipVerify    bool
-  maxProtocolVersion    enum(TLS_AUTO|TLSV1_0|TLSV1_1|TLSV1_2|TLSV1_3)
-  minProtocolVersion    enum(TLS_AUTO|TLSV1_0|TLSV1_1|TLSV1_2|TLSV1_3)
+  maxProtocolVersion    enum(TLS_AUTO|TLSV1_0|TLSV1_1|TLSV1_2|TLSV1_3) inert
+  minProtocolVersion    enum(TLS_AUTO|TLSV1_0|TLSV1_1|TLSV1_2|TLSV1_3) inert
   mode                  enum(PASSTHROUGH|SIMPLE|MUTUAL|AUTO_PASSTHROUGH|ISTIO_MUTUAL|OPTIONAL_MUTUAL)
   privateKey            string
   serverCertificate     string
   subjectAltNames       []string
-  tlsCertificates       []TLSCertificate
-  verifyCertificateHash []string
-  verifyCertificateSpki []string
+  tlsCertificates       []TLSCertificate inert
+  verifyCertificateHash []string inert
+  verifyCertificateSpki []string inert
 
 type TLSCertificate
   caCertificates    string
@@ -424,7 +424,7 @@ type WorkloadEntrySpec
   address        string
   labels         {}string
   locality       string
-  network        string
+  network        string inert
   ports          {}uint32
   serviceAccount string
   weight         uint32
@@ -454,7 +454,7 @@ type WorkloadGroup  # A template for WorkloadEntries.
 
 type WorkloadGroupSpec
   metadata TemplateMeta
-  probe    Probe
+  probe    Probe inert
   template WorkloadEntrySpec !
 
 type TemplateMeta
@@ -503,14 +503,14 @@ type Sidecar  # What a workload's sidecar listens on and can reach.
 
 type SidecarSpec
   egress                []IstioEgressListener  # What can be reached.
-  inboundConnectionPool ConnectionPoolSettings
-  ingress               []IstioIngressListener # What is listened on.
+  inboundConnectionPool ConnectionPoolSettings inert
+  ingress               []IstioIngressListener inert # What is listened on.
   outboundTrafficPolicy OutboundTrafficPolicy  # What happens to traffic to unknown hosts.
   workloadSelector      LabelsSelector         # Workloads that this holds for.
 
 type IstioEgressListener
-  bind        string
-  captureMode enum(DEFAULT|IPTABLES|NONE)
+  bind        string inert
+  captureMode enum(DEFAULT|IPTABLES|NONE) inert
   hosts       []string !
   port        SidecarPort
 
@@ -529,14 +529,14 @@ type IstioIngressListener
   tls             ServerTLSSettings
 
 type OutboundTrafficPolicy
-  egressProxy Destination
+  egressProxy Destination inert
   mode        enum(REGISTRY_ONLY|ALLOW_ANY)
 
 type EnvoyFilter  # Changes to the generated proxy configuration.
   apiVersion string          # Group and version of this object's schema, e.g. v1 or apps/v1.
   kind       string          # Kind of this object.
   metadata   ObjectMeta      # Name, namespace, labels and what else every object carries.
-  spec       EnvoyFilterSpec # What is wanted.
+  spec       EnvoyFilterSpec inert # What is wanted.
   status     IstioStatus     # What was last observed; written by controllers.
 
 type EnvoyFilterSpec
@@ -627,7 +627,7 @@ type ProxyConfig  # Settings of proxies.
   apiVersion string          # Group and version of this object's schema, e.g. v1 or apps/v1.
   kind       string          # Kind of this object.
   metadata   ObjectMeta      # Name, namespace, labels and what else every object carries.
-  spec       ProxyConfigSpec # What is wanted.
+  spec       ProxyConfigSpec inert # What is wanted.
   status     IstioStatus     # What was last observed; written by controllers.
 
 type ProxyConfigSpec

@@ -8,7 +8,7 @@ type PeerAuthentication  # Mutual TLS that workloads accept.
   apiVersion string                 # Group and version of this object's schema, e.g. v1 or apps/v1.
   kind       string                 # Kind of this object.
   metadata   ObjectMeta             # Name, namespace, labels and what else every object carries.
-  spec       PeerAuthenticationSpec # What is wanted.
+  spec       PeerAuthenticationSpec inert # What is wanted.
   status     IstioStatus            # What was last observed; written by controllers.
 
 type PeerAuthenticationSpec
@@ -23,7 +23,7 @@ type RequestAuthentication  # Which JSON web tokens are accepted.
   apiVersion string                    # Group and version of this object's schema, e.g. v1 or apps/v1.
   kind       string                    # Kind of this object.
   metadata   ObjectMeta                # Name, namespace, labels and what else every object carries.
-  spec       RequestAuthenticationSpec # What is wanted.
+  spec       RequestAuthenticationSpec inert # What is wanted.
   status     IstioStatus               # What was last observed; written by controllers.
 
 type RequestAuthenticationSpec
@@ -60,7 +60,7 @@ type AuthorizationPolicy  # Who may do what.
   apiVersion string                  # Group and version of this object's schema, e.g. v1 or apps/v1.
   kind       string                  # Kind of this object.
   metadata   ObjectMeta              # Name, namespace, labels and what else every object carries.
-  spec       AuthorizationPolicySpec # What is wanted.
+  spec       AuthorizationPolicySpec inert # What is wanted.
   status     IstioStatus             # What was last observed; written by controllers.
 
 type AuthorizationPolicySpec
@@ -117,7 +117,7 @@ type Telemetry  # Access logs, metrics and traces.
   apiVersion string        # Group and version of this object's schema, e.g. v1 or apps/v1.
   kind       string        # Kind of this object.
   metadata   ObjectMeta    # Name, namespace, labels and what else every object carries.
-  spec       TelemetrySpec # What is wanted.
+  spec       TelemetrySpec inert # What is wanted.
   status     IstioStatus   # What was last observed; written by controllers.
 
 type TelemetrySpec
@@ -189,7 +189,7 @@ type WasmPlugin  # A WebAssembly filter for proxies.
   apiVersion string           # Group and version of this object's schema, e.g. v1 or apps/v1.
   kind       string           # Kind of this object.
   metadata   ObjectMeta       # Name, namespace, labels and what else every object carries.
-  spec       WasmPluginSpec ! # What is wanted.
+  spec       WasmPluginSpec ! inert # What is wanted.
   status     IstioStatus      # What was last observed; written by controllers.
 
 type WasmPluginSpec

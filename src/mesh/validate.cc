@@ -257,8 +257,11 @@ void advise(const Schema& schema, const Value& v, const std::string& path, std::
 std::vector<std::string> warnings(const Kind& kind, const Value& object) {
   std::vector<std::string> out;
   if (kind.root) {
-    for (const Field& f : kind.root->fields)
-      if (f.name == "spec" && f.type == Type::kObject) advise(*f.object, object["spec"], "spec", out);
+    for (const Field& f : kind.root->fields) {
+      if (f.name != "spec" || f.type != Type::kObject) continue;
+      if (f.inert) out.push_back(fmt::format("{}: accepted, but Fairlead does not act on this kind yet", kind.kind));
+      advise(*f.object, object["spec"], "spec", out);
+    }
   }
   if (kind.istio)
     for (auto& w : istio_warnings(kind, object)) out.push_back(std::move(w));

@@ -73,5 +73,14 @@ TEST(IstioRules, ListSeveralRefusalsAsIstioDoes) {
   EXPECT_EQ(refusal_text({"a"}), "a");
 }
 
+TEST(IstioRules, SayWhatIsNotActedOnYet) {
+  auto docs = base::parse_yaml(
+      "apiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {name: x}\nspec: {host: a, trafficPolicy: {loadBalancer: {simple: RANDOM, "
+      "localityLbSetting: {enabled: true}}}}");
+  ASSERT_TRUE(docs);
+  EXPECT_EQ(warnings(*find_kind_of(docs->front()), docs->front()),
+            std::vector<std::string>{"spec.trafficPolicy.loadBalancer.localityLbSetting: accepted, but Fairlead does not act on this field yet"});
+}
+
 }  // namespace
 }  // namespace fairlead::mesh
