@@ -94,6 +94,37 @@ def test_names_given_by_outside_are_answered_beyond_the_node(machine):
     eventually(lambda: '"Host": "httpbin.example.net"' in machine.sh("curl -sS -m 5 http://httpbin.example.net/headers").stdout)
 
 
+@needs_root
+def test_folders_with_mounts_beneath_them_are_composed_of_binds(plain):
+    # As in a container engine: /etc/hosts and /usr/local are mounts of their own, which no overlay may uncover.
+    host = plain.home / "hosts"
+    host.write_text("192.0.2.1 not-for-pods\n")
+    prepare = f"mount --bind {host} /etc/hosts && mount --bind /usr/local /usr/local && exec \"$@\""
+    plain.serve(before=["unshare", "--mount", "sh", "-c", prepare, "sh"])
+    plain.run_pod()
+    hosts = plain.sh("cat /etc/hosts").stdout
+    assert "shell" in hosts and "not-for-pods" not in hosts
+    assert plain.sh("test -x /usr/local/bin/fairlead && ls /etc/passwd /usr/bin/env && cat /etc/resolv.conf").stdout.endswith("options ndots:5\n")
+    assert plain.sh("echo x >> /etc/passwd", check=False).returncode != 0
+    assert host.read_text() == "192.0.2.1 not-for-pods\n"
+
+
+def test_other_users_of_a_pod_may_open_their_output_again(machine):
+    machine.serve()
+    machine.kubectl("apply", "-f", "-", input="""
+apiVersion: v1
+kind: Pod
+metadata: {name: writer}
+spec:
+  restartPolicy: Never
+  securityContext: {runAsUser: 1337}
+  containers:
+  - {name: main, image: busybox, command: [sh, -c, "echo again > /dev/stdout; id -u >&2"]}
+""")
+    user = "0" if machine.user else "1337"  # one user id is all that an ordinary user has
+    eventually(lambda: machine.kubectl("logs", "writer").stdout == f"again\n{user}\n")
+
+
 def test_exec_hands_back_the_exit_code_and_a_terminal(machine):
     machine.serve()
     machine.run_pod()

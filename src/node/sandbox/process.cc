@@ -73,7 +73,12 @@ struct Stdio {
   Started parent;
 };
 
-base::Result<Stdio> pipes(bool want_stdin) {
+// Whoever the process runs as may open its /dev/stdout again (access logs do): that checks the pipe's owner.
+void give(int fd, const Privileges& to) {
+  if (to.uid != 0 || to.gid != 0) (void)!::fchown(fd, to.uid, to.gid);
+}
+
+base::Result<Stdio> pipes(bool want_stdin, const Privileges& owner) {
   Stdio s;
   int p[2];
   if (want_stdin) {
@@ -87,6 +92,7 @@ base::Result<Stdio> pipes(bool want_stdin) {
     if (::pipe2(p, O_CLOEXEC) != 0) return base::fail_errno("pipe");
     (i == 1 ? s.parent.stdout_read : s.parent.stderr_read) = io::Fd(p[0]);
     s.child[i] = io::Fd(p[1]);
+    give(p[0], owner);  // both ends are one inode
   }
   return s;
 }
@@ -147,7 +153,7 @@ base::Result<pid_t> fork_and_wait_for_exec(const std::function<base::Status(int 
 }  // namespace
 
 base::Result<Started> start_container(const ProcessSpec& spec, const RootfsSpec& rootfs) {
-  auto stdio = pipes(spec.want_stdin);
+  auto stdio = pipes(spec.want_stdin, spec.privileges);
   if (!stdio) return std::unexpected(stdio.error());
   auto pair = std::make_pair(io::Fd(), io::Fd());
   int sockets[2] = {-1, -1};
@@ -181,6 +187,7 @@ base::Result<Started> start_container(const ProcessSpec& spec, const RootfsSpec&
       std::memcpy(CMSG_DATA(c), &master, sizeof master);
       if (::sendmsg(sockets[1], &m, MSG_NOSIGNAL) != 1) return base::fail_errno("hand over the terminal");
       int slave = terminal->second.get();
+      give(slave, spec.privileges);
       take_stdio({slave, slave, slave}, true);
     }
     return become(spec);
@@ -220,8 +227,9 @@ base::Result<Started> start_in_container(const ProcessSpec& spec, pid_t containe
     if (!terminal) return std::unexpected(terminal.error());
     stdio.parent.tty = std::move(terminal->first);
     stdio.child[0] = std::move(terminal->second);
+    give(stdio.child[0].get(), spec.privileges);
   } else {
-    auto made = pipes(spec.want_stdin);
+    auto made = pipes(spec.want_stdin, spec.privileges);
     if (!made) return std::unexpected(made.error());
     stdio = std::move(*made);
   }
