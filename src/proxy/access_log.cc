@@ -1,0 +1,582 @@
+#include "proxy/access_log.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <ctime>
+
+#include "base/strings.h"
+#include "base/value.h"
+#include "proxy/config/matchers.h"
+#include "proxy/stream_info.h"
+
+namespace fairlead::proxy {
+
+using base::Code;
+using base::fail;
+using base::Result;
+using base::Status;
+
+const std::string_view kIstioLogFormat =
+    "[%START_TIME%] \"%REQ(:METHOD)% %REQ(X-ENVOY-ORIGINAL-PATH?:PATH)% %PROTOCOL%\" %RESPONSE_CODE% %RESPONSE_FLAGS% "
+    "%RESPONSE_CODE_DETAILS% %CONNECTION_TERMINATION_DETAILS% \"%UPSTREAM_TRANSPORT_FAILURE_REASON%\" %BYTES_RECEIVED% "
+    "%BYTES_SENT% %DURATION% %RESP(X-ENVOY-UPSTREAM-SERVICE-TIME)% \"%REQ(X-FORWARDED-FOR)%\" \"%REQ(USER-AGENT)%\" "
+    "\"%REQ(X-REQUEST-ID)%\" \"%REQ(:AUTHORITY)%\" \"%UPSTREAM_HOST%\" %UPSTREAM_CLUSTER_RAW% %UPSTREAM_LOCAL_ADDRESS% "
+    "%DOWNSTREAM_LOCAL_ADDRESS% %DOWNSTREAM_REMOTE_ADDRESS% %REQUESTED_SERVER_NAME% %ROUTE_NAME%\n";
+
+const std::string_view kEnvoyLogFormat =
+    "[%START_TIME%] \"%REQ(:METHOD)% %REQ(X-ENVOY-ORIGINAL-PATH?:PATH)% %PROTOCOL%\" %RESPONSE_CODE% %RESPONSE_FLAGS% "
+    "%BYTES_RECEIVED% %BYTES_SENT% %DURATION% %RESP(X-ENVOY-UPSTREAM-SERVICE-TIME)% \"%REQ(X-FORWARDED-FOR)%\" "
+    "\"%REQ(USER-AGENT)%\" \"%REQ(X-REQUEST-ID)%\" \"%REQ(:AUTHORITY)%\" \"%UPSTREAM_HOST%\"\n";
+
+namespace {
+
+struct FlagName {
+  uint32_t bit;
+  std::string_view name, long_name;
+};
+constexpr FlagName kFlagNames[] = {
+    {kFlagUpstreamUnhealthy, "UH", "NoHealthyUpstream"},
+    {kFlagUpstreamConnectFailure, "UF", "UpstreamConnectionFailure"},
+    {kFlagUpstreamOverflow, "UO", "UpstreamOverflow"},
+    {kFlagNoRoute, "NR", "NoRouteFound"},
+    {kFlagRetryLimit, "URX", "UpstreamRetryLimitExceeded"},
+    {kFlagNoCluster, "NC", "NoClusterFound"},
+    {kFlagDurationTimeout, "DT", "DurationTimeout"},
+    {kFlagDownstreamTermination, "DC", "DownstreamConnectionTermination"},
+    {kFlagLocalReset, "LR", "LocalReset"},
+    {kFlagUpstreamReset, "UR", "UpstreamRemoteReset"},
+    {kFlagUpstreamTermination, "UC", "UpstreamConnectionTermination"},
+    {kFlagUpstreamTimeout, "UT", "UpstreamRequestTimeout"},
+    {kFlagDelayInjected, "DI", "DelayInjected"},
+    {kFlagFaultInjected, "FI", "FaultInjected"},
+    {kFlagDownstreamProtocolError, "DPE", "DownstreamProtocolError"},
+    {kFlagUpstreamProtocolError, "UPE", "UpstreamProtocolError"},
+    {kFlagStreamIdleTimeout, "SI", "StreamIdleTimeout"},
+    {kFlagOverloadManager, "OM", "OverloadManagerTerminated"},
+    {kFlagDownstreamReset, "DR", "DownstreamRemoteReset"},
+    {kFlagMaxDuration, "UMSDR", "UpstreamMaxStreamDurationReached"},
+};
+
+std::string join_flags(uint32_t flags, bool long_names) {
+  if (flags == 0) return "-";
+  std::string out;
+  for (const FlagName& f : kFlagNames) {
+    if (!(flags & f.bit)) continue;
+    if (!out.empty()) out += ',';
+    out += long_names ? f.long_name : f.name;
+  }
+  return out;
+}
+
+std::string_view ip_of(std::string_view address) {
+  size_t colon = address.rfind(':');
+  if (colon == std::string_view::npos || address.starts_with('/')) return address;
+  std::string_view ip = address.substr(0, colon);
+  if (ip.size() > 1 && ip.front() == '[') ip = ip.substr(1, ip.size() - 2);
+  return ip;
+}
+
+std::string_view port_of(std::string_view address) {
+  size_t colon = address.rfind(':');
+  return colon == std::string_view::npos ? std::string_view() : address.substr(colon + 1);
+}
+
+// strftime, with %3f, %6f, %9f and %f for fractions and %s for seconds since the epoch.
+void append_time(std::string& out, const std::string& format, base::WallTime time) {
+  if (format.empty()) {
+    out += base::format_rfc3339_milli(time);
+    return;
+  }
+  auto ns = std::chrono::duration_cast<std::chrono::nanoseconds>(time.time_since_epoch()).count();
+  std::time_t seconds = ns / 1'000'000'000;
+  long fraction = ns % 1'000'000'000;
+  std::string expanded;
+  for (size_t i = 0; i < format.size(); ++i) {
+    if (format[i] != '%' || i + 1 >= format.size()) {
+      expanded += format[i];
+      continue;
+    }
+    char next = format[i + 1];
+    size_t skip = 1;
+    int digits = 0;
+    if (next == 'f') {
+      digits = 9;
+    } else if (next >= '1' && next <= '9' && i + 2 < format.size() && format[i + 2] == 'f') {
+      digits = next - '0';
+      skip = 2;
+    }
+    if (digits) {
+      expanded += fmt::format("{:09}", fraction).substr(0, static_cast<size_t>(digits));
+    } else if (next == 's') {
+      expanded += std::to_string(seconds);
+    } else {
+      expanded += '%';
+      expanded += next;
+    }
+    i += skip;
+  }
+  std::tm tm{};
+  gmtime_r(&seconds, &tm);
+  char buffer[256];
+  size_t n = std::strftime(buffer, sizeof buffer, expanded.c_str(), &tm);
+  out.append(buffer, n);
+}
+
+int64_t to_millis(base::Nanos d) { return std::chrono::duration_cast<std::chrono::milliseconds>(d).count(); }
+
+const std::string& host_name() {
+  static const std::string name = [] {
+    char buffer[256] = {};
+    gethostname(buffer, sizeof buffer - 1);
+    return std::string(buffer);
+  }();
+  return name;
+}
+
+}  // namespace
+
+std::string flags_text(uint32_t flags) { return join_flags(flags, false); }
+
+uint32_t parse_flag(std::string_view name) {
+  for (const FlagName& f : kFlagNames)
+    if (f.name == name) return f.bit;
+  return 0;
+}
+
+const std::string& LogFormat::empty() {
+  static const std::string none;
+  return none;
+}
+
+LogFormat LogFormat::literal(std::string_view text) {
+  LogFormat f;
+  if (!text.empty()) f.pieces_.push_back({Command::kLiteral, Shape::kText, std::string(text), {}, 0});
+  return f;
+}
+
+Result<LogFormat::Piece> LogFormat::parse_command(std::string_view name, std::string_view argument, size_t max_length) {
+  struct Row {
+    std::string_view name;
+    Command command;
+  };
+  static constexpr Row kPlain[] = {
+      {"PROTOCOL", Command::kProtocol},
+      {"RESPONSE_CODE", Command::kStatus},
+      {"RESPONSE_FLAGS", Command::kFlags},
+      {"RESPONSE_FLAGS_LONG", Command::kFlagsLong},
+      {"RESPONSE_CODE_DETAILS", Command::kDetails},
+      {"CONNECTION_TERMINATION_DETAILS", Command::kTermination},
+      {"UPSTREAM_TRANSPORT_FAILURE_REASON", Command::kFailureReason},
+      {"BYTES_RECEIVED", Command::kBytesReceived},
+      {"BYTES_SENT", Command::kBytesSent},
+      {"REQUEST_HEADER_BYTES", Command::kRequestHeaderBytes},
+      {"DURATION", Command::kDuration},
+      {"REQUEST_DURATION", Command::kRequestDuration},
+      {"RESPONSE_DURATION", Command::kResponseDuration},
+      {"RESPONSE_TX_DURATION", Command::kResponseTxDuration},
+      {"UPSTREAM_HOST", Command::kUpstreamHost},
+      {"UPSTREAM_REMOTE_ADDRESS", Command::kUpstreamHost},
+      {"UPSTREAM_CLUSTER", Command::kUpstreamCluster},
+      {"UPSTREAM_CLUSTER_RAW", Command::kUpstreamClusterRaw},
+      {"UPSTREAM_LOCAL_ADDRESS", Command::kUpstreamLocal},
+      {"DOWNSTREAM_LOCAL_ADDRESS", Command::kDownstreamLocal},
+      {"DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT", Command::kDownstreamLocalIp},
+      {"DOWNSTREAM_LOCAL_PORT", Command::kDownstreamLocalPort},
+      {"DOWNSTREAM_REMOTE_ADDRESS", Command::kDownstreamRemote},
+      {"DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT", Command::kDownstreamRemoteIp},
+      {"DOWNSTREAM_REMOTE_PORT", Command::kDownstreamRemotePort},
+      {"DOWNSTREAM_DIRECT_REMOTE_ADDRESS", Command::kDownstreamDirect},
+      {"DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT", Command::kDownstreamDirectIp},
+      {"REQUESTED_SERVER_NAME", Command::kServerName},
+      {"ROUTE_NAME", Command::kRouteName},
+      {"VIRTUAL_CLUSTER_NAME", Command::kDash},
+      {"VIRTUAL_HOST_NAME", Command::kVirtualHost},
+      {"UPSTREAM_REQUEST_ATTEMPT_COUNT", Command::kAttempts},
+      {"HOSTNAME", Command::kHostname},
+      {"CONNECTION_ID", Command::kConnectionId},
+      // Known to Envoy, nothing behind them here: printed as a missing value.
+      {"DOWNSTREAM_TLS_VERSION", Command::kDash},
+      {"DOWNSTREAM_TLS_CIPHER", Command::kDash},
+      {"DOWNSTREAM_PEER_URI_SAN", Command::kDash},
+      {"DOWNSTREAM_PEER_SUBJECT", Command::kDash},
+      {"DOWNSTREAM_PEER_CERT_V_START", Command::kDash},
+      {"DOWNSTREAM_PEER_CERT_V_END", Command::kDash},
+      {"DOWNSTREAM_TRANSPORT_FAILURE_REASON", Command::kDash},
+      {"UPSTREAM_PEER_URI_SAN", Command::kDash},
+      {"UPSTREAM_TLS_VERSION", Command::kDash},
+      {"UPSTREAM_TLS_CIPHER", Command::kDash},
+      {"STREAM_ID", Command::kDash},
+      {"TRACE_ID", Command::kDash},
+  };
+  static constexpr Row kWithArgument[] = {
+      {"START_TIME", Command::kStartTime},        {"REQ", Command::kRequestHeader},
+      {"REQUEST_HEADER", Command::kRequestHeader}, {"RESP", Command::kResponseHeader},
+      {"TRAILER", Command::kTrailer},             {"GRPC_STATUS", Command::kGrpcStatus},
+      {"ENVIRONMENT", Command::kEnvironment},     {"DYNAMIC_METADATA", Command::kDash},
+      {"CLUSTER_METADATA", Command::kDash},       {"UPSTREAM_METADATA", Command::kDash},
+      {"FILTER_STATE", Command::kDash},           {"METADATA", Command::kDash},
+      {"COMMON_DURATION", Command::kDuration},
+  };
+  Piece piece;
+  piece.max_length = max_length;
+  for (const Row& row : kPlain) {
+    if (row.name != name) continue;
+    if (!argument.empty()) return fail(Code::kInvalidArgument, "%{}% takes no argument", name);
+    piece.command = row.command;
+    return piece;
+  }
+  for (const Row& row : kWithArgument) {
+    if (row.name != name) continue;
+    piece.command = row.command;
+    if (row.command == Command::kStartTime || row.command == Command::kEnvironment) {
+      piece.text = argument;
+      if (row.command == Command::kEnvironment) {
+        const char* value = std::getenv(piece.text.c_str());
+        piece.text = value ? value : "";
+      }
+    } else if (row.command == Command::kRequestHeader || row.command == Command::kResponseHeader || row.command == Command::kTrailer) {
+      size_t q = argument.find('?');
+      piece.text = base::to_lower(argument.substr(0, q));
+      if (q != std::string_view::npos) piece.fallback = base::to_lower(argument.substr(q + 1));
+      if (piece.text.empty()) return fail(Code::kInvalidArgument, "%{}(...)% needs the name of a header", name);
+    }
+    return piece;
+  }
+  std::vector<std::string_view> known;
+  for (const Row& row : kPlain) known.push_back(row.name);
+  for (const Row& row : kWithArgument) known.push_back(row.name);
+  auto guess = base::nearest(name, known);
+  return fail(Code::kInvalidArgument, "unknown command %{}%{}", name,
+              guess ? ". Did you mean %" + std::string(*guess) + "%?" : std::string());
+}
+
+Status LogFormat::parse_into(std::string_view text, Shape shape, std::vector<Piece>& out) {
+  std::string literal;
+  auto end_literal = [&] {
+    if (literal.empty()) return;
+    out.push_back({Command::kLiteral, shape, std::move(literal), {}, 0});
+    literal.clear();
+  };
+  for (size_t i = 0; i < text.size();) {
+    if (text[i] != '%') {
+      literal += text[i++];
+      continue;
+    }
+    if (i + 1 < text.size() && text[i + 1] == '%') {
+      literal += '%';
+      i += 2;
+      continue;
+    }
+    size_t at = i + 1;
+    size_t name_end = at;
+    while (name_end < text.size() && ((text[name_end] >= 'A' && text[name_end] <= 'Z') || text[name_end] == '_' ||
+                                      (text[name_end] >= '0' && text[name_end] <= '9')))
+      ++name_end;
+    std::string_view name = text.substr(at, name_end - at);
+    std::string_view argument;
+    size_t p = name_end;
+    if (p < text.size() && text[p] == '(') {
+      size_t close = text.find(')', p);
+      if (close == std::string_view::npos) return fail(Code::kInvalidArgument, "offset {}: %{}( has no closing parenthesis", i, name);
+      argument = text.substr(p + 1, close - p - 1);
+      p = close + 1;
+    }
+    size_t max_length = 0;
+    if (p < text.size() && text[p] == ':') {
+      size_t digits = p + 1;
+      while (digits < text.size() && text[digits] >= '0' && text[digits] <= '9') ++digits;
+      auto n = base::to_int(text.substr(p + 1, digits - p - 1));
+      if (!n || *n <= 0 || *n > 1 << 20) return fail(Code::kInvalidArgument, "offset {}: the length after ':' must be a number from 1 to 1048576", i);
+      max_length = static_cast<size_t>(*n);
+      p = digits;
+    }
+    if (name.empty() || p >= text.size() || text[p] != '%')
+      return fail(Code::kInvalidArgument, "offset {}: '%' begins no command; write %% for a percent sign", i);
+    auto piece = parse_command(name, argument, max_length);
+    if (!piece) return fail(Code::kInvalidArgument, "offset {}: {}", i, piece.error().message);
+    piece->shape = shape;
+    end_literal();
+    out.push_back(std::move(*piece));
+    i = p + 1;
+  }
+  end_literal();
+  return {};
+}
+
+void LogFormat::finish() {
+  std::vector<Piece> merged;
+  for (Piece& p : pieces_) {
+    if (p.command == Command::kLiteral && !merged.empty() && merged.back().command == Command::kLiteral &&
+        merged.back().shape == p.shape)
+      merged.back().text += p.text;
+    else
+      merged.push_back(std::move(p));
+  }
+  pieces_ = std::move(merged);
+  commands_ = 0;
+  for (const Piece& p : pieces_) commands_ += p.command != Command::kLiteral;
+}
+
+Result<LogFormat> LogFormat::parse(std::string_view text) {
+  LogFormat f;
+  if (auto ok = parse_into(text, Shape::kText, f.pieces_); !ok) return std::unexpected(ok.error());
+  f.finish();
+  return f;
+}
+
+Status LogFormat::parse_node(const base::Value& node, std::vector<Piece>& out) {
+  auto raw = [&](std::string text) { out.push_back({Command::kLiteral, Shape::kText, std::move(text), {}, 0}); };
+  if (node.is_object()) {
+    raw("{");
+    bool first = true;
+    for (const auto& m : node.members()) {
+      std::string key = first ? "" : ",";
+      base::append_json_string(key, m.key);
+      raw(key + ":");
+      first = false;
+      if (auto ok = parse_node(m.value, out); !ok) return ok;
+    }
+    raw("}");
+    return {};
+  }
+  if (node.is_array()) {
+    raw("[");
+    bool first = true;
+    for (const auto& item : node.items()) {
+      if (!first) raw(",");
+      first = false;
+      if (auto ok = parse_node(item, out); !ok) return ok;
+    }
+    raw("]");
+    return {};
+  }
+  if (!node.is_string()) {
+    raw(node.dump());
+    return {};
+  }
+  std::vector<Piece> parts;
+  if (auto ok = parse_into(node.as_string(), Shape::kJsonString, parts); !ok) return ok;
+  if (parts.size() == 1 && parts[0].command != Command::kLiteral) {
+    parts[0].shape = Shape::kJsonValue;
+    out.push_back(std::move(parts[0]));
+    return {};
+  }
+  raw("\"");
+  for (Piece& p : parts) out.push_back(std::move(p));
+  raw("\"");
+  return {};
+}
+
+Result<LogFormat> LogFormat::parse_json(const base::Value& object) {
+  LogFormat f;
+  if (!object.is_object()) return fail(Code::kInvalidArgument, "a JSON format must be an object");
+  if (auto ok = parse_node(object, f.pieces_); !ok) return std::unexpected(ok.error());
+  f.pieces_.push_back({Command::kLiteral, Shape::kText, "\n", {}, 0});
+  f.finish();
+  return f;
+}
+
+// Appends the value; false when there is none.
+bool LogFormat::value_of(const Piece& piece, const StreamInfo& info, std::string& out, bool& number) {
+  auto text = [&](std::string_view s) {
+    if (s.empty()) return false;
+    out += s;
+    return true;
+  };
+  auto count = [&](uint64_t n) {
+    number = true;
+    fmt::format_int digits(n);
+    out.append(digits.data(), digits.size());
+    return true;
+  };
+  auto duration = [&](base::Nanos d) { return d.count() >= 0 && count(static_cast<uint64_t>(to_millis(d))); };
+  auto header = [&](const HeaderMap* fields, std::string_view name) {
+    if (!fields || name.empty()) return false;
+    const HeaderMap::Field* f = fields->find(name);
+    return f && text(f->value);
+  };
+  auto request_field = [&](const std::string& name) {
+    if (!info.request || name.empty()) return false;
+    std::string_view value;
+    std::string scratch;
+    return request_header(*info.request, name, value, scratch) && text(value);
+  };
+  switch (piece.command) {
+    case Command::kLiteral:
+      return text(piece.text);
+    case Command::kStartTime:
+      append_time(out, piece.text, info.start_wall);
+      return true;
+    case Command::kRequestHeader:
+      return request_field(piece.text) || request_field(piece.fallback);
+    case Command::kResponseHeader:
+      if (piece.text == ":status") return info.status ? count(static_cast<uint64_t>(info.status)) : false;
+      return header(info.response ? &info.response->fields : nullptr, piece.text) ||
+             header(info.response ? &info.response->fields : nullptr, piece.fallback);
+    case Command::kTrailer:
+      return header(info.response_trailers, piece.text) || header(info.response_trailers, piece.fallback);
+    case Command::kGrpcStatus:
+      return header(info.response_trailers, "grpc-status") || header(info.response ? &info.response->fields : nullptr, "grpc-status");
+    case Command::kRequestHeaderBytes:
+      return count(info.request_header_bytes);
+    case Command::kProtocol:
+      return text(info.protocol);
+    case Command::kStatus:
+      return count(static_cast<uint64_t>(info.status));
+    case Command::kFlags:
+      if (info.flags == 0) return false;
+      return text(join_flags(info.flags, false));
+    case Command::kFlagsLong:
+      if (info.flags == 0) return false;
+      return text(join_flags(info.flags, true));
+    case Command::kDetails:
+      return text(info.details);
+    case Command::kTermination:
+      return text(info.termination_details);
+    case Command::kFailureReason:
+      return text(info.failure_reason);
+    case Command::kBytesReceived:
+      return count(info.bytes_received);
+    case Command::kBytesSent:
+      return count(info.bytes_sent);
+    case Command::kDuration:
+      return duration(info.end);
+    case Command::kRequestDuration:
+      return duration(info.request_received);
+    case Command::kResponseDuration:
+      return duration(info.response_first);
+    case Command::kResponseTxDuration:
+      return info.response_first.count() >= 0 && info.response_last.count() >= 0 && duration(info.response_last - info.response_first);
+    case Command::kUpstreamHost:
+      return text(info.upstream_host);
+    case Command::kUpstreamCluster:
+      return text(info.cluster);
+    case Command::kUpstreamClusterRaw:
+      return text(info.cluster_raw.empty() ? info.cluster : info.cluster_raw);
+    case Command::kUpstreamLocal:
+      return text(info.upstream_local);
+    case Command::kDownstreamLocal:
+      return text(info.downstream_local);
+    case Command::kDownstreamLocalIp:
+      return text(ip_of(info.downstream_local));
+    case Command::kDownstreamLocalPort:
+      return text(port_of(info.downstream_local));
+    case Command::kDownstreamRemote:
+      return text(info.downstream_remote);
+    case Command::kDownstreamRemoteIp:
+      return text(ip_of(info.downstream_remote));
+    case Command::kDownstreamRemotePort:
+      return text(port_of(info.downstream_remote));
+    case Command::kDownstreamDirect:
+      return text(info.downstream_direct_remote);
+    case Command::kDownstreamDirectIp:
+      return text(ip_of(info.downstream_direct_remote));
+    case Command::kServerName:
+      return text(info.server_name);
+    case Command::kRouteName:
+      return text(info.route);
+    case Command::kVirtualHost:
+      return text(info.virtual_host);
+    case Command::kAttempts:
+      return count(info.attempts);
+    case Command::kHostname:
+      return text(host_name());
+    case Command::kConnectionId:
+      return count(info.connection_id);
+    case Command::kMethod:
+      return info.request && text(info.request->method);
+    case Command::kPath:
+      return info.request && text(info.request->target);
+    case Command::kScheme:
+      return info.request && text(info.request->scheme);
+    case Command::kEnvironment:
+      return text(piece.text);
+    case Command::kDash:
+      return false;
+  }
+  return false;
+}
+
+void LogFormat::append(std::string& out, const StreamInfo& info) const {
+  for (const Piece& piece : pieces_) {
+    if (piece.command == Command::kLiteral && piece.shape == Shape::kText) {
+      out += piece.text;
+      continue;
+    }
+    bool number = false;
+    if (piece.shape == Shape::kText) {
+      size_t before = out.size();
+      if (!value_of(piece, info, out, number)) {
+        if (!empty_values_omitted) out += '-';
+      } else if (piece.max_length && out.size() - before > piece.max_length) {
+        out.resize(before + piece.max_length);
+      }
+      continue;
+    }
+    std::string value;
+    bool found = value_of(piece, info, value, number);
+    if (piece.max_length && value.size() > piece.max_length) value.resize(piece.max_length);
+    if (piece.shape == Shape::kJsonValue) {
+      if (!found) out += "null";
+      else if (number) out += value;
+      else base::append_json_string(out, value);
+    } else {
+      if (!found) value = empty_values_omitted ? "" : "-";
+      std::string quoted;
+      base::append_json_string(quoted, value);
+      out.append(quoted, 1, quoted.size() - 2);
+    }
+  }
+}
+
+void LogBuffer::flush() {
+  if (empty()) return;
+  std::map<std::string, std::string> batch;
+  for (auto& [path, text] : pending_)
+    if (!text.empty()) batch[path] = std::exchange(text, {});
+  flush_(std::move(batch));
+}
+
+bool LogBuffer::empty() const { return bytes() == 0; }
+
+size_t LogBuffer::bytes() const {
+  size_t n = 0;
+  for (const auto& [path, text] : pending_) n += text.size();
+  return n;
+}
+
+LogFiles::~LogFiles() {
+  for (auto& [path, fd] : fds_)
+    if (fd > 2) ::close(fd);
+}
+
+void LogFiles::write(const std::map<std::string, std::string>& lines) {
+  for (const auto& [path, text] : lines) {
+    auto at = fds_.find(path);
+    if (at == fds_.end()) {
+      int fd = path == "/dev/stdout"   ? 1
+               : path == "/dev/stderr" ? 2
+                                       : ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+      at = fds_.emplace(path, fd).first;
+    }
+    if (at->second < 0) continue;
+    std::string_view rest = text;
+    while (!rest.empty()) {
+      ssize_t n = ::write(at->second, rest.data(), rest.size());
+      if (n < 0 && errno == EINTR) continue;
+      if (n <= 0) break;  // a full disk or a closed pipe costs log lines, nothing else
+      rest.remove_prefix(static_cast<size_t>(n));
+    }
+  }
+}
+
+void LogFiles::reopen() {
+  for (auto& [path, fd] : fds_)
+    if (fd > 2) ::close(fd);
+  fds_.clear();
+}
+
+}  // namespace fairlead::proxy

@@ -1,0 +1,489 @@
+// What the data plane runs on: xDS resources compiled into immutable objects.
+//
+// Built on the main thread by config/compile_*.cc, shared with workers as shared_ptr<const T>, never changed after.
+// An exchange keeps the RouteTable and ListenerConfig that it began with. Clusters are named by ClusterId, a dense
+// number that a name keeps for the life of the process, so that a request finds its cluster by index.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "base/time.h"
+#include "io/address.h"
+#include "proxy/access_log.h"
+#include "proxy/config/matchers.h"
+
+namespace fairlead::io {
+class TlsContext;
+}
+
+namespace fairlead::proxy {
+
+using base::Nanos;
+
+struct StringHash {
+  using is_transparent = void;
+  size_t operator()(std::string_view s) const { return std::hash<std::string_view>()(s); }
+};
+template <class T>
+using StringMap = std::unordered_map<std::string, T, StringHash, std::equal_to<>>;
+
+using ClusterId = uint32_t;
+inline constexpr ClusterId kNoCluster = ~0u;
+
+// Names to ids; main thread adds, workers get the id inside compiled configuration.
+class ClusterNames {
+ public:
+  ClusterId id(std::string_view name);                 // adds when new
+  const std::string& name(ClusterId id) const { return names_[id]; }
+  size_t size() const { return names_.size(); }
+
+ private:
+  StringMap<ClusterId> ids_;
+  std::vector<std::string> names_;
+};
+
+// ---------------------------------------------------------------------------------------------------------- routes
+
+struct HeaderMutation {
+  enum class Append : uint8_t { kAppend, kAddIfAbsent, kOverwrite, kOverwriteIfExists };
+  struct Add {
+    std::string name;               // lower-case
+    LogFormat value;                // a constant unless it has %COMMANDS%
+    Append append = Append::kAppend;
+    bool keep_empty = false;
+  };
+  std::vector<Add> request_add, response_add;
+  std::vector<std::string> request_remove, response_remove;
+  bool empty() const { return request_add.empty() && response_add.empty() && request_remove.empty() && response_remove.empty(); }
+};
+
+enum RetryOn : uint32_t {
+  kRetry5xx = 1u << 0,
+  kRetryGatewayError = 1u << 1,
+  kRetryReset = 1u << 2,
+  kRetryConnectFailure = 1u << 3,
+  kRetryRefusedStream = 1u << 4,
+  kRetryRetriable4xx = 1u << 5,
+  kRetryRetriableStatusCodes = 1u << 6,
+  kRetryRetriableHeaders = 1u << 7,
+  kRetryEnvoyRatelimited = 1u << 8,
+  kRetryResetBeforeRequest = 1u << 9,
+  kRetryGrpcCancelled = 1u << 10,
+  kRetryGrpcDeadlineExceeded = 1u << 11,
+  kRetryGrpcInternal = 1u << 12,
+  kRetryGrpcResourceExhausted = 1u << 13,
+  kRetryGrpcUnavailable = 1u << 14,
+};
+// "5xx,reset,..." as in retry_on and x-envoy-retry-on; words it does not know are ignored, as Envoy does.
+uint32_t parse_retry_on(std::string_view text);
+
+struct RetryPolicy {
+  uint32_t retry_on = 0;
+  uint32_t num_retries = 1;
+  Nanos per_try_timeout{0};
+  Nanos base_interval = std::chrono::milliseconds(25);
+  Nanos max_interval = std::chrono::milliseconds(250);
+  std::vector<uint16_t> status_codes;
+  std::vector<HeaderMatcher> retriable_headers;  // of the response
+  uint32_t host_attempts = 1;                    // host_selection_retry_max_attempts
+  bool previous_hosts = false;                   // envoy.retry_host_predicates.previous_hosts
+};
+
+struct FaultConfig {
+  std::optional<Nanos> delay;
+  Fraction delay_fraction;
+  bool delay_by_header = false;
+  int abort_status = 0;                          // 0: none
+  std::optional<int> abort_grpc_status;
+  bool abort_by_header = false;
+  Fraction abort_fraction;
+  std::vector<HeaderMatcher> headers;
+  std::string upstream_cluster;
+  std::optional<uint32_t> max_active;
+};
+
+struct CorsConfig {
+  std::vector<StringMatcher> allow_origin;
+  std::string allow_methods, allow_headers, expose_headers, max_age;
+  std::optional<bool> allow_credentials;
+};
+
+struct HashPolicy {
+  enum class Kind : uint8_t { kHeader, kCookie, kSourceIp, kQuery };
+  Kind kind = Kind::kHeader;
+  std::string name;
+  std::string cookie_path;
+  std::optional<Nanos> cookie_ttl;               // set: make the cookie when it is missing
+  bool terminal = false;
+};
+
+struct PathMatch {
+  enum class Kind : uint8_t { kPrefix, kExact, kRegex, kSeparatedPrefix, kConnect };
+  Kind kind = Kind::kPrefix;
+  bool ignore_case = false;
+  std::string text;
+  std::shared_ptr<const Regex> regex;
+  bool matches(std::string_view path, std::string_view method) const;  // path without the query
+};
+
+struct RegexRewrite {
+  std::shared_ptr<const Regex> regex;
+  std::string substitution;
+};
+
+// What a route or virtual host says to filters of the chain.
+struct PerFilter {
+  std::shared_ptr<const FaultConfig> fault;
+  std::shared_ptr<const CorsConfig> cors;
+};
+
+struct RouteCluster {
+  ClusterId id = kNoCluster;
+  std::string name;
+  uint32_t weight = 1;
+  std::string host_rewrite;
+  HeaderMutation headers;
+  PerFilter filters;
+};
+
+struct Mirror {
+  ClusterId id = kNoCluster;
+  std::string name;
+  Fraction fraction;
+  bool keep_host = false;                        // disable_shadow_host_suffix_append
+};
+
+struct Route {
+  enum class Action : uint8_t { kForward, kRedirect, kDirect, kNone };
+
+  std::string name;
+  PathMatch path;
+  std::vector<HeaderMatcher> headers;
+  std::vector<QueryMatcher> query;
+  std::optional<Fraction> fraction;
+  bool grpc = false;
+
+  Action action = Action::kForward;
+
+  // kForward
+  std::vector<RouteCluster> clusters;            // one or more, unless cluster_header
+  uint32_t total_weight = 0;                     // 0: one cluster
+  std::string cluster_header;
+  int cluster_not_found_status = 503;
+  std::optional<Nanos> timeout;                  // nothing: 15 s as Envoy; 0: none
+  std::optional<Nanos> idle_timeout;
+  std::optional<Nanos> max_grpc_timeout;
+  std::optional<Nanos> max_stream_duration;
+  std::shared_ptr<const RetryPolicy> retry;      // nullptr: none
+  std::string prefix_rewrite;
+  std::optional<RegexRewrite> regex_rewrite;
+  std::string host_rewrite, host_rewrite_header;
+  bool auto_host_rewrite = false;
+  std::optional<RegexRewrite> host_rewrite_path;
+  bool append_forwarded_host = false;
+  std::vector<Mirror> mirrors;
+  std::vector<HashPolicy> hash;
+  bool high_priority = false;
+  StringMap<bool> upgrades;                      // overrides of the connection manager's list
+
+  // kRedirect
+  int redirect_status = 301;
+  std::string redirect_scheme, redirect_host, redirect_path, redirect_prefix;
+  std::optional<RegexRewrite> redirect_regex;
+  uint32_t redirect_port = 0;
+  bool redirect_https = false, strip_query = false;
+
+  // kDirect
+  int direct_status = 0;
+  std::string direct_body;
+
+  HeaderMutation mutation;
+  PerFilter filters;
+};
+
+struct VirtualHost {
+  std::string name;
+  std::vector<Route> routes;
+  HeaderMutation mutation;
+  PerFilter filters;
+  bool attempt_count_header = false;             // include_request_attempt_count
+  bool attempt_count_in_response = false;
+  bool require_tls = false;
+};
+
+struct RouteTable {
+  std::string name, version;
+  std::vector<VirtualHost> hosts;
+  // Domains in Envoy's order: exact, then the longest "*.suffix", then the longest "prefix.*", then "*".
+  StringMap<uint32_t> exact;
+  std::vector<std::pair<size_t, StringMap<uint32_t>>> suffixes, prefixes;  // by length, longest first
+  std::optional<uint32_t> any;
+  HeaderMutation mutation;
+  PerFilter filters;
+  bool ignore_port = false;
+
+  const VirtualHost* find_host(std::string_view authority) const;
+  const Route* find_route(const VirtualHost& host, const RequestHeaders& request, uint64_t random) const;
+};
+
+// ------------------------------------------------------------------------------------------------------- listeners
+
+struct HttpFilter {
+  enum class Kind : uint8_t { kFault, kCors, kRouter, kNothing };  // kNothing: taken and without effect on traffic
+  Kind kind = Kind::kNothing;
+  std::string name;
+  std::shared_ptr<const FaultConfig> fault;
+};
+
+struct AccessLogConfig {
+  std::string path;                              // "/dev/stdout" and "/dev/stderr" are the process's own
+  LogFormat format;
+  struct Filter;
+  std::shared_ptr<const Filter> filter;          // nullptr: everything
+};
+
+// A filter tree (envoy.config.accesslog.v3.AccessLogFilter).
+struct AccessLogConfig::Filter {
+  enum class Kind : uint8_t { kAnd, kOr, kStatus, kDuration, kFlags, kHeader, kNotHealthCheck, kFraction };
+  enum class Op : uint8_t { kEqual, kAtLeast, kAtMost };
+  Kind kind = Kind::kAnd;
+  std::vector<Filter> parts;
+  Op op = Op::kEqual;
+  uint64_t value = 0;
+  std::vector<std::string> flags;
+  std::optional<HeaderMatcher> header;
+  Fraction fraction;
+};
+
+struct HttpConfig {                              // the HTTP connection manager
+  enum class Codec : uint8_t { kAuto, kHttp1, kHttp2 };
+  enum class ServerHeader : uint8_t { kOverwrite, kAppendIfAbsent, kPassThrough };
+  std::string stat_prefix;
+  Codec codec = Codec::kAuto;
+  std::string rds_name;                          // empty: route_table is inline
+  std::shared_ptr<const RouteTable> route_table;
+  std::vector<HttpFilter> filters;
+  std::vector<AccessLogConfig> access_logs;
+  std::string server_name = "envoy";
+  ServerHeader server_header = ServerHeader::kOverwrite;
+  std::string via;
+  bool use_remote_address = false;
+  uint32_t xff_trusted_hops = 0;
+  bool skip_xff_append = false;
+  bool generate_request_id = true;
+  bool preserve_request_id = false;
+  bool request_id_in_response = false;
+  bool accept_http10 = false;
+  std::string default_host_http10;
+  bool normalize_path = false, merge_slashes = false;
+  enum class EscapedSlashes : uint8_t { kKeep, kReject, kRedirect, kForward } escaped_slashes = EscapedSlashes::kKeep;
+  bool strip_any_port = false, strip_matching_port = false, strip_trailing_dot = false;
+  bool append_forwarded_port = false;
+  bool add_user_agent = false;
+  enum class ClientCert : uint8_t { kSanitize, kForward, kAppend, kSanitizeSet, kAlwaysForward } client_cert = ClientCert::kSanitize;
+  size_t max_header_bytes = 60 * 1024;
+  uint32_t max_header_count = 100;
+  Nanos idle_timeout = std::chrono::hours(1);
+  Nanos stream_idle_timeout = std::chrono::minutes(5);
+  Nanos request_timeout{0};
+  Nanos request_headers_timeout{0};
+  Nanos max_connection_duration{0};
+  Nanos max_stream_duration{0};
+  Nanos drain_timeout = std::chrono::seconds(5);
+  uint32_t max_requests_per_connection = 0;
+  uint32_t max_concurrent_streams = 100;
+  uint32_t stream_window = 65536 * 4, connection_window = 65536 * 16;
+  StringMap<bool> upgrades;                      // lower-case type -> enabled
+};
+
+struct TcpConfig {                               // tcp_proxy
+  std::string stat_prefix;
+  std::vector<RouteCluster> clusters;
+  uint32_t total_weight = 0;
+  Nanos idle_timeout = std::chrono::hours(1);
+  Nanos max_duration{0};
+  uint32_t max_connect_attempts = 1;
+  bool hash_source_ip = false;
+  std::vector<AccessLogConfig> access_logs;
+};
+
+struct Cidr {
+  io::Address network;
+  uint32_t bits = 0;
+  bool contains(const io::Address& address) const;
+};
+
+struct FilterChainMatch {
+  std::optional<uint16_t> destination_port;
+  std::vector<Cidr> prefix_ranges;
+  std::vector<std::string> server_names;         // lower-case; "*.x" as Envoy
+  std::string transport_protocol;                // "raw_buffer", "tls" or ""
+  std::vector<std::string> application_protocols;
+  std::vector<Cidr> direct_source_ranges;
+  enum class Source : uint8_t { kAny, kLocal, kExternal } source = Source::kAny;
+  std::vector<Cidr> source_ranges;
+  std::vector<uint16_t> source_ports;
+};
+
+struct FilterChain {
+  std::string name;
+  FilterChainMatch match;
+  std::shared_ptr<const HttpConfig> http;        // either this
+  std::shared_ptr<const TcpConfig> tcp;          // or this; neither: the connection is closed
+  std::shared_ptr<const io::TlsContext> tls;     // nullptr: plain text
+  bool has_sni_cluster = false;
+};
+
+// Ports on which a listener filter does not run.
+struct PortPredicate {
+  enum class Kind : uint8_t { kNever, kAny, kPortRange, kNot, kOr, kAnd };
+  Kind kind = Kind::kNever;
+  uint32_t from = 0, to = 0;                     // half-open
+  std::vector<PortPredicate> parts;
+  bool matches(uint16_t port) const;
+};
+
+struct ListenerConfig {
+  std::string name, version;
+  io::Address address;
+  std::string stat_name;                         // "0.0.0.0_15006": the address as in listener.<stat_name>.
+  bool bind = true;
+  bool use_original_dst = false;                 // hand the connection to the listener of its original destination
+  bool transparent = false;
+  bool original_dst_filter = false, tls_inspector = false, http_inspector = false, proxy_protocol = false;
+  PortPredicate tls_inspector_off, http_inspector_off;
+  Nanos inspect_timeout = std::chrono::seconds(15);
+  bool continue_on_inspect_timeout = false;
+  bool outbound = false;                         // traffic_direction
+  size_t buffer_limit_bytes = 1 << 20;
+  uint32_t backlog = 1024;
+  bool reuse_port = true;
+  std::vector<FilterChain> chains;
+  std::optional<FilterChain> default_chain;
+  std::vector<AccessLogConfig> access_logs;      // of connections that no chain took
+};
+
+// What is known of a connection when its chain is chosen.
+struct ConnectionFacts {
+  io::Address destination, source;
+  std::string_view server_name;                  // lower-case
+  std::string_view transport_protocol = "raw_buffer";
+  std::vector<std::string> application_protocols;
+};
+// Envoy's order: destination port, destination IP, server name, transport protocol, application protocols, direct
+// source IP, source type, source IP, source port; the more specific wins at each step, and there is no backtracking.
+const FilterChain* find_chain(const ListenerConfig& listener, const ConnectionFacts& facts);
+
+// -------------------------------------------------------------------------------------------------------- clusters
+
+enum class HealthStatus : uint8_t { kHealthy, kUnhealthy, kDegraded };
+
+// One endpoint. Identity (and with it pools, ejection, counters) survives updates that keep its address.
+// Constant fields first; the atomics are shared by all workers, written on errors and by the main thread only.
+struct Host {
+  io::Address address;
+  std::string hostname;
+  std::string text;                              // address as text
+  uint32_t weight = 1;
+  uint32_t priority = 0;
+  std::string locality;                          // "region/zone/sub_zone"
+  bool canary = false;
+  bool tls = false;                              // a transport socket match chose TLS
+
+  std::atomic<HealthStatus> eds_health{HealthStatus::kHealthy};
+  std::atomic<bool> ejected{false};
+  std::atomic<uint32_t> consecutive_5xx{0}, consecutive_gateway{0}, consecutive_local{0};
+  std::atomic<uint32_t> ejections{0};
+  bool usable() const {
+    return eds_health.load(std::memory_order_relaxed) != HealthStatus::kUnhealthy && !ejected.load(std::memory_order_relaxed);
+  }
+};
+using HostPtr = std::shared_ptr<Host>;
+
+struct EndpointSet {
+  std::vector<HostPtr> hosts;
+  uint32_t overprovisioning = 140;
+};
+
+struct OutlierConfig {
+  uint32_t consecutive_5xx = 5, enforcing_5xx = 100;
+  uint32_t consecutive_gateway = 5, enforcing_gateway = 0;
+  uint32_t consecutive_local = 5, enforcing_local = 100;
+  bool split_local = false;
+  Nanos interval = std::chrono::seconds(10);
+  Nanos base_ejection = std::chrono::seconds(30);
+  Nanos max_ejection = std::chrono::seconds(300);
+  uint32_t max_ejection_percent = 10;
+};
+
+struct Thresholds {
+  uint32_t max_connections = 1024, max_pending = 1024, max_requests = 1024, max_retries = 3;
+};
+
+// Circuit breaker counters of a cluster, shared by the workers. A limit of 2^31 or more is no limit and is not counted,
+// so that clusters without limits (Istio's default) share nothing.
+struct Breakers {
+  std::atomic<uint32_t> connections{0}, pending{0}, requests{0}, retries{0};
+};
+inline constexpr uint32_t kUnlimited = 1u << 31;
+
+struct ClusterConfig {
+  enum class Type : uint8_t { kStatic, kStrictDns, kLogicalDns, kEds, kOriginalDst };
+  enum class Balance : uint8_t { kRoundRobin, kLeastRequest, kRandom, kRingHash, kMaglev, kClusterProvided };
+  enum class Protocol : uint8_t { kHttp1, kHttp2, kDownstream };
+
+  ClusterId id = kNoCluster;
+  std::string name, version;
+  std::string stat_name;                         // alt_stat_name or name, ':' replaced as Envoy does
+  Type type = Type::kStatic;
+  Balance balance = Balance::kRoundRobin;
+  Protocol protocol = Protocol::kHttp1;
+  Nanos connect_timeout = std::chrono::seconds(5);
+  Thresholds thresholds[2];                      // default, high
+  std::shared_ptr<Breakers> breakers[2];
+  std::optional<OutlierConfig> outlier;
+  io::Address bind;
+  uint32_t max_requests_per_connection = 0;
+  std::optional<Nanos> idle_timeout;             // nothing: 1 h
+  size_t buffer_limit_bytes = 1 << 20;
+  uint32_t panic_percent = 50;
+  uint32_t choices = 2;
+  uint64_t ring_min = 1024, ring_max = 8u << 20;
+  uint64_t maglev_size = 65537;
+  uint32_t max_concurrent_streams = 1u << 29;
+  uint32_t stream_window = 65536 * 4, connection_window = 65536 * 16;
+  bool close_on_host_change = false;
+  struct Keepalive {
+    uint32_t probes = 0, time_s = 0, interval_s = 0;  // 0: the system's
+  };
+  std::optional<Keepalive> keepalive;
+  std::optional<uint16_t> original_dst_port;     // upstream_port_override
+  bool original_dst_by_header = false;
+  std::shared_ptr<const io::TlsContext> tls;
+  std::string sni;
+
+  // discovery, for the main thread
+  std::string eds_name;
+  struct DnsTarget {
+    std::string name;
+    uint16_t port = 0;
+    uint32_t weight = 1, priority = 0;
+    std::string locality;
+  };
+  std::vector<DnsTarget> dns;
+  Nanos dns_refresh = std::chrono::seconds(5);
+  bool respect_dns_ttl = false;
+  int dns_family = 0;                            // AF_UNSPEC, AF_INET, AF_INET6
+  std::shared_ptr<const EndpointSet> endpoints;  // STATIC
+  std::vector<std::string> warnings;             // fields that are not acted on
+};
+
+}  // namespace fairlead::proxy

@@ -1,0 +1,125 @@
+// The data path's message heads: header fields as views into one arena, so that a head costs one copy and no
+// allocation per field.
+//
+// Worker thread only; owned by an Exchange and reused from request to request.
+#pragma once
+
+#include <cstddef>
+#include <cstring>
+#include <memory>
+#include <string_view>
+#include <vector>
+
+#include "http/message.h"
+
+namespace fairlead::proxy {
+
+// Bump allocator. clear() keeps the first chunk.
+class Arena {
+ public:
+  static constexpr size_t kChunkBytes = 2048;
+
+  char* allocate(size_t bytes) {
+    if (bytes > left_) grow(bytes);
+    char* at = next_;
+    next_ += bytes;
+    left_ -= bytes;
+    return at;
+  }
+  std::string_view copy(std::string_view bytes) {
+    if (bytes.empty()) return {};
+    char* at = allocate(bytes.size());
+    std::memcpy(at, bytes.data(), bytes.size());
+    return {at, bytes.size()};
+  }
+  void clear() {
+    if (chunks_.empty()) return;
+    if (chunks_.size() > 1) chunks_.resize(1);
+    next_ = chunks_[0].get();
+    left_ = kChunkBytes;
+  }
+
+ private:
+  void grow(size_t bytes);
+  std::vector<std::unique_ptr<char[]>> chunks_;  // chunks_[0] is kChunkBytes long
+  char* next_ = nullptr;
+  size_t left_ = 0;
+};
+
+// Names are lower-case. Views stay valid until clear(), also those of removed or replaced fields.
+class HeaderMap {
+ public:
+  struct Field {
+    std::string_view name, value;
+  };
+
+  void clear() {
+    fields_.clear();
+    arena_.clear();
+  }
+  std::string_view store(std::string_view bytes) { return arena_.copy(bytes); }
+  char* allocate(size_t bytes) { return arena_.allocate(bytes); }
+
+  void add_view(std::string_view name, std::string_view value) { fields_.push_back({name, value}); }  // nothing copied
+  void add(std::string_view name, std::string_view value) { add_view(name, store(value)); }           // name outlives
+  void add_copy(std::string_view name, std::string_view value) { add_view(store(name), store(value)); }
+
+  const Field* find(std::string_view name) const {
+    for (const Field& f : fields_)
+      if (f.name.size() == name.size() && std::memcmp(f.name.data(), name.data(), name.size()) == 0) return &f;
+    return nullptr;
+  }
+  std::string_view get(std::string_view name) const {
+    const Field* f = find(name);
+    return f ? f->value : std::string_view();
+  }
+  bool has(std::string_view name) const { return find(name) != nullptr; }
+  // All values joined by ',' (RFC 9110 section 5.3) when repeated; `scratch` holds the joined text.
+  bool get_all(std::string_view name, std::string_view& value, std::string& scratch) const;
+  void set(std::string_view name, std::string_view value);       // the first is replaced, the others go; name outlives
+  void set_copy(std::string_view name, std::string_view value);
+  size_t remove(std::string_view name);
+
+  std::vector<Field>& fields() { return fields_; }
+  const std::vector<Field>& fields() const { return fields_; }
+  auto begin() const { return fields_.begin(); }
+  auto end() const { return fields_.end(); }
+  size_t byte_size() const {
+    size_t n = 0;
+    for (const Field& f : fields_) n += f.name.size() + f.value.size() + 4;
+    return n;
+  }
+
+ private:
+  std::vector<Field> fields_;
+  Arena arena_;
+};
+
+struct RequestHeaders {
+  std::string_view method, target, authority, scheme, protocol;  // into `fields`' arena, or static
+  http::Version version = http::Version::kHttp11;
+  HeaderMap fields;                                              // without Host and pseudo header fields
+
+  std::string_view path() const { return target.substr(0, target.find('?')); }
+  std::string_view query() const {
+    size_t q = target.find('?');
+    return q == std::string_view::npos ? std::string_view() : target.substr(q + 1);
+  }
+  void clear() {
+    method = target = authority = scheme = protocol = {};
+    version = http::Version::kHttp11;
+    fields.clear();
+  }
+};
+
+struct ResponseHeaders {
+  int status = 0;
+  http::Version version = http::Version::kHttp11;
+  HeaderMap fields;
+  void clear() {
+    status = 0;
+    fields.clear();
+  }
+};
+
+}  // namespace fairlead::proxy

@@ -1,0 +1,68 @@
+// StreamInfo: what access logs, header formatters and filters of logs may ask about one request or connection.
+//
+// Worker thread only; a member of the Exchange or of the TCP connection, which fill it in as things happen.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "base/time.h"
+#include "proxy/headers.h"
+
+namespace fairlead::proxy {
+
+// Envoy's response flags (source/common/stream_info/utility.cc has the names). Bits of StreamInfo::flags.
+enum ResponseFlag : uint32_t {
+  kFlagUpstreamUnhealthy = 1u << 0,            // UH no healthy upstream
+  kFlagUpstreamConnectFailure = 1u << 1,       // UF
+  kFlagUpstreamOverflow = 1u << 2,             // UO circuit breaker
+  kFlagNoRoute = 1u << 3,                      // NR
+  kFlagRetryLimit = 1u << 4,                   // URX
+  kFlagNoCluster = 1u << 5,                    // NC
+  kFlagDurationTimeout = 1u << 6,              // DT
+  kFlagDownstreamTermination = 1u << 7,        // DC
+  kFlagLocalReset = 1u << 8,                   // LR
+  kFlagUpstreamReset = 1u << 9,                // UR upstream remote reset
+  kFlagUpstreamTermination = 1u << 10,         // UC
+  kFlagUpstreamTimeout = 1u << 11,             // UT
+  kFlagDelayInjected = 1u << 12,               // DI
+  kFlagFaultInjected = 1u << 13,               // FI
+  kFlagDownstreamProtocolError = 1u << 14,     // DPE
+  kFlagUpstreamProtocolError = 1u << 15,       // UPE
+  kFlagStreamIdleTimeout = 1u << 16,           // SI
+  kFlagOverloadManager = 1u << 17,             // OM
+  kFlagDownstreamReset = 1u << 18,             // DR
+  kFlagMaxDuration = 1u << 19,                 // UMSDR
+};
+std::string flags_text(uint32_t flags);        // "UH,URX"; "-" for none
+uint32_t parse_flag(std::string_view name);    // 0 when unknown
+
+struct StreamInfo {
+  const RequestHeaders* request = nullptr;     // nullptr on TCP connections
+  const ResponseHeaders* response = nullptr;
+  const HeaderMap* response_trailers = nullptr;
+  std::string_view protocol;                   // "HTTP/1.1", "HTTP/2", "" on TCP
+  base::TimePoint start;
+  base::WallTime start_wall;
+  base::Nanos request_received{-1};            // since start; -1: not yet
+  base::Nanos response_first{-1}, response_last{-1}, end{-1};
+  base::Nanos upstream_connect{-1};
+  uint64_t bytes_received = 0, bytes_sent = 0;
+  uint64_t request_header_bytes = 0, response_header_bytes = 0;
+  uint64_t connection_id = 0;
+  int status = 0;                              // 0: no response was begun
+  uint32_t flags = 0;
+  uint32_t attempts = 0;
+  bool health_check = false;
+  std::string_view details;                    // static text or in the request's arena
+  std::string_view termination_details;
+  std::string_view failure_reason;             // UPSTREAM_TRANSPORT_FAILURE_REASON
+  std::string_view cluster, cluster_raw, route, virtual_host;
+  std::string_view upstream_host;              // "ip:port"
+  std::string upstream_local;
+  std::string_view downstream_local, downstream_remote, downstream_direct_remote;
+  std::string_view server_name;
+};
+
+}  // namespace fairlead::proxy
