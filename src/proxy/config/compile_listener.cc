@@ -1,0 +1,453 @@
+// Listener -> ListenerConfig, with its connection managers, TCP proxies and access logs.
+#include <google/protobuf/struct.pb.h>
+
+#include "base/strings.h"
+#include "base/value.h"
+#include "envoy/config/accesslog/v3/accesslog.pb.h"
+#include "envoy/config/core/v3/config_source.pb.h"
+#include "envoy/config/core/v3/protocol.pb.h"
+#include "envoy/config/core/v3/substitution_format_string.pb.h"
+#include "envoy/config/listener/v3/listener.pb.h"
+#include "envoy/config/route/v3/route.pb.h"
+#include "envoy/extensions/access_loggers/file/v3/file.pb.h"
+#include "envoy/extensions/access_loggers/stream/v3/stream.pb.h"
+#include "envoy/extensions/filters/http/cors/v3/cors.pb.h"
+#include "envoy/extensions/filters/http/fault/v3/fault.pb.h"
+#include "envoy/extensions/filters/http/router/v3/router.pb.h"
+#include "envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.pb.h"
+#include "envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy.pb.h"
+#include "proxy/config/compile_filters.h"
+#include "proxy/config/compile_tls.h"
+
+namespace fairlead::proxy {
+
+namespace listener_v3 = envoy::config::listener::v3;
+namespace log_v3 = envoy::config::accesslog::v3;
+namespace hcm_v3 = envoy::extensions::filters::network::http_connection_manager::v3;
+namespace tcp_v3 = envoy::extensions::filters::network::tcp_proxy::v3;
+namespace http_filters = envoy::extensions::filters::http;
+
+bool is_silent_filter(std::string_view name, std::string_view type) {
+  static constexpr std::string_view kNames[] = {
+      "istio.metadata_exchange", "istio.alpn",        "istio.stats",           "istio.stackdriver",      "envoy.filters.http.grpc_stats",
+      "istio.access_log",        "istio_authn",       "envoy.filters.http.wasm", "envoy.filters.network.metadata_exchange",
+      "mx_inbound",              "mx_outbound",       "grpc_stats",            "envoy.wasm.stats",       "istio.peer_metadata",
+  };
+  static constexpr std::string_view kTypes[] = {
+      "io.istio.http.peer_metadata.Config", "stats.PluginConfig", "istio.envoy.config.filter.http.alpn.v2alpha1.FilterConfig",
+      "envoy.tcp.metadataexchange.config.MetadataExchange", "envoy.extensions.filters.http.grpc_stats.v3.FilterConfig",
+      "udpa.type.v1.TypedStruct/istio",
+  };
+  for (auto n : kNames)
+    if (name == n) return true;
+  for (auto t : kTypes)
+    if (type == t) return true;
+  return false;
+}
+
+namespace {
+
+AccessLogConfig::Filter log_filter(const CompileContext& at, const log_v3::AccessLogFilter& from) {
+  using F = log_v3::AccessLogFilter;
+  using Filter = AccessLogConfig::Filter;
+  Filter f;
+  auto compare = [&](const log_v3::ComparisonFilter& c) {
+    f.op = c.op() == log_v3::ComparisonFilter::EQ ? Filter::Op::kEqual : c.op() == log_v3::ComparisonFilter::GE ? Filter::Op::kAtLeast : Filter::Op::kAtMost;
+    f.value = c.value().default_value();
+  };
+  int i = 0;
+  switch (from.filter_specifier_case()) {
+    case F::kStatusCodeFilter:
+      f.kind = Filter::Kind::kStatus;
+      compare(from.status_code_filter().comparison());
+      break;
+    case F::kDurationFilter:
+      f.kind = Filter::Kind::kDuration;
+      compare(from.duration_filter().comparison());
+      break;
+    case F::kNotHealthCheckFilter:
+      f.kind = Filter::Kind::kNotHealthCheck;
+      break;
+    case F::kAndFilter:
+      f.kind = Filter::Kind::kAnd;
+      for (const auto& p : from.and_filter().filters()) f.parts.push_back(log_filter(at.at("and_filter.filters", i++), p));
+      break;
+    case F::kOrFilter:
+      f.kind = Filter::Kind::kOr;
+      for (const auto& p : from.or_filter().filters()) f.parts.push_back(log_filter(at.at("or_filter.filters", i++), p));
+      break;
+    case F::kHeaderFilter:
+      f.kind = Filter::Kind::kHeader;
+      f.header = compile_header(at.at("header_filter.header"), from.header_filter().header());
+      break;
+    case F::kResponseFlagFilter:
+      f.kind = Filter::Kind::kFlags;
+      for (const auto& flag : from.response_flag_filter().flags()) f.flags.push_back(flag);
+      break;
+    case F::kRuntimeFilter:
+      f.kind = Filter::Kind::kFraction;
+      if (from.runtime_filter().has_percent_sampled()) f.fraction = compile_fraction(from.runtime_filter().percent_sampled());
+      break;
+    default:
+      at.refuse("this filter is not taken; known are status_code, duration, not_health_check, and, or, header, response_flag, runtime");
+  }
+  return f;
+}
+
+LogFormat substitution(const CompileContext& at, const envoy::config::core::v3::SubstitutionFormatString& from) {
+  using S = envoy::config::core::v3::SubstitutionFormatString;
+  LogFormat format;
+  switch (from.format_case()) {
+    case S::kTextFormat:
+      format = compile_format(at.at("text_format"), from.text_format());
+      break;
+    case S::kTextFormatSource:
+      format = compile_format(at.at("text_format_source"), data_source(at, from.text_format_source()));
+      break;
+    case S::kJsonFormat: {
+      auto parsed = LogFormat::parse_json(struct_to_value(from.json_format()));
+      if (!parsed) at.at("json_format").refuse("{}", parsed.error().message);
+      format = std::move(*parsed);
+      break;
+    }
+    default:
+      format = compile_format(at, std::string(kEnvoyLogFormat));
+  }
+  format.empty_values_omitted = from.omit_empty_values();
+  return format;
+}
+
+template <class List>
+std::vector<AccessLogConfig> access_logs(const CompileContext& parent, const List& list) {
+  std::vector<AccessLogConfig> out;
+  int i = 0;
+  for (const log_v3::AccessLog& from : list) {
+    CompileContext at = parent.at("access_log", i++);
+    AccessLogConfig log;
+    const auto& any = from.typed_config();
+    if (any_is<envoy::extensions::access_loggers::file::v3::FileAccessLog>(any)) {
+      auto file = unpack<envoy::extensions::access_loggers::file::v3::FileAccessLog>(at, any);
+      using F = envoy::extensions::access_loggers::file::v3::FileAccessLog;
+      log.path = file.path();
+      if (file.access_log_format_case() == F::kLogFormat) {
+        log.format = substitution(at.at("log_format"), file.log_format());
+      } else if (file.access_log_format_case() == F::kFormat) {
+        log.format = compile_format(at.at("format"), file.format());
+      } else if (file.access_log_format_case() == F::kJsonFormat || file.access_log_format_case() == F::kTypedJsonFormat) {
+        auto parsed = LogFormat::parse_json(
+            struct_to_value(file.access_log_format_case() == F::kJsonFormat ? file.json_format() : file.typed_json_format()));
+        if (!parsed) at.at("json_format").refuse("{}", parsed.error().message);
+        log.format = std::move(*parsed);
+      } else {
+        log.format = compile_format(at, std::string(kEnvoyLogFormat));
+      }
+    } else if (any_is<envoy::extensions::access_loggers::stream::v3::StdoutAccessLog>(any)) {
+      auto stream = unpack<envoy::extensions::access_loggers::stream::v3::StdoutAccessLog>(at, any);
+      log.path = "/dev/stdout";
+      log.format = substitution(at.at("log_format"), stream.log_format());
+    } else if (any_is<envoy::extensions::access_loggers::stream::v3::StderrAccessLog>(any)) {
+      auto stream = unpack<envoy::extensions::access_loggers::stream::v3::StderrAccessLog>(at, any);
+      log.path = "/dev/stderr";
+      log.format = substitution(at.at("log_format"), stream.log_format());
+    } else {
+      at.warn("access_log " + from.name());
+      continue;
+    }
+    if (from.has_filter()) log.filter = std::make_shared<const AccessLogConfig::Filter>(log_filter(at.at("filter"), from.filter()));
+    out.push_back(std::move(log));
+  }
+  return out;
+}
+
+std::vector<HttpFilter> http_filter_list(const CompileContext& parent, const hcm_v3::HttpConnectionManager& from) {
+  std::vector<HttpFilter> out;
+  for (int i = 0; i < from.http_filters_size(); ++i) {
+    const auto& f = from.http_filters(i);
+    CompileContext at = parent.at("http_filters", i);
+    if (f.disabled()) continue;
+    HttpFilter filter;
+    filter.name = f.name();
+    const auto& any = f.typed_config();
+    if (any_is<http_filters::router::v3::Router>(any) || f.name() == "envoy.filters.http.router") {
+      filter.kind = HttpFilter::Kind::kRouter;
+    } else if (any_is<http_filters::fault::v3::HTTPFault>(any)) {
+      filter.kind = HttpFilter::Kind::kFault;
+      filter.fault = compile_fault(at, any);
+    } else if (any_is<http_filters::cors::v3::Cors>(any) || f.name() == "envoy.filters.http.cors") {
+      filter.kind = HttpFilter::Kind::kCors;
+    } else if (f.config_type_case() == hcm_v3::HttpFilter::kConfigDiscovery) {
+      if (!f.is_optional()) at.at("config_discovery").refuse("extension discovery is not taken");
+      at.warn("http_filters " + f.name());
+    } else if (is_silent_filter(f.name(), short_type(any))) {
+      filter.kind = HttpFilter::Kind::kNothing;
+    } else if (f.is_optional()) {
+      at.warn("http_filters " + f.name());
+    } else {
+      at.refuse("the HTTP filter {} ({}) is not known; mark it is_optional to go on without it", f.name(), short_type(any));
+    }
+    if (filter.kind != HttpFilter::Kind::kNothing) out.push_back(std::move(filter));
+  }
+  if (out.empty() || out.back().kind != HttpFilter::Kind::kRouter) parent.at("http_filters").refuse("the last filter must be envoy.filters.http.router");
+  return out;
+}
+
+std::shared_ptr<const HttpConfig> http_config(const CompileContext& at, const google::protobuf::Any& any) {
+  auto from = unpack<hcm_v3::HttpConnectionManager>(at, any);
+  using H = hcm_v3::HttpConnectionManager;
+  auto c = std::make_shared<HttpConfig>();
+  c->stat_prefix = from.stat_prefix();
+  if (c->stat_prefix.empty()) at.at("stat_prefix").refuse("a prefix is required");
+  switch (from.codec_type()) {
+    case H::HTTP1:
+      c->codec = HttpConfig::Codec::kHttp1;
+      break;
+    case H::HTTP2:
+      c->codec = HttpConfig::Codec::kHttp2;
+      break;
+    case H::HTTP3:
+      at.at("codec_type").refuse("HTTP/3 is not taken");
+    default:
+      c->codec = HttpConfig::Codec::kAuto;
+  }
+  switch (from.route_specifier_case()) {
+    case H::kRds:
+      c->rds_name = from.rds().route_config_name();
+      if (c->rds_name.empty()) at.at("rds.route_config_name").refuse("a name is required");
+      break;
+    case H::kRouteConfig: {
+      auto table = std::make_shared<RouteTable>();
+      compile_route_table(at.at("route_config"), from.route_config(), *table);
+      c->route_table = std::move(table);
+      break;
+    }
+    case H::kScopedRoutes:
+      at.at("scoped_routes").refuse("scoped routes are not taken; use rds or route_config");
+    default:
+      at.refuse("one of rds and route_config is required");
+  }
+  c->filters = http_filter_list(at, from);
+  c->access_logs = access_logs(at, from.access_log());
+  if (!from.server_name().empty()) c->server_name = from.server_name();
+  c->server_header = static_cast<HttpConfig::ServerHeader>(from.server_header_transformation());
+  c->via = from.via();
+  c->use_remote_address = from.use_remote_address().value();
+  c->xff_trusted_hops = from.xff_num_trusted_hops();
+  c->skip_xff_append = from.skip_xff_append();
+  if (from.original_ip_detection_extensions_size()) at.at("original_ip_detection_extensions").refuse("original IP detection extensions are not taken");
+  if (from.early_header_mutation_extensions_size()) at.at("early_header_mutation_extensions").refuse("early header mutations are not taken");
+  c->generate_request_id = !from.has_generate_request_id() || from.generate_request_id().value();
+  c->preserve_request_id = from.preserve_external_request_id();
+  c->request_id_in_response = from.always_set_request_id_in_response();
+  c->accept_http10 = from.http_protocol_options().accept_http_10();
+  c->default_host_http10 = from.http_protocol_options().default_host_for_http_10();
+  if (from.http_protocol_options().has_header_key_format()) at.warn("http_protocol_options.header_key_format");
+  c->normalize_path = from.normalize_path().value();
+  c->merge_slashes = from.merge_slashes();
+  switch (from.path_with_escaped_slashes_action()) {
+    case H::REJECT_REQUEST:
+      c->escaped_slashes = HttpConfig::EscapedSlashes::kReject;
+      break;
+    case H::UNESCAPE_AND_REDIRECT:
+      c->escaped_slashes = HttpConfig::EscapedSlashes::kRedirect;
+      break;
+    case H::UNESCAPE_AND_FORWARD:
+      c->escaped_slashes = HttpConfig::EscapedSlashes::kForward;
+      break;
+    default:
+      break;
+  }
+  c->strip_any_port = from.strip_any_host_port();
+  c->strip_matching_port = from.strip_matching_host_port();
+  c->strip_trailing_dot = from.strip_trailing_host_dot();
+  c->append_forwarded_port = from.append_x_forwarded_port();
+  c->add_user_agent = from.add_user_agent().value();
+  c->client_cert = static_cast<HttpConfig::ClientCert>(from.forward_client_cert_details());
+  if (from.has_max_request_headers_kb()) c->max_header_bytes = size_t{from.max_request_headers_kb().value()} * 1024;
+  const auto& common = from.common_http_protocol_options();
+  if (common.has_max_headers_count()) c->max_header_count = common.max_headers_count().value();
+  if (common.has_idle_timeout()) c->idle_timeout = nanos(common.idle_timeout());
+  if (common.has_max_connection_duration()) c->max_connection_duration = nanos(common.max_connection_duration());
+  if (common.has_max_stream_duration()) c->max_stream_duration = nanos(common.max_stream_duration());
+  if (common.has_max_requests_per_connection()) c->max_requests_per_connection = common.max_requests_per_connection().value();
+  if (from.has_stream_idle_timeout()) c->stream_idle_timeout = nanos(from.stream_idle_timeout());
+  if (from.has_request_timeout()) c->request_timeout = nanos(from.request_timeout());
+  if (from.has_request_headers_timeout()) c->request_headers_timeout = nanos(from.request_headers_timeout());
+  if (from.has_drain_timeout()) c->drain_timeout = nanos(from.drain_timeout());
+  const auto& h2 = from.http2_protocol_options();
+  if (h2.has_max_concurrent_streams()) c->max_concurrent_streams = h2.max_concurrent_streams().value();
+  if (h2.has_initial_stream_window_size()) c->stream_window = h2.initial_stream_window_size().value();
+  if (h2.has_initial_connection_window_size()) c->connection_window = h2.initial_connection_window_size().value();
+  for (const auto& u : from.upgrade_configs()) c->upgrades[base::to_lower(u.upgrade_type())] = !u.has_enabled() || u.enabled().value();
+  if (from.has_tracing()) at.warn("http_connection_manager.tracing");
+  if (from.has_local_reply_config()) at.warn("http_connection_manager.local_reply_config");
+  if (from.has_proxy_status_config()) at.warn("http_connection_manager.proxy_status_config");
+  return c;
+}
+
+std::shared_ptr<const TcpConfig> tcp_config(const CompileContext& at, const google::protobuf::Any& any) {
+  auto from = unpack<tcp_v3::TcpProxy>(at, any);
+  auto c = std::make_shared<TcpConfig>();
+  c->stat_prefix = from.stat_prefix();
+  switch (from.cluster_specifier_case()) {
+    case tcp_v3::TcpProxy::kCluster:
+      c->clusters.push_back({at.names.id(from.cluster()), from.cluster(), 1, {}, {}, {}});
+      break;
+    case tcp_v3::TcpProxy::kWeightedClusters:
+      for (const auto& w : from.weighted_clusters().clusters()) {
+        c->clusters.push_back({at.names.id(w.name()), w.name(), w.weight(), {}, {}, {}});
+        c->total_weight += w.weight();
+      }
+      if (c->total_weight == 0) at.at("weighted_clusters").refuse("the sum of the weights must be more than 0");
+      break;
+    default:
+      at.refuse("one of cluster and weighted_clusters is required");
+  }
+  if (from.has_idle_timeout()) c->idle_timeout = nanos(from.idle_timeout());
+  if (from.has_max_downstream_connection_duration()) c->max_duration = nanos(from.max_downstream_connection_duration());
+  if (from.has_max_connect_attempts()) c->max_connect_attempts = from.max_connect_attempts().value();
+  for (const auto& h : from.hash_policy()) c->hash_source_ip |= h.has_source_ip();
+  if (from.has_tunneling_config()) at.at("tunneling_config").refuse("tunnelling by CONNECT is not taken");
+  if (from.has_metadata_match()) at.at("metadata_match").refuse("subset load balancing is not taken");
+  c->access_logs = access_logs(at, from.access_log());
+  return c;
+}
+
+Cidr cidr(const CompileContext& at, const envoy::config::core::v3::CidrRange& from) {
+  Cidr c;
+  auto address = io::Address::parse_ip(from.address_prefix(), 0);
+  if (!address) at.refuse("\"{}\" is not an IP address", from.address_prefix());
+  c.network = *address;
+  c.bits = from.prefix_len().value();
+  if (c.bits > (c.network.family() == AF_INET ? 32u : 128u)) at.at("prefix_len").refuse("{} is too long", c.bits);
+  return c;
+}
+
+FilterChainMatch chain_match(const CompileContext& at, const listener_v3::FilterChainMatch& from) {
+  FilterChainMatch m;
+  if (from.has_destination_port()) m.destination_port = static_cast<uint16_t>(from.destination_port().value());
+  for (const auto& p : from.prefix_ranges()) m.prefix_ranges.push_back(cidr(at.at("prefix_ranges"), p));
+  for (const auto& s : from.server_names()) m.server_names.push_back(base::to_lower(s));
+  m.transport_protocol = from.transport_protocol();
+  for (const auto& p : from.application_protocols()) m.application_protocols.push_back(p);
+  for (const auto& p : from.direct_source_prefix_ranges()) m.direct_source_ranges.push_back(cidr(at.at("direct_source_prefix_ranges"), p));
+  m.source = static_cast<FilterChainMatch::Source>(from.source_type());
+  for (const auto& p : from.source_prefix_ranges()) m.source_ranges.push_back(cidr(at.at("source_prefix_ranges"), p));
+  for (auto p : from.source_ports()) m.source_ports.push_back(static_cast<uint16_t>(p));
+  if (!from.address_suffix().empty()) at.at("address_suffix").refuse("matching by address suffix is not taken");
+  return m;
+}
+
+FilterChain filter_chain(const CompileContext& at, const listener_v3::FilterChain& from) {
+  FilterChain chain;
+  chain.name = from.name();
+  chain.match = chain_match(at.at("filter_chain_match"), from.filter_chain_match());
+  if (from.has_transport_socket()) chain.tls = downstream_tls(at.at("transport_socket"), from.transport_socket());
+  for (int i = 0; i < from.filters_size(); ++i) {
+    const auto& f = from.filters(i);
+    CompileContext here = at.at("filters", i).at("typed_config");
+    const auto& any = f.typed_config();
+    if (any_is<hcm_v3::HttpConnectionManager>(any)) {
+      chain.http = http_config(here, any);
+    } else if (any_is<tcp_v3::TcpProxy>(any)) {
+      chain.tcp = tcp_config(here, any);
+    } else if (is_silent_filter(f.name(), short_type(any))) {
+      continue;
+    } else {
+      here.refuse("the network filter {} ({}) is not known", f.name(), short_type(any));
+    }
+    if (i + 1 < from.filters_size()) at.at("filters", i + 1).refuse("nothing may follow {}", f.name());
+  }
+  return chain;
+}
+
+PortPredicate predicate(const CompileContext& at, const listener_v3::ListenerFilterChainMatchPredicate& from) {
+  using P = listener_v3::ListenerFilterChainMatchPredicate;
+  PortPredicate p;
+  switch (from.rule_case()) {
+    case P::kAnyMatch:
+      p.kind = PortPredicate::Kind::kAny;
+      break;
+    case P::kDestinationPortRange:
+      p.kind = PortPredicate::Kind::kPortRange;
+      p.from = static_cast<uint32_t>(from.destination_port_range().start());
+      p.to = static_cast<uint32_t>(from.destination_port_range().end());
+      break;
+    case P::kNotMatch:
+      p.kind = PortPredicate::Kind::kNot;
+      p.parts.push_back(predicate(at, from.not_match()));
+      break;
+    case P::kOrMatch:
+      p.kind = PortPredicate::Kind::kOr;
+      for (const auto& r : from.or_match().rules()) p.parts.push_back(predicate(at, r));
+      break;
+    case P::kAndMatch:
+      p.kind = PortPredicate::Kind::kAnd;
+      for (const auto& r : from.and_match().rules()) p.parts.push_back(predicate(at, r));
+      break;
+    default:
+      at.refuse("an empty predicate");
+  }
+  return p;
+}
+
+void listener_filters(const CompileContext& parent, const listener_v3::Listener& from, ListenerConfig& listener) {
+  for (int i = 0; i < from.listener_filters_size(); ++i) {
+    const auto& f = from.listener_filters(i);
+    CompileContext at = parent.at("listener_filters", i);
+    std::string_view type = short_type(f.typed_config());
+    PortPredicate off;
+    if (f.has_filter_disabled()) off = predicate(at.at("filter_disabled"), f.filter_disabled());
+    if (type == "envoy.extensions.filters.listener.original_dst.v3.OriginalDst" || f.name() == "envoy.filters.listener.original_dst") {
+      listener.original_dst_filter = true;
+    } else if (type == "envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector" || f.name() == "envoy.filters.listener.tls_inspector") {
+      listener.tls_inspector = true;
+      listener.tls_inspector_off = off;
+    } else if (type == "envoy.extensions.filters.listener.http_inspector.v3.HttpInspector" || f.name() == "envoy.filters.listener.http_inspector") {
+      listener.http_inspector = true;
+      listener.http_inspector_off = off;
+    } else if (type == "envoy.extensions.filters.listener.proxy_protocol.v3.ProxyProtocol" || f.name() == "envoy.filters.listener.proxy_protocol") {
+      listener.proxy_protocol = true;
+    } else {
+      at.refuse("the listener filter {} ({}) is not known", f.name(), type);
+    }
+  }
+}
+
+}  // namespace
+
+base::Result<std::shared_ptr<const ListenerConfig>> Compiler::listener(const listener_v3::Listener& from, const std::string& version) {
+  try {
+    CompileContext at(*this);
+    auto l = std::make_shared<ListenerConfig>();
+    l->name = from.name();
+    l->version = version;
+    l->address = compile_address(at.at("address"), from.address());
+    if (l->name.empty()) l->name = l->address.text();
+    l->stat_name = from.stat_prefix().empty() ? base::replace_all(l->address.text(), ":", "_") : from.stat_prefix();
+    l->bind = !from.has_bind_to_port() || from.bind_to_port().value();
+    if (from.has_deprecated_v1() && from.deprecated_v1().has_bind_to_port()) l->bind = from.deprecated_v1().bind_to_port().value();
+    l->use_original_dst = from.use_original_dst().value();
+    l->transparent = from.transparent().value();
+    l->outbound = from.traffic_direction() == envoy::config::core::v3::OUTBOUND;
+    if (from.has_per_connection_buffer_limit_bytes()) l->buffer_limit_bytes = from.per_connection_buffer_limit_bytes().value();
+    if (from.has_tcp_backlog_size()) l->backlog = from.tcp_backlog_size().value();
+    l->reuse_port = !from.has_enable_reuse_port() || from.enable_reuse_port().value();
+    if (from.has_listener_filters_timeout()) l->inspect_timeout = nanos(from.listener_filters_timeout());
+    l->continue_on_inspect_timeout = from.continue_on_listener_filters_timeout();
+    if (from.has_udp_listener_config()) at.at("udp_listener_config").refuse("UDP listeners are not taken");
+    if (from.has_internal_listener()) at.at("internal_listener").refuse("internal listeners are not taken");
+    if (from.has_api_listener()) at.at("api_listener").refuse("API listeners are not taken");
+    if (from.additional_addresses_size()) at.at("additional_addresses").refuse("additional addresses are not taken; make a listener for each");
+    if (from.has_filter_chain_matcher()) at.at("filter_chain_matcher").refuse("filter chain matcher trees are not taken; use filter_chain_match");
+    listener_filters(at, from, *l);
+    for (int i = 0; i < from.filter_chains_size(); ++i) l->chains.push_back(filter_chain(at.at("filter_chains", i), from.filter_chains(i)));
+    if (from.has_default_filter_chain()) l->default_chain = filter_chain(at.at("default_filter_chain"), from.default_filter_chain());
+    if (l->chains.empty() && !l->default_chain) at.at("filter_chains").refuse("at least one filter chain is required");
+    l->access_logs = access_logs(at, from.access_log());
+    return l;
+  } catch (Refused& refused) {
+    return std::unexpected(std::move(refused.error));
+  }
+}
+
+}  // namespace fairlead::proxy

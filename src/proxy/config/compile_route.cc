@@ -1,0 +1,445 @@
+// RouteConfiguration -> RouteTable.
+#include <google/protobuf/struct.pb.h>
+
+#include <algorithm>
+
+#include "base/strings.h"
+#include "envoy/config/route/v3/route.pb.h"
+#include "envoy/extensions/filters/http/cors/v3/cors.pb.h"
+#include "envoy/extensions/filters/http/fault/v3/fault.pb.h"
+#include "envoy/extensions/filters/common/fault/v3/fault.pb.h"
+#include "envoy/config/core/v3/extension.pb.h"
+#include "envoy/type/matcher/v3/regex.pb.h"
+#include "envoy/type/v3/range.pb.h"
+#include "proxy/config/compile_filters.h"
+
+namespace fairlead::proxy {
+
+namespace route_v3 = envoy::config::route::v3;
+namespace core_v3 = envoy::config::core::v3;
+namespace {
+
+template <class Adds, class Removes>
+void headers_to(const CompileContext& at, std::string_view add_field, const Adds& adds, const Removes& removes,
+                std::vector<HeaderMutation::Add>& add, std::vector<std::string>& remove) {
+  int i = 0;
+  for (const auto& option : adds) {
+    HeaderMutation::Add a;
+    a.name = base::to_lower(option.header().key());
+    CompileContext here = at.at(add_field, i++);
+    if (a.name.empty()) here.at("header.key").refuse("a header name is required");
+    a.value = compile_format(here.at("header.value"), option.header().value());
+    a.value.empty_values_omitted = true;
+    a.keep_empty = option.keep_empty_value();
+    switch (option.append_action()) {
+      case core_v3::HeaderValueOption::ADD_IF_ABSENT:
+        a.append = HeaderMutation::Append::kAddIfAbsent;
+        break;
+      case core_v3::HeaderValueOption::OVERWRITE_IF_EXISTS_OR_ADD:
+        a.append = HeaderMutation::Append::kOverwrite;
+        break;
+      case core_v3::HeaderValueOption::OVERWRITE_IF_EXISTS:
+        a.append = HeaderMutation::Append::kOverwriteIfExists;
+        break;
+      default:
+        a.append = HeaderMutation::Append::kAppend;
+    }
+    // The older spelling: append defaults to true.
+    if (option.has_append() && !option.append().value()) a.append = HeaderMutation::Append::kOverwrite;
+    add.push_back(std::move(a));
+  }
+  for (const auto& name : removes) remove.push_back(base::to_lower(name));
+}
+
+template <class From>
+HeaderMutation mutation(const CompileContext& at, const From& from) {
+  HeaderMutation m;
+  headers_to(at, "request_headers_to_add", from.request_headers_to_add(), from.request_headers_to_remove(), m.request_add, m.request_remove);
+  headers_to(at, "response_headers_to_add", from.response_headers_to_add(), from.response_headers_to_remove(), m.response_add, m.response_remove);
+  return m;
+}
+
+CorsConfig cors_from(const CompileContext& at, const auto& from) {
+  CorsConfig c;
+  int i = 0;
+  for (const auto& m : from.allow_origin_string_match()) c.allow_origin.push_back(compile_string(at.at("allow_origin_string_match", i++), m));
+  c.allow_methods = from.allow_methods();
+  c.allow_headers = from.allow_headers();
+  c.expose_headers = from.expose_headers();
+  c.max_age = from.max_age();
+  if (from.has_allow_credentials()) c.allow_credentials = from.allow_credentials().value();
+  return c;
+}
+
+PerFilter per_filter(const CompileContext& at, const google::protobuf::Map<std::string, google::protobuf::Any>& from) {
+  PerFilter out;
+  std::map<std::string, const google::protobuf::Any*> sorted;
+  for (const auto& [name, any] : from) sorted[name] = &any;
+  for (auto& [name, outer] : sorted) {
+    CompileContext here = at.at("typed_per_filter_config").at("\"" + name + "\"");
+    const google::protobuf::Any* any = outer;
+    route_v3::FilterConfig wrapped;
+    bool optional = false;
+    if (any_is<route_v3::FilterConfig>(*any)) {
+      wrapped = unpack<route_v3::FilterConfig>(here, *any);
+      optional = wrapped.is_optional();
+      any = &wrapped.config();
+    }
+    if (any_is<envoy::extensions::filters::http::fault::v3::HTTPFault>(*any)) {
+      out.fault = compile_fault(here, *any);
+    } else if (any_is<envoy::extensions::filters::http::cors::v3::CorsPolicy>(*any)) {
+      out.cors = std::make_shared<const CorsConfig>(cors_from(here, unpack<envoy::extensions::filters::http::cors::v3::CorsPolicy>(here, *any)));
+    } else if (optional || is_silent_filter(name, short_type(*any))) {
+      here.warn("typed_per_filter_config " + name);
+    } else {
+      here.refuse("the filter {} of type {} is not known; mark it is_optional to go on without it", name, short_type(*any));
+    }
+  }
+  return out;
+}
+
+std::shared_ptr<const RetryPolicy> retry_policy(const CompileContext& at, const route_v3::RetryPolicy& from) {
+  auto p = std::make_shared<RetryPolicy>();
+  p->retry_on = parse_retry_on(from.retry_on());
+  if (from.has_num_retries()) p->num_retries = from.num_retries().value();
+  if (from.has_per_try_timeout()) p->per_try_timeout = nanos(from.per_try_timeout());
+  for (auto code : from.retriable_status_codes()) p->status_codes.push_back(static_cast<uint16_t>(code));
+  int i = 0;
+  for (const auto& h : from.retriable_headers()) p->retriable_headers.push_back(compile_header(at.at("retriable_headers", i++), h));
+  if (from.has_retry_back_off()) {
+    p->base_interval = nanos(from.retry_back_off().base_interval());
+    p->max_interval = from.retry_back_off().has_max_interval() ? nanos(from.retry_back_off().max_interval()) : 10 * p->base_interval;
+    if (p->base_interval < std::chrono::milliseconds(1)) p->base_interval = std::chrono::milliseconds(1);
+  }
+  if (from.host_selection_retry_max_attempts() > 0) p->host_attempts = static_cast<uint32_t>(std::min<int64_t>(from.host_selection_retry_max_attempts(), 32));
+  for (const auto& predicate : from.retry_host_predicate()) {
+    if (predicate.name() == "envoy.retry_host_predicates.previous_hosts" || short_type(predicate.typed_config()).ends_with("PreviousHostsPredicate"))
+      p->previous_hosts = true;
+    else
+      at.at("retry_host_predicate").warn(predicate.name());
+  }
+  if (from.has_retry_priority()) at.warn("retry_policy.retry_priority");
+  if (from.has_rate_limited_retry_back_off()) at.warn("retry_policy.rate_limited_retry_back_off");
+  return p;
+}
+
+RegexRewrite regex_rewrite(const CompileContext& at, const auto& from) {
+  return {compile_regex(at.at("pattern"), from.pattern()), from.substitution()};
+}
+
+Mirror mirror(const CompileContext& at, const route_v3::RouteAction::RequestMirrorPolicy& from) {
+  Mirror m;
+  if (from.cluster().empty()) at.at("cluster").refuse("mirroring by cluster_header is not taken; name a cluster");
+  m.name = from.cluster();
+  m.id = at.names.id(m.name);
+  m.keep_host = from.disable_shadow_host_suffix_append();
+  if (from.has_runtime_fraction()) m.fraction = compile_fraction(from.runtime_fraction().default_value());
+  return m;
+}
+
+void forward(const CompileContext& at, const route_v3::RouteAction& from, Route& route) {
+  using A = route_v3::RouteAction;
+  switch (from.cluster_specifier_case()) {
+    case A::kCluster:
+      route.clusters.push_back({at.names.id(from.cluster()), from.cluster(), 1, {}, {}, {}});
+      break;
+    case A::kClusterHeader:
+      route.cluster_header = base::to_lower(from.cluster_header());
+      break;
+    case A::kWeightedClusters: {
+      CompileContext here = at.at("weighted_clusters");
+      int i = 0;
+      for (const auto& c : from.weighted_clusters().clusters()) {
+        CompileContext one = here.at("clusters", i++);
+        if (c.name().empty()) one.at("name").refuse("a cluster name is required; cluster_header inside weights is not taken");
+        RouteCluster rc;
+        rc.name = c.name();
+        rc.id = at.names.id(rc.name);
+        rc.weight = c.weight().value();
+        rc.host_rewrite = c.host_rewrite_literal();
+        rc.headers = mutation(one, c);
+        rc.filters = per_filter(one, c.typed_per_filter_config());
+        route.total_weight += rc.weight;
+        route.clusters.push_back(std::move(rc));
+      }
+      if (route.clusters.empty() || route.total_weight == 0) here.refuse("the sum of the weights must be more than 0");
+      break;
+    }
+    default:
+      at.refuse("a cluster is required: cluster, cluster_header or weighted_clusters");
+  }
+  switch (from.cluster_not_found_response_code()) {
+    case A::NOT_FOUND:
+      route.cluster_not_found_status = 404;
+      break;
+    case A::INTERNAL_SERVER_ERROR:
+      route.cluster_not_found_status = 500;
+      break;
+    default:
+      route.cluster_not_found_status = 503;
+  }
+  if (from.has_timeout()) route.timeout = nanos(from.timeout());
+  if (from.has_idle_timeout()) route.idle_timeout = nanos(from.idle_timeout());
+  if (from.has_max_grpc_timeout()) route.max_grpc_timeout = nanos(from.max_grpc_timeout());
+  if (from.has_max_stream_duration()) {
+    if (from.max_stream_duration().has_max_stream_duration()) route.max_stream_duration = nanos(from.max_stream_duration().max_stream_duration());
+    if (from.max_stream_duration().has_grpc_timeout_header_max()) route.max_grpc_timeout = nanos(from.max_stream_duration().grpc_timeout_header_max());
+  }
+  if (from.has_retry_policy()) route.retry = retry_policy(at.at("retry_policy"), from.retry_policy());
+  route.prefix_rewrite = from.prefix_rewrite();
+  if (from.has_regex_rewrite()) route.regex_rewrite = regex_rewrite(at.at("regex_rewrite"), from.regex_rewrite());
+  if (!route.prefix_rewrite.empty() && route.regex_rewrite) at.refuse("prefix_rewrite and regex_rewrite exclude each other");
+  if (from.has_path_rewrite_policy()) at.at("path_rewrite_policy").refuse("path rewrite extensions are not taken");
+  route.host_rewrite = from.host_rewrite_literal();
+  route.auto_host_rewrite = from.has_auto_host_rewrite() && from.auto_host_rewrite().value();
+  route.host_rewrite_header = base::to_lower(from.host_rewrite_header());
+  if (from.has_host_rewrite_path_regex()) route.host_rewrite_path = regex_rewrite(at.at("host_rewrite_path_regex"), from.host_rewrite_path_regex());
+  route.append_forwarded_host = from.append_x_forwarded_host();
+  int i = 0;
+  for (const auto& m : from.request_mirror_policies()) route.mirrors.push_back(mirror(at.at("request_mirror_policies", i++), m));
+  i = 0;
+  for (const auto& h : from.hash_policy()) {
+    CompileContext here = at.at("hash_policy", i++);
+    HashPolicy p;
+    p.terminal = h.terminal();
+    using H = A::HashPolicy;
+    switch (h.policy_specifier_case()) {
+      case H::kHeader:
+        p.kind = HashPolicy::Kind::kHeader;
+        p.name = base::to_lower(h.header().header_name());
+        break;
+      case H::kCookie:
+        p.kind = HashPolicy::Kind::kCookie;
+        p.name = h.cookie().name();
+        p.cookie_path = h.cookie().path();
+        if (h.cookie().has_ttl()) p.cookie_ttl = nanos(h.cookie().ttl());
+        break;
+      case H::kConnectionProperties:
+        p.kind = HashPolicy::Kind::kSourceIp;
+        break;
+      case H::kQueryParameter:
+        p.kind = HashPolicy::Kind::kQuery;
+        p.name = h.query_parameter().name();
+        break;
+      default:
+        here.refuse("one of header, cookie, connection_properties, query_parameter is required");
+    }
+    route.hash.push_back(std::move(p));
+  }
+  route.high_priority = from.priority() == core_v3::HIGH;
+  for (const auto& u : from.upgrade_configs()) route.upgrades[base::to_lower(u.upgrade_type())] = !u.has_enabled() || u.enabled().value();
+  if (from.has_cors()) route.filters.cors = std::make_shared<const CorsConfig>(cors_from(at.at("cors"), from.cors()));
+  if (from.has_metadata_match()) at.at("metadata_match").refuse("subset load balancing is not taken");
+  if (from.has_internal_redirect_policy()) at.warn("route.internal_redirect_policy");
+  if (from.rate_limits_size()) at.warn("route.rate_limits");
+  if (from.has_hedge_policy()) at.warn("route.hedge_policy");
+}
+
+void redirect(const CompileContext& at, const route_v3::RedirectAction& from, Route& route) {
+  using R = route_v3::RedirectAction;
+  route.action = Route::Action::kRedirect;
+  route.redirect_host = from.host_redirect();
+  route.redirect_port = from.port_redirect();
+  route.redirect_https = from.https_redirect();
+  route.redirect_scheme = from.scheme_redirect();
+  route.redirect_path = from.path_redirect();
+  route.redirect_prefix = from.prefix_rewrite();
+  if (from.has_regex_rewrite()) route.redirect_regex = regex_rewrite(at.at("regex_rewrite"), from.regex_rewrite());
+  route.strip_query = from.strip_query();
+  switch (from.response_code()) {
+    case R::FOUND:
+      route.redirect_status = 302;
+      break;
+    case R::SEE_OTHER:
+      route.redirect_status = 303;
+      break;
+    case R::TEMPORARY_REDIRECT:
+      route.redirect_status = 307;
+      break;
+    case R::PERMANENT_REDIRECT:
+      route.redirect_status = 308;
+      break;
+    default:
+      route.redirect_status = 301;
+  }
+}
+
+void path_match(const CompileContext& at, const route_v3::RouteMatch& from, Route& route) {
+  using M = route_v3::RouteMatch;
+  route.path.ignore_case = from.has_case_sensitive() && !from.case_sensitive().value();
+  switch (from.path_specifier_case()) {
+    case M::kPrefix:
+      route.path.kind = PathMatch::Kind::kPrefix;
+      route.path.text = from.prefix();
+      break;
+    case M::kPath:
+      route.path.kind = PathMatch::Kind::kExact;
+      route.path.text = from.path();
+      break;
+    case M::kSafeRegex:
+      route.path.kind = PathMatch::Kind::kRegex;
+      route.path.regex = compile_regex(at.at("safe_regex"), from.safe_regex());
+      break;
+    case M::kPathSeparatedPrefix:
+      route.path.kind = PathMatch::Kind::kSeparatedPrefix;
+      route.path.text = from.path_separated_prefix();
+      break;
+    case M::kConnectMatcher:
+      route.path.kind = PathMatch::Kind::kConnect;
+      break;
+    default:
+      at.refuse("a path is required: prefix, path, safe_regex, path_separated_prefix or connect_matcher");
+  }
+  int i = 0;
+  for (const auto& h : from.headers()) route.headers.push_back(compile_header(at.at("headers", i++), h));
+  i = 0;
+  for (const auto& q : from.query_parameters()) {
+    CompileContext here = at.at("query_parameters", i++);
+    QueryMatcher m;
+    m.name = q.name();
+    if (q.has_string_match()) m.string = compile_string(here.at("string_match"), q.string_match());
+    route.query.push_back(std::move(m));
+  }
+  if (from.has_runtime_fraction()) route.fraction = compile_fraction(from.runtime_fraction().default_value());
+  route.grpc = from.has_grpc();
+  if (from.has_tls_context()) at.at("tls_context").refuse("matching by TLS context is not taken");
+  if (from.dynamic_metadata_size()) at.at("dynamic_metadata").refuse("matching by dynamic metadata is not taken");
+}
+
+void compile_one(const CompileContext& at, const route_v3::Route& from, Route& route) {
+  using R = route_v3::Route;
+  route.name = from.name();
+  path_match(at.at("match"), from.match(), route);
+  switch (from.action_case()) {
+    case R::kRoute:
+      forward(at.at("route"), from.route(), route);
+      break;
+    case R::kRedirect:
+      redirect(at.at("redirect"), from.redirect(), route);
+      break;
+    case R::kDirectResponse:
+      route.action = Route::Action::kDirect;
+      route.direct_status = static_cast<int>(from.direct_response().status());
+      if (route.direct_status < 200 || route.direct_status > 599) at.at("direct_response.status").refuse("{} is not a status from 200 to 599", route.direct_status);
+      route.direct_body = data_source(at.at("direct_response.body"), from.direct_response().body());
+      break;
+    case R::kNonForwardingAction:
+      route.action = Route::Action::kNone;
+      break;
+    default:
+      at.refuse("an action is required: route, redirect, direct_response or non_forwarding_action");
+  }
+  route.mutation = mutation(at, from);
+  PerFilter filters = per_filter(at, from.typed_per_filter_config());
+  if (filters.fault) route.filters.fault = filters.fault;
+  if (filters.cors) route.filters.cors = filters.cors;
+}
+
+void add_domain(const CompileContext& at, RouteTable& table, const std::string& domain, uint32_t host) {
+  std::string name = base::to_lower(domain);
+  auto wildcard = [&](std::vector<std::pair<size_t, StringMap<uint32_t>>>& list, std::string part) {
+    size_t length = part.size();
+    auto it = std::ranges::find(list, length, [](auto& e) { return e.first; });
+    if (it == list.end()) it = list.insert(list.end(), {length, {}});
+    if (!it->second.emplace(std::move(part), host).second) at.refuse("the domain \"{}\" stands in two virtual hosts", domain);
+  };
+  if (name == "*") {
+    if (table.any) at.refuse("only one virtual host may have the domain \"*\"");
+    table.any = host;
+  } else if (name.starts_with('*')) {
+    wildcard(table.suffixes, name.substr(1));
+  } else if (name.ends_with('*')) {
+    wildcard(table.prefixes, name.substr(0, name.size() - 1));
+  } else if (!table.exact.emplace(name, host).second) {
+    at.refuse("the domain \"{}\" stands in two virtual hosts", domain);
+  }
+}
+
+}  // namespace
+
+std::shared_ptr<const FaultConfig> compile_fault(const CompileContext& at, const google::protobuf::Any& any) {
+  auto from = unpack<envoy::extensions::filters::http::fault::v3::HTTPFault>(at, any);
+  auto f = std::make_shared<FaultConfig>();
+  if (from.has_delay()) {
+    f->delay_fraction = compile_fraction(from.delay().percentage());
+    if (from.delay().has_fixed_delay()) f->delay = nanos(from.delay().fixed_delay());
+    else f->delay_by_header = from.delay().has_header_delay();
+  }
+  if (from.has_abort()) {
+    using A = envoy::extensions::filters::http::fault::v3::FaultAbort;
+    f->abort_fraction = compile_fraction(from.abort().percentage());
+    switch (from.abort().error_type_case()) {
+      case A::kHttpStatus:
+        f->abort_status = static_cast<int>(from.abort().http_status());
+        break;
+      case A::kGrpcStatus:
+        f->abort_status = 200;
+        f->abort_grpc_status = static_cast<int>(from.abort().grpc_status());
+        break;
+      case A::kHeaderAbort:
+        f->abort_by_header = true;
+        break;
+      default:
+        at.at("abort").refuse("one of http_status, grpc_status, header_abort is required");
+    }
+  }
+  int i = 0;
+  for (const auto& h : from.headers()) f->headers.push_back(compile_header(at.at("headers", i++), h));
+  f->upstream_cluster = from.upstream_cluster();
+  if (from.has_max_active_faults()) f->max_active = from.max_active_faults().value();
+  if (from.downstream_nodes_size()) at.at("downstream_nodes").refuse("faults by downstream node are not taken");
+  if (from.has_response_rate_limit()) at.warn("fault.response_rate_limit");
+  return f;
+}
+
+void compile_route_table(const CompileContext& at, const route_v3::RouteConfiguration& from, RouteTable& table) {
+  table.name = from.name();
+  table.ignore_port = from.ignore_port_in_host_matching();
+  table.mutation = mutation(at, from);
+  table.filters = per_filter(at, from.typed_per_filter_config());
+  if (from.has_vhds()) at.at("vhds").refuse("virtual host discovery is not taken");
+  if (from.cluster_specifier_plugins_size()) at.at("cluster_specifier_plugins").refuse("cluster specifier plugins are not taken");
+  table.hosts.resize(static_cast<size_t>(from.virtual_hosts_size()));
+  for (int i = 0; i < from.virtual_hosts_size(); ++i) {
+    const auto& vh = from.virtual_hosts(i);
+    CompileContext here = at.at("virtual_hosts", i);
+    VirtualHost& host = table.hosts[static_cast<size_t>(i)];
+    host.name = vh.name();
+    host.mutation = mutation(here, vh);
+    host.filters = per_filter(here, vh.typed_per_filter_config());
+    if (vh.has_cors()) host.filters.cors = std::make_shared<const CorsConfig>(cors_from(here.at("cors"), vh.cors()));
+    host.attempt_count_header = vh.include_request_attempt_count();
+    host.attempt_count_in_response = vh.include_attempt_count_in_response();
+    host.require_tls = vh.require_tls() != route_v3::VirtualHost::NONE;
+    if (vh.has_matcher()) here.at("matcher").refuse("matcher trees are not taken; use routes");
+    std::shared_ptr<const RetryPolicy> retry;
+    if (vh.has_retry_policy()) retry = retry_policy(here.at("retry_policy"), vh.retry_policy());
+    for (const auto& domain : vh.domains()) add_domain(here.at("domains"), table, domain, static_cast<uint32_t>(i));
+    host.routes.resize(static_cast<size_t>(vh.routes_size()));
+    for (int r = 0; r < vh.routes_size(); ++r) {
+      Route& route = host.routes[static_cast<size_t>(r)];
+      compile_one(here.at("routes", r), vh.routes(r), route);
+      if (!route.retry) route.retry = retry;
+      if (route.mirrors.empty()) {
+        const auto& policies = vh.request_mirror_policies_size() ? vh.request_mirror_policies() : from.request_mirror_policies();
+        for (const auto& m : policies) route.mirrors.push_back(mirror(here.at("request_mirror_policies"), m));
+      }
+    }
+  }
+  auto longest_first = [](const auto& a, const auto& b) { return a.first > b.first; };
+  std::ranges::sort(table.suffixes, longest_first);
+  std::ranges::sort(table.prefixes, longest_first);
+}
+
+base::Result<std::shared_ptr<const RouteTable>> Compiler::route(const route_v3::RouteConfiguration& from, const std::string& version) {
+  try {
+    auto table = std::make_shared<RouteTable>();
+    table->version = version;
+    compile_route_table(CompileContext(*this), from, *table);
+    return table;
+  } catch (Refused& refused) {
+    return std::unexpected(std::move(refused.error));
+  }
+}
+
+}  // namespace fairlead::proxy

@@ -1,0 +1,12 @@
+// Transport sockets with certificates given in place. Inside config/ only.
+#pragma once
+
+#include "proxy/config/compile_util.h"
+
+namespace fairlead::proxy {
+
+// nullptr for raw_buffer.
+std::shared_ptr<const io::TlsContext> downstream_tls(const CompileContext& at, const envoy::config::core::v3::TransportSocket& from);
+std::shared_ptr<const io::TlsContext> upstream_tls(const CompileContext& at, const envoy::config::core::v3::TransportSocket& from, std::string& sni);
+
+}  // namespace fairlead::proxy

@@ -1,0 +1,189 @@
+#include "proxy/config/compile_util.h"
+
+#include <google/protobuf/struct.pb.h>
+
+#include <cstdlib>
+#include <fstream>
+#include <sstream>
+
+#include "base/strings.h"
+#include "base/value.h"
+
+namespace fairlead::proxy {
+
+io::Address compile_socket_address(const CompileContext& at, const envoy::config::core::v3::SocketAddress& from) {
+  if (from.protocol() != envoy::config::core::v3::SocketAddress::TCP) at.at("protocol").refuse("only TCP is taken");
+  if (from.port_specifier_case() == envoy::config::core::v3::SocketAddress::kNamedPort) at.at("named_port").refuse("named ports are not taken; give port_value");
+  auto address = io::Address::parse_ip(from.address(), static_cast<uint16_t>(from.port_value()));
+  if (!address) at.at("address").refuse("\"{}\" is not an IP address", from.address());
+  return *address;
+}
+
+io::Address compile_address(const CompileContext& at, const envoy::config::core::v3::Address& from) {
+  using A = envoy::config::core::v3::Address;
+  switch (from.address_case()) {
+    case A::kSocketAddress:
+      return compile_socket_address(at.at("socket_address"), from.socket_address());
+    case A::kPipe:
+      return io::Address::unix_path(from.pipe().path());
+    case A::kEnvoyInternalAddress:
+      at.at("envoy_internal_address").refuse("internal listeners are not taken");
+    case A::ADDRESS_NOT_SET:
+      break;
+  }
+  at.refuse("an address is required");
+}
+
+std::shared_ptr<const Regex> compile_regex(const CompileContext& at, const envoy::type::matcher::v3::RegexMatcher& from) {
+  std::string error;
+  auto regex = Regex::compile(from.regex(), &error);
+  if (!regex) at.at("regex").refuse("\"{}\" is not an RE2 expression: {}", from.regex(), error);
+  return regex;
+}
+
+StringMatcher compile_string(const CompileContext& at, const envoy::type::matcher::v3::StringMatcher& from) {
+  using M = envoy::type::matcher::v3::StringMatcher;
+  StringMatcher m;
+  m.ignore_case = from.ignore_case();
+  switch (from.match_pattern_case()) {
+    case M::kExact:
+      m.kind = StringMatcher::Kind::kExact;
+      m.text = from.exact();
+      break;
+    case M::kPrefix:
+      m.kind = StringMatcher::Kind::kPrefix;
+      m.text = from.prefix();
+      break;
+    case M::kSuffix:
+      m.kind = StringMatcher::Kind::kSuffix;
+      m.text = from.suffix();
+      break;
+    case M::kContains:
+      m.kind = StringMatcher::Kind::kContains;
+      m.text = from.contains();
+      break;
+    case M::kSafeRegex:
+      m.kind = StringMatcher::Kind::kRegex;
+      m.regex = compile_regex(at.at("safe_regex"), from.safe_regex());
+      break;
+    default:
+      at.refuse("a pattern is required: exact, prefix, suffix, contains or safe_regex");
+  }
+  return m;
+}
+
+HeaderMatcher compile_header(const CompileContext& at, const envoy::config::route::v3::HeaderMatcher& from) {
+  using M = envoy::config::route::v3::HeaderMatcher;
+  HeaderMatcher m;
+  m.name = base::to_lower(from.name());
+  if (m.name.empty()) at.at("name").refuse("a header name is required");
+  m.invert = from.invert_match();
+  m.missing_as_empty = from.treat_missing_header_as_empty();
+  auto text = [&](StringMatcher::Kind kind, const std::string& value) {
+    m.kind = HeaderMatcher::Kind::kString;
+    m.string.kind = kind;
+    m.string.text = value;
+  };
+  switch (from.header_match_specifier_case()) {
+    case M::kExactMatch:
+      text(StringMatcher::Kind::kExact, from.exact_match());
+      break;
+    case M::kPrefixMatch:
+      text(StringMatcher::Kind::kPrefix, from.prefix_match());
+      break;
+    case M::kSuffixMatch:
+      text(StringMatcher::Kind::kSuffix, from.suffix_match());
+      break;
+    case M::kContainsMatch:
+      text(StringMatcher::Kind::kContains, from.contains_match());
+      break;
+    case M::kSafeRegexMatch:
+      text(StringMatcher::Kind::kRegex, "");
+      m.string.regex = compile_regex(at.at("safe_regex_match"), from.safe_regex_match());
+      break;
+    case M::kStringMatch:
+      m.kind = HeaderMatcher::Kind::kString;
+      m.string = compile_string(at.at("string_match"), from.string_match());
+      break;
+    case M::kRangeMatch:
+      m.kind = HeaderMatcher::Kind::kRange;
+      m.range_start = from.range_match().start();
+      m.range_end = from.range_match().end();
+      break;
+    case M::kPresentMatch:
+      m.present = from.present_match();
+      break;
+    case M::HEADER_MATCH_SPECIFIER_NOT_SET:
+      break;
+  }
+  return m;
+}
+
+Fraction compile_fraction(const envoy::type::v3::FractionalPercent& from) {
+  uint64_t scale = from.denominator() == envoy::type::v3::FractionalPercent::HUNDRED ? 10'000
+                   : from.denominator() == envoy::type::v3::FractionalPercent::TEN_THOUSAND ? 100
+                                                                                            : 1;
+  return {static_cast<uint32_t>(std::min<uint64_t>(from.numerator() * scale, 1'000'000))};
+}
+
+std::string data_source(const CompileContext& at, const envoy::config::core::v3::DataSource& from) {
+  using D = envoy::config::core::v3::DataSource;
+  switch (from.specifier_case()) {
+    case D::kInlineString:
+      return from.inline_string();
+    case D::kInlineBytes:
+      return from.inline_bytes();
+    case D::kEnvironmentVariable: {
+      const char* value = std::getenv(from.environment_variable().c_str());
+      if (!value) at.at("environment_variable").refuse("{} is not set", from.environment_variable());
+      return value;
+    }
+    case D::kFilename: {
+      std::ifstream file(from.filename(), std::ios::binary);
+      if (!file) at.at("filename").refuse("{} can not be read", from.filename());
+      std::ostringstream out;
+      out << file.rdbuf();
+      return out.str();
+    }
+    case D::SPECIFIER_NOT_SET:
+      return {};
+  }
+  return {};
+}
+
+LogFormat compile_format(const CompileContext& at, const std::string& text) {
+  auto format = LogFormat::parse(text);
+  if (!format) at.refuse("{}", format.error().message);
+  return std::move(*format);
+}
+
+static base::Value to_value(const google::protobuf::Value& from) {
+  using V = google::protobuf::Value;
+  switch (from.kind_case()) {
+    case V::kBoolValue:
+      return from.bool_value();
+    case V::kNumberValue:
+      return from.number_value();
+    case V::kStringValue:
+      return from.string_value();
+    case V::kStructValue:
+      return struct_to_value(from.struct_value());
+    case V::kListValue: {
+      base::Value out = base::Value::array();
+      for (const auto& item : from.list_value().values()) out.push(to_value(item));
+      return out;
+    }
+    default:
+      return {};
+  }
+}
+
+base::Value struct_to_value(const google::protobuf::Struct& from) {
+  std::map<std::string, const google::protobuf::Value*> sorted;
+  for (const auto& [key, value] : from.fields()) sorted[key] = &value;
+  base::Value out = base::Value::object();
+  for (const auto& [key, value] : sorted) out.set(key, to_value(*value));
+  return out;
+}
+
+}  // namespace fairlead::proxy
