@@ -388,7 +388,7 @@ enum class HealthStatus : uint8_t { kHealthy, kUnhealthy, kDegraded };
 
 // One endpoint. Identity (and with it pools, ejection, counters) survives updates that keep its address.
 // Constant fields first; the atomics are shared by all workers, written on errors and by the main thread only.
-struct Host {
+struct Host : std::enable_shared_from_this<Host> {
   io::Address address;
   std::string hostname;
   std::string text;                              // address as text

@@ -1,0 +1,549 @@
+// The life of a request, phase by phase.
+#include "proxy/exchange.h"
+
+#include "base/strings.h"
+
+namespace fairlead::proxy {
+
+namespace {
+constexpr size_t kHighWatermark = 256 * 1024;  // bytes that may wait on either side before the other one is paused
+}
+
+Exchange::Exchange(Worker& worker) : worker_(worker) {}
+Exchange::~Exchange() = default;
+
+void Exchange::begin(DownstreamStream& stream, const ListenerConfig& listener, const HttpConfig& config, const ConnectionInfo& connection,
+                     HttpStats& stats) {
+  downstream_ = &stream;
+  listener_ = &listener;
+  config_ = &config;
+  connection_ = &connection;
+  stats_ = &stats;
+}
+
+void Exchange::start_times() {
+  info_.start = worker_.now();
+  info_.start_wall = worker_.wall_now();
+  info_.request = &request_;
+  info_.connection_id = connection_->id;
+  info_.downstream_local = connection_->local_text;
+  info_.downstream_remote = info_.downstream_direct_remote = connection_->peer_text;
+  info_.server_name = connection_->server_name;
+  info_.protocol = request_.version == http::Version::kHttp2 ? "HTTP/2" : request_.version == http::Version::kHttp10 ? "HTTP/1.0" : "HTTP/1.1";
+}
+
+// ---------------------------------------------------------------------------------------------------- 1. received
+
+void Exchange::on_request(bool end, bool upgrade) {
+  start_times();
+  ++stats_->downstream_rq_total;
+  ++stats_->downstream_rq_active;
+  ++worker_.active_exchanges_;
+  request_complete_ = end;
+  upgrade_ = upgrade;
+  info_.request_header_bytes = request_.fields.byte_size();
+  if (end) info_.request_received = base::Nanos(0);
+  state_ = State::kFilters;
+  touch();
+  if (!normalise()) return;
+  route();
+}
+
+void Exchange::refuse(int status, std::string_view details, uint32_t flag, std::string_view body) {
+  start_times();
+  ++stats_->downstream_rq_total;
+  ++stats_->downstream_rq_active;
+  ++worker_.active_exchanges_;
+  request_complete_ = true;
+  state_ = State::kFilters;
+  reply(status, body, details, flag);
+}
+
+// --------------------------------------------------------------------------------------------------- 3. routed
+
+void Exchange::route() {
+  table_ = config_->route_table ? config_->route_table : worker_.route_table(config_->rds_name);
+  original_authority_ = request_.authority;
+  if (table_) host_config_ = table_->find_host(request_.authority);
+  if (host_config_) {
+    info_.virtual_host = host_config_->name;
+    if (host_config_->require_tls && !connection_->secure) {
+      std::string location = fmt::format("https://{}{}", request_.authority, request_.target);
+      response_.fields.add("location", location);
+      ++stats_->rq_redirect;
+      return reply(301, {}, "direct_response", 0);
+    }
+    route_ = table_->find_route(*host_config_, request_, worker_.random());
+  }
+  if (!route_) {
+    ++stats_->no_route;
+    // CORS pre-flights and faults hang on routes, so there is nothing to run here.
+    return reply(404, {}, "route_not_found", kFlagNoRoute);
+  }
+  info_.route = route_->name;
+  if (route_->action == Route::Action::kForward && route_->cluster_header.empty()) {
+    route_cluster_ = &route_->clusters[0];
+    if (route_->total_weight) {
+      uint64_t at = worker_.random() % route_->total_weight;
+      for (const RouteCluster& c : route_->clusters) {
+        route_cluster_ = &c;
+        if (at < c.weight) break;
+        at -= c.weight;
+      }
+    }
+  }
+  filter_ = 0;
+  run_filters();
+}
+
+// -------------------------------------------------------------------------------------------------- 4. filtered
+
+void Exchange::run_filters() {
+  // A filter that answers, or that will go on later, returns false.
+  while (filter_ < config_->filters.size()) {
+    const HttpFilter& filter = config_->filters[filter_++];
+    switch (filter.kind) {
+      case HttpFilter::Kind::kFault:
+        if (!inject_fault()) return;
+        break;
+      case HttpFilter::Kind::kCors:
+        if (!answer_preflight()) return;
+        break;
+      case HttpFilter::Kind::kNothing:
+        break;
+      case HttpFilter::Kind::kRouter:
+        return after_filters();
+    }
+  }
+}
+
+const FaultConfig* Exchange::fault_config(const HttpFilter& filter) const {
+  if (route_cluster_ && route_cluster_->filters.fault) return route_cluster_->filters.fault.get();
+  if (route_->filters.fault) return route_->filters.fault.get();
+  if (host_config_->filters.fault) return host_config_->filters.fault.get();
+  if (table_->filters.fault) return table_->filters.fault.get();
+  return filter.fault.get();
+}
+
+bool Exchange::inject_fault() {
+  const FaultConfig* fault = fault_config(config_->filters[filter_ - 1]);
+  if (!fault) return true;
+  if (!fault->upstream_cluster.empty() && (!route_cluster_ || route_cluster_->name != fault->upstream_cluster)) return true;
+  if (!all_match(fault->headers, request_)) return true;
+  if (fault->max_active && stats_->fault_active_faults >= *fault->max_active) return true;
+  std::optional<base::Nanos> delay = fault->delay;
+  if (fault->delay_by_header)
+    if (auto ms = base::to_int(request_.fields.get("x-envoy-fault-delay-request"))) delay = std::chrono::milliseconds(*ms);
+  if (delay && *delay > base::Nanos(0) && fault->delay_fraction.hit(worker_.random())) {
+    info_.flags |= kFlagDelayInjected;
+    ++stats_->fault_delays_injected;
+    ++stats_->fault_active_faults;
+    fault_active_ = true;
+    if (!delay_)
+      delay_.emplace(worker_.loop(), [this] {
+        --stats_->fault_active_faults;
+        fault_active_ = false;
+        abort_fault();
+      });
+    delay_->arm(*delay);
+    return false;
+  }
+  abort_fault();
+  return false;
+}
+
+// The second half of the fault filter, after the delay: abort, or go on with the next filter.
+void Exchange::abort_fault() {
+  const FaultConfig* fault = fault_config(config_->filters[filter_ - 1]);
+  int status = fault ? fault->abort_status : 0;
+  std::optional<int> grpc = fault ? fault->abort_grpc_status : std::nullopt;
+  if (fault && fault->abort_by_header) {
+    if (auto code = base::to_int(request_.fields.get("x-envoy-fault-abort-request")); code && *code >= 200 && *code < 600)
+      status = static_cast<int>(*code);
+  }
+  if (status && fault->abort_fraction.hit(worker_.random())) {
+    ++stats_->fault_aborts_injected;
+    if (grpc) response_.fields.add("grpc-status", std::to_string(*grpc));
+    return reply(status, "fault filter abort", "fault_filter_abort", kFlagFaultInjected);
+  }
+  run_filters();
+}
+
+const CorsConfig* Exchange::cors_config() const {
+  if (!route_) return nullptr;
+  if (route_->filters.cors) return route_->filters.cors.get();
+  if (host_config_->filters.cors) return host_config_->filters.cors.get();
+  return table_->filters.cors.get();
+}
+
+bool Exchange::answer_preflight() {
+  const CorsConfig* cors = cors_config();
+  std::string_view origin = request_.fields.get("origin");
+  if (!cors || origin.empty()) return true;
+  bool allowed = false;
+  for (const StringMatcher& m : cors->allow_origin) allowed |= m.matches(origin);
+  if (!allowed) return true;
+  bool preflight = request_.method == "OPTIONS" && request_.fields.has("access-control-request-method");
+  HeaderMap& to = response_.fields;
+  if (!preflight) return true;  // prepare_response_headers adds what a plain answer needs
+  to.add("access-control-allow-origin", origin);
+  if (cors->allow_credentials.value_or(false)) to.add("access-control-allow-credentials", "true");
+  if (!cors->allow_methods.empty()) to.add("access-control-allow-methods", cors->allow_methods);
+  if (!cors->allow_headers.empty()) to.add("access-control-allow-headers", cors->allow_headers);
+  if (!cors->max_age.empty()) to.add("access-control-max-age", cors->max_age);
+  reply(200, {}, "cors_response", 0);
+  return false;
+}
+
+// ------------------------------------------------------------------------------------------------- 5. forwarded
+
+void Exchange::after_filters() {
+  switch (route_->action) {
+    case Route::Action::kRedirect:
+      return reply_redirect();
+    case Route::Action::kDirect:
+    case Route::Action::kNone:
+      return reply_direct();
+    case Route::Action::kForward:
+      return forward();
+  }
+}
+
+void Exchange::forward() {
+  ClusterId id = kNoCluster;
+  if (route_cluster_) {
+    id = route_cluster_->id;
+    info_.cluster = info_.cluster_raw = route_cluster_->name;
+  } else {
+    std::string_view name = request_.fields.get(route_->cluster_header);
+    id = worker_.cluster_id(name);
+    info_.cluster = info_.cluster_raw = name;
+  }
+  cluster_ = id == kNoCluster ? nullptr : worker_.cluster(id);
+  if (!cluster_) {
+    ++stats_->no_cluster;
+    return reply(route_->cluster_not_found_status, {}, "cluster_not_found", kFlagNoCluster);
+  }
+  ++stats_->rq_total;
+  retries_left_ = route_->retry ? route_->retry->num_retries : 0;
+  upstream_start_ = worker_.now();
+
+  base::Nanos timeout = route_->timeout.value_or(std::chrono::seconds(15));
+  if (route_->max_grpc_timeout && request_.fields.get("content-type").starts_with("application/grpc")) {
+    // grpc-timeout: digits and a unit (H M S m u n).
+    std::string_view text = request_.fields.get("grpc-timeout");
+    if (text.size() >= 2) {
+      if (auto n = base::to_int(text.substr(0, text.size() - 1)); n && *n >= 0) {
+        base::Nanos unit(1);
+        switch (text.back()) {
+          case 'H': unit = std::chrono::hours(1); break;
+          case 'M': unit = std::chrono::minutes(1); break;
+          case 'S': unit = std::chrono::seconds(1); break;
+          case 'm': unit = std::chrono::milliseconds(1); break;
+          case 'u': unit = std::chrono::microseconds(1); break;
+          default: break;
+        }
+        base::Nanos asked = unit * std::min<long long>(*n, 99'999'999);
+        timeout = route_->max_grpc_timeout->count() ? std::min(asked, *route_->max_grpc_timeout) : asked;
+      }
+    }
+  }
+  if (auto ms = base::to_int(request_.fields.get("x-envoy-upstream-rq-timeout-ms")); ms && *ms >= 0) timeout = std::chrono::milliseconds(*ms);
+  if (upgrade_) timeout = base::Nanos(0);
+  if (timeout.count() > 0) {
+    if (!timeout_) timeout_.emplace(worker_.loop(), [this] { on_timeout(); });
+    // The clock starts when the request is complete (Envoy's meaning of the route time-out).
+    if (request_complete_) timeout_->arm(timeout);
+    char digits[24];
+    auto end = fmt::format_to(digits, "{}", std::chrono::duration_cast<std::chrono::milliseconds>(timeout).count());
+    request_.fields.set("x-envoy-expected-rq-timeout-ms", std::string_view(digits, static_cast<size_t>(end - digits)));
+  }
+  prepare_request_headers();
+  if (!route_->mirrors.empty()) start_mirrors();
+  attempt();
+}
+
+void Exchange::attempt() {
+  state_ = State::kWaiting;
+  ++info_.attempts;
+  attempt_start_ = worker_.now();
+  if (host_config_->attempt_count_header) {
+    char digits[12];
+    auto end = fmt::format_to(digits, "{}", info_.attempts);
+    request_.fields.set("x-envoy-attempt-count", std::string_view(digits, static_cast<size_t>(end - digits)));
+  }
+  const RetryPolicy* retry = route_->retry.get();
+  bool avoid = retry && retry->previous_hosts && !tried_.empty();
+  std::optional<uint64_t> hashed;
+  if (!route_->hash.empty()) hashed = hash();
+  io::Address override_address;
+  const io::Address* destination = &connection_->local;
+  if (cluster_->config().original_dst_by_header) {
+    if (auto a = io::Address::parse(request_.fields.get("x-envoy-original-dst-host"))) override_address = *a, destination = &override_address;
+  }
+  host_ = cluster_->pick(hashed, destination, avoid ? &tried_ : nullptr, retry ? retry->host_attempts : 1);
+  if (!host_) return reply(503, "no healthy upstream", "no_healthy_upstream", kFlagUpstreamUnhealthy);
+  if (retry && retry->previous_hosts) tried_.push_back(host_);
+  info_.upstream_host = request_.fields.store(host_->text);
+
+  request_permit_ = cluster_->take(Resource::kRequest, route_->high_priority);
+  if (request_permit_ == Permit::kRefused) {
+    ++cluster_->stats.upstream_rq_pending_overflow;
+    return attempt_failed(ResetReason::kOverflow, {}, false);
+  }
+  ++cluster_->stats.upstream_rq_total;
+  ++cluster_->stats.upstream_rq_active;
+  using P = ClusterConfig::Protocol;
+  P protocol = cluster_->config().protocol;
+  bool h2 = protocol == P::kHttp2 || (protocol == P::kDownstream && request_.version == http::Version::kHttp2);
+  pool_ = &cluster_->pool(*host_, h2 ? UpstreamProtocol::kHttp2 : UpstreamProtocol::kHttp1);
+  if (retry && retry->per_try_timeout.count() > 0) {
+    if (!try_timeout_) try_timeout_.emplace(worker_.loop(), [this] { on_try_timeout(); });
+    try_timeout_->arm(retry->per_try_timeout);
+  }
+  bool overflow = false;
+  UpstreamStream* stream = pool_->request(*this, *this, route_->high_priority, overflow);
+  if (overflow) return attempt_failed(ResetReason::kOverflow, {}, false);
+  if (stream) got_stream(*stream);
+}
+
+void Exchange::on_stream(UpstreamStream& stream) { got_stream(stream); }
+
+void Exchange::got_stream(UpstreamStream& stream) {
+  upstream_ = &stream;
+  state_ = State::kForwarding;
+  info_.upstream_local = stream.local().text();
+  bool whole = request_complete_ && body_.empty() && !has_request_trailers_ && !upgrade_;
+  upstream_->send_head(request_, whole);
+  if (!body_.empty()) upstream_->send_data(body_);
+  if (request_complete_ && !whole) upstream_->send_end(has_request_trailers_ ? &request_trailer_map_ : nullptr);
+}
+
+void Exchange::on_request_data(std::string_view bytes) {
+  if (state_ == State::kOver) return;
+  info_.bytes_received += bytes.size();
+  touch();
+  if (upstream_ && !drop_response_) upstream_->send_data(bytes);
+  // Kept while it may have to be sent (again); past the limit an attempt is final.
+  bool may_repeat = !response_begun_ && !body_dropped_ && (state_ == State::kFilters || state_ == State::kWaiting || (route_ && route_->retry) || !upstream_);
+  if (may_repeat) {
+    if (body_.size() + bytes.size() <= listener_->buffer_limit_bytes || !upstream_) {
+      body_.append(bytes);
+      if (!upstream_ && body_.size() > listener_->buffer_limit_bytes && !request_paused_) {
+        request_paused_ = true;
+        downstream_->pause_request();
+      }
+    } else {
+      body_dropped_ = true;
+      body_ = std::string();
+      ++cluster_->stats.retry_or_shadow_abandoned;
+    }
+  } else if (upstream_) {
+    body_dropped_ = true;
+  }
+  if (upstream_ && upstream_->pending() > kHighWatermark && !request_paused_) {
+    request_paused_ = true;
+    downstream_->pause_request();
+  }
+}
+
+void Exchange::on_request_end(const HeaderMap* trailers) {
+  if (state_ == State::kOver || request_complete_) return;
+  request_complete_ = true;
+  info_.request_received = since_start();
+  if (trailers) {
+    has_request_trailers_ = true;
+    for (const HeaderMap::Field& f : *trailers) request_trailer_map_.add_copy(f.name, f.value);
+  }
+  if (upstream_ && !drop_response_) upstream_->send_end(has_request_trailers_ ? &request_trailer_map_ : nullptr);
+  if (timeout_ && cluster_ && !response_begun_ && state_ != State::kReplying && !upgrade_) {
+    base::Nanos timeout = route_->timeout.value_or(std::chrono::seconds(15));
+    if (timeout.count() > 0) timeout_->arm(timeout);
+  }
+  check_done();
+}
+
+void Exchange::on_upstream_drained() {
+  if (!std::exchange(request_paused_, false)) return;
+  downstream_->resume_request();
+}
+
+// -------------------------------------------------------------------------------------------------- 6. response
+
+void Exchange::on_interim(const ResponseHeaders& head) {
+  // 100 was answered by us; others (103) pass.
+  if (head.status != 100 && state_ != State::kOver && !drop_response_) downstream_->send_interim(head);
+}
+
+void Exchange::on_response(ResponseHeaders& head, bool end) {
+  touch();
+  if (try_timeout_) try_timeout_->cancel();
+  cluster_->report(*host_, head.status, false);
+  if (may_retry_response(head) && try_retry(true)) {
+    drop_response_ = true;
+    // Whatever body follows is of no use; the connection goes with it unless it ends at once.
+    if (!end) {
+      UpstreamStream* stream = std::exchange(upstream_, nullptr);
+      stream->cancel();
+      drop_response_ = false;
+      end_attempt();
+    }
+    return;
+  }
+  if (retries_done_ && head.status < 500) ++cluster_->stats.upstream_rq_retry_success;
+  state_ = State::kReplying;
+  response_begun_ = true;
+  info_.response_first = since_start();
+  response_.status = head.status;
+  for (const HeaderMap::Field& f : head.fields) response_.fields.add_copy(f.name, f.value);
+  info_.details = "via_upstream";
+  prepare_response_headers(false);
+  if (timeout_ && (end || head.status == 101)) timeout_->cancel();
+  bool tunnel = upgrade_ && (head.status == 101 || (request_.method == "CONNECT" && head.status / 100 == 2));
+  if (upgrade_ && !tunnel) upgrade_ = false;
+  downstream_->send_head(response_, end && !tunnel);
+  if (tunnel) {
+    ++stats_->downstream_cx_upgrades_total;
+    downstream_->tunnel();
+  }
+  if (end && !tunnel) response_complete_ = true;
+}
+
+void Exchange::on_response_data(std::string_view bytes) {
+  if (state_ == State::kOver || drop_response_) return;
+  info_.bytes_sent += bytes.size();
+  touch();
+  downstream_->send_data(bytes);
+  if (upstream_ && downstream_->pending() > kHighWatermark) {
+    upstream_paused_ = true;
+    upstream_->pause();
+  }
+}
+
+void Exchange::on_downstream_drained() {
+  if (std::exchange(upstream_paused_, false) && upstream_) upstream_->resume();
+}
+
+void Exchange::on_response_end(const HeaderMap* trailers) {
+  upstream_ = nullptr;
+  if (state_ == State::kOver) return;
+  if (std::exchange(drop_response_, false)) return end_attempt();
+  if (!response_complete_) {
+    if (trailers) {
+      for (const HeaderMap::Field& f : *trailers) response_trailers_.add_copy(f.name, f.value);
+      info_.response_trailers = &response_trailers_;
+    }
+    downstream_->send_end(trailers ? &response_trailers_ : nullptr);
+    response_complete_ = true;
+  }
+  end_attempt();
+  check_done();
+}
+
+// ------------------------------------------------------------------------------------------------------ 7. ended
+
+// Over when the answer is complete; what is left of the request is read by the connection and goes nowhere.
+void Exchange::check_done() {
+  if (state_ == State::kOver || !response_complete_) return;
+  if (upstream_) return;
+  if (upgrade_ && !request_complete_) {
+    // A tunnel whose upstream side ended.
+    request_complete_ = true;
+  }
+  finish();
+}
+
+void Exchange::on_downstream_reset(uint32_t flag, std::string_view details) {
+  if (state_ == State::kOver || state_ == State::kIdle) return;
+  ++stats_->downstream_rq_rx_reset;
+  info_.flags |= flag;
+  if (info_.details.empty() || info_.details == "via_upstream") info_.details = details;
+  downstream_ = nullptr;
+  finish();
+}
+
+void Exchange::finish() {
+  if (state_ == State::kOver) return;
+  state_ = State::kOver;
+  for (auto* timer : {&timeout_, &try_timeout_, &idle_, &delay_, &retry_})
+    if (*timer) (*timer)->cancel();
+  if (std::exchange(fault_active_, false)) --stats_->fault_active_faults;
+  if (waiting_in_) waiting_in_->cancel(*this);
+  if (upstream_) std::exchange(upstream_, nullptr)->cancel();
+  end_attempt();
+
+  info_.end = info_.response_last = since_start();
+  if (info_.status == 0 && response_begun_) info_.status = response_.status;
+  info_.response = &response_;
+  --stats_->downstream_rq_active;
+  --worker_.active_exchanges_;
+  ++stats_->downstream_rq_completed;
+  stats_->codes.count(info_.status);
+  stats_->rq_time.record(std::chrono::duration<double, std::milli>(info_.end).count());
+  if (cluster_ && response_begun_ && !(info_.flags & (kFlagUpstreamOverflow))) {
+    ++cluster_->stats.upstream_rq_completed;
+    cluster_->stats.codes.count(info_.status);
+    cluster_->stats.rq_time.record(std::chrono::duration<double, std::milli>(worker_.now() - upstream_start_).count());
+  } else if (cluster_ && info_.status) {
+    ++cluster_->stats.upstream_rq_completed;
+    cluster_->stats.codes.count(info_.status);
+  }
+  if (!config_->access_logs.empty()) worker_.log(config_->access_logs, info_);
+  if (downstream_) std::exchange(downstream_, nullptr)->exchange_done();
+}
+
+void Exchange::touch() {
+  base::Nanos timeout = route_ && route_->idle_timeout ? *route_->idle_timeout : config_->stream_idle_timeout;
+  if (timeout.count() <= 0) return;
+  if (!idle_) idle_.emplace(worker_.loop(), [this] { on_idle(); });
+  idle_->arm(timeout);
+}
+
+void Exchange::on_idle() {
+  ++stats_->downstream_rq_idle_timeout;
+  if (response_begun_) {
+    info_.flags |= kFlagStreamIdleTimeout;
+    info_.details = "stream_idle_timeout";
+    DownstreamStream* stream = std::exchange(downstream_, nullptr);
+    finish();
+    stream->reset();
+    return;
+  }
+  reply(request_complete_ ? 504 : 408, "stream timeout", "stream_idle_timeout", kFlagStreamIdleTimeout);
+}
+
+void Exchange::recycle() {
+  downstream_ = nullptr;
+  listener_ = nullptr;
+  config_ = nullptr;
+  connection_ = nullptr;
+  stats_ = nullptr;
+  state_ = State::kIdle;
+  request_.clear();
+  response_.clear();
+  response_trailers_.clear();
+  info_ = StreamInfo{};
+  remote_text_.clear();
+  table_.reset();
+  host_config_ = nullptr;
+  route_ = nullptr;
+  route_cluster_ = nullptr;
+  original_authority_ = {};
+  filter_ = 0;
+  fault_active_ = false;
+  if (body_.capacity() > 16 * 1024) body_ = std::string();
+  else body_.clear();
+  request_complete_ = body_dropped_ = upgrade_ = has_request_trailers_ = request_paused_ = false;
+  request_trailer_map_.clear();
+  cluster_ = nullptr;
+  host_ = nullptr;
+  pool_ = nullptr;
+  upstream_ = nullptr;
+  request_permit_ = retry_permit_ = Permit::kRefused;
+  retries_left_ = retries_done_ = 0;
+  transparent_retry_done_ = response_begun_ = response_complete_ = upstream_paused_ = drop_response_ = false;
+  tried_.clear();
+  failure_detail_.clear();
+}
+
+}  // namespace fairlead::proxy

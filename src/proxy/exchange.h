@@ -1,0 +1,171 @@
+// Exchange: one request and its response, from the parsed head to the access log line.
+//
+//   received -> normalised -> routed -> filtered (fault, cors) -> forwarded | answered here
+//     forwarded: host picked -> stream taken from its pool -> request sent -> response head -> retried | relayed -> ended
+//
+// exchange.cc has the phases in this order; exchange_headers.cc what happens to header fields; exchange_retry.cc when
+// an attempt is repeated; exchange_reply.cc the answers of our own.
+//
+// Worker thread only. Owned by the downstream connection's stream, taken from and given back to the Worker's pool.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "io/loop.h"
+#include "proxy/downstream.h"
+#include "proxy/stream_info.h"
+#include "proxy/upstream.h"
+#include "proxy/worker.h"
+
+namespace fairlead::proxy {
+
+class Exchange final : UpstreamSink, StreamWaiter {
+ public:
+  explicit Exchange(Worker& worker);
+  ~Exchange();
+
+  // --- from the downstream connection, in this order
+  // Fills the request in place: request().fields with views that live as long as the exchange, or copies.
+  RequestHeaders& request() { return request_; }
+  // The configuration is the connection's, which outlives its exchanges.
+  void begin(DownstreamStream& stream, const ListenerConfig& listener, const HttpConfig& config, const ConnectionInfo& connection,
+             HttpStats& stats);
+  void on_request(bool end, bool upgrade);   // the head is complete
+  void on_request_data(std::string_view bytes);
+  void on_request_end(const HeaderMap* trailers);
+  void on_downstream_drained();
+  // The client went away, or broke its stream or the protocol. The exchange ends without an answer.
+  void on_downstream_reset(uint32_t flag, std::string_view details);
+  bool over() const { return state_ == State::kOver; }
+  bool response_begun() const { return response_begun_; }
+  // An answer to what is no request (HTTP/1.1 parse error): logged, nothing else happens.
+  void refuse(int status, std::string_view details, uint32_t flag, std::string_view body);
+  // Back to the state after construction, keeping buffers.
+  void recycle();
+
+  const StreamInfo& info() const { return info_; }
+  StreamInfo& info() { return info_; }
+  void start_times();
+
+ private:
+  enum class State : uint8_t {
+    kIdle,        // no request
+    kFilters,     // delayed by a fault
+    kWaiting,     // for a stream of the pool, or for the back-off of a retry
+    kForwarding,  // the upstream has the request or gets it
+    kReplying,    // the response (the upstream's or ours) is on its way
+    kOver,
+  };
+
+  // --- phases (exchange.cc)
+  bool normalise();
+  void route();
+  void run_filters();
+  void after_filters();
+  void forward();
+  void attempt();
+  void got_stream(UpstreamStream& stream);
+  void finish();
+  void check_done();
+
+  // --- filters
+  bool inject_fault();
+  void abort_fault();
+  bool answer_preflight();
+  const FaultConfig* fault_config(const HttpFilter& filter) const;
+  const CorsConfig* cors_config() const;
+
+  // --- header fields (exchange_headers.cc)
+  void prepare_request_headers();
+  void forwarded_headers();
+  void request_id();
+  void rewrite_for_route();
+  void apply(const std::vector<HeaderMutation::Add>& add, const std::vector<std::string>& remove, HeaderMap& to);
+  void mutate_request();
+  void prepare_response_headers(bool local);
+  std::optional<uint64_t> hash();
+
+  // --- retries (exchange_retry.cc)
+  bool may_retry_response(const ResponseHeaders& head);
+  bool may_retry_reset(ResetReason reason, bool reused);
+  bool try_retry(bool wanted);
+  void schedule_retry(base::Nanos after);
+  void attempt_failed(ResetReason reason, std::string_view detail, bool reused);
+  void end_attempt();
+  void start_mirrors();
+
+  // --- answers of our own (exchange_reply.cc)
+  void reply(int status, std::string_view body, std::string_view details, uint32_t flag, bool overloaded = false);
+  void reply_redirect();
+  void reply_direct();
+  void send_reply(std::string_view body);
+
+  // --- UpstreamSink
+  void on_interim(const ResponseHeaders& head) override;
+  void on_response(ResponseHeaders& head, bool end) override;
+  void on_response_data(std::string_view bytes) override;
+  void on_response_end(const HeaderMap* trailers) override;
+  void on_reset(ResetReason reason, std::string_view detail, bool reused) override;
+  void on_upstream_drained() override;
+  // --- StreamWaiter
+  void on_stream(UpstreamStream& stream) override;
+  void on_stream_failure(ResetReason reason, std::string_view detail) override;
+
+  void on_timeout();                       // route time-out
+  void on_try_timeout();
+  void on_idle();
+  void touch();
+  base::Nanos since_start() const { return worker_.now() - info_.start; }
+
+  Worker& worker_;
+  DownstreamStream* downstream_ = nullptr;
+  const ListenerConfig* listener_ = nullptr;
+  const HttpConfig* config_ = nullptr;
+  const ConnectionInfo* connection_ = nullptr;
+  HttpStats* stats_ = nullptr;
+  State state_ = State::kIdle;
+
+  RequestHeaders request_;
+  ResponseHeaders response_;
+  HeaderMap response_trailers_;
+  StreamInfo info_;
+  std::string remote_text_;                // of the client behind trusted proxies
+
+  std::shared_ptr<const RouteTable> table_;
+  const VirtualHost* host_config_ = nullptr;
+  const Route* route_ = nullptr;
+  const RouteCluster* route_cluster_ = nullptr;
+  std::string_view original_authority_;
+  size_t filter_ = 0;                      // next filter to run
+  bool fault_active_ = false;
+
+  // the request's body while an attempt may have to be repeated
+  std::string body_;
+  bool request_complete_ = false, body_dropped_ = false, upgrade_ = false;
+  HeaderMap request_trailer_map_;
+  bool has_request_trailers_ = false;
+  bool request_paused_ = false;
+
+  // the attempt
+  Cluster* cluster_ = nullptr;
+  Host* host_ = nullptr;
+  HostPool* pool_ = nullptr;
+  UpstreamStream* upstream_ = nullptr;
+  Permit request_permit_ = Permit::kRefused, retry_permit_ = Permit::kRefused;
+  uint32_t retries_left_ = 0;
+  uint32_t retries_done_ = 0;
+  bool transparent_retry_done_ = false;
+  bool response_begun_ = false, response_complete_ = false, upstream_paused_ = false;
+  bool drop_response_ = false;             // the attempt will be repeated; what is left of this answer goes nowhere
+  std::vector<const Host*> tried_;
+  base::TimePoint attempt_start_, upstream_start_;
+  std::string failure_detail_;
+
+  std::optional<io::Timer> timeout_, try_timeout_, idle_, delay_, retry_;
+};
+
+}  // namespace fairlead::proxy

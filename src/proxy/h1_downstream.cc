@@ -1,0 +1,407 @@
+// A client's HTTP/1.x connection: one exchange at a time, pipelined requests wait in order.
+#include "http/h1_codec.h"
+#include "proxy/downstream.h"
+#include "proxy/exchange.h"
+
+namespace fairlead::proxy {
+namespace {
+
+using http::BodyFraming;
+using Event = http::H1Parser::Event;
+
+constexpr size_t kDirectBytes = 4096;       // body pieces from here on are written from where they are
+constexpr size_t kStashBytes = 64 * 1024;   // of pipelined requests read ahead
+constexpr size_t kLowWatermark = 64 * 1024;
+
+class H1Downstream final : public DownstreamConnection, DownstreamStream, io::TransportSink, Flushable {
+ public:
+  H1Downstream(Worker& worker, Accepted accepted)
+      : worker_(worker),
+        listener_(std::move(accepted.listener)),
+        config_(accepted.chain->http),
+        info_(std::move(accepted.info)),
+        transport_(std::move(accepted.transport)),
+        stash_(std::move(accepted.read_ahead)),
+        stats_(worker.http_stats(config_->stat_prefix)),
+        listener_stats_(accepted.stats),
+        parser_(http::H1Parser::Kind::kRequest, {config_->max_header_bytes, config_->max_header_count}),
+        timer_(worker.loop(), [this] { on_timer(); }) {
+    ++stats_.downstream_cx_total;
+    ++stats_.downstream_cx_active;
+    ++stats_.downstream_cx_http1_total;
+    ++stats_.downstream_cx_http1_active;
+    transport_->set_sink(this);
+    arm_idle();
+    read_again_ = true;
+    worker_.mark(*this);
+  }
+  ~H1Downstream() override { worker_.unmark(*this); }
+
+  void drain() override {
+    draining_ = true;
+    // Idle: nothing was begun, so nothing is lost.
+    if (!exchange_ && parser_.idle() && stash_.empty() && !closed_) {
+      ++stats_.downstream_cx_drain_close;
+      close();
+    }
+  }
+
+  void close() override { shut(0, {}); }
+  const ListenerConfig* listener() const override { return listener_.get(); }
+
+ private:
+  enum class Mode : uint8_t { kHttp, kTunnel, kLinger };
+
+  // ---- reading
+  void on_ready(bool readable, bool writable) override {
+    if (writable && !out_.empty()) write();
+    if (readable && !closed_) read();
+  }
+
+  void flush() override {
+    if (closed_) return;
+    write();
+    if (!closed_ && std::exchange(read_again_, false)) {
+      if (!stash_.empty()) {
+        std::string waiting = std::exchange(stash_, {});
+        process(waiting);
+      }
+      if (!closed_) read();
+    }
+  }
+
+  bool holding() const { return request_paused_ || (exchange_ && request_complete_ && mode_ == Mode::kHttp); }
+
+  void read() {
+    std::span<char> buffer = worker_.scratch();
+    for (int round = 0; !closed_; ++round) {
+      // While a request is answered, reading on only tells whether the client is still there.
+      if (request_paused_ || (holding() && stash_.size() >= kStashBytes)) return;
+      if (round == 8) {
+        read_again_ = true;
+        worker_.mark(*this);
+        return;
+      }
+      io::IoResult r = transport_->read(buffer);
+      switch (r.status) {
+        case io::IoStatus::kAgain:
+          return;
+        case io::IoStatus::kEof:
+          if (mode_ == Mode::kTunnel && exchange_) {
+            // Half-closed: the other direction may go on.
+            return exchange_->on_request_end(nullptr);
+          }
+          ++stats_.downstream_cx_destroy_remote;
+          return shut(kFlagDownstreamTermination, "downstream_remote_disconnect");
+        case io::IoStatus::kError:
+          ++stats_.downstream_cx_destroy_remote;
+          return shut(kFlagDownstreamTermination, "downstream_remote_disconnect");
+        case io::IoStatus::kOk:
+          stats_.downstream_cx_rx_bytes_total += r.bytes;
+          process(std::string_view(buffer.data(), r.bytes));
+          if (closed_) return;
+      }
+    }
+  }
+
+  void process(std::string_view input) {
+    while (!closed_ && !input.empty()) {
+      if (mode_ == Mode::kLinger) return;
+      if (mode_ == Mode::kTunnel) {
+        if (request_paused_) stash_.append(input);
+        else if (exchange_) exchange_->on_request_data(input);
+        return;
+      }
+      if (holding()) {
+        stash_.append(input);
+        return;
+      }
+      switch (parser_.next(input)) {
+        case Event::kNeedMore:
+          if (!exchange_ && !parser_.idle()) arm_headers();
+          return;
+        case Event::kHead:
+          on_head(input);
+          break;
+        case Event::kData:
+          if (exchange_) exchange_->on_request_data(parser_.data());
+          break;
+        case Event::kEnd:
+          on_end();
+          break;
+        case Event::kError:
+          return on_bad_request();
+      }
+    }
+  }
+
+  void on_head(std::string_view& input) {
+    const http::H1Head& head = parser_.head();
+    exchange_ = worker_.take_exchange();
+    exchange_->begin(*this, *listener_, *config_, info_, stats_);
+    ++stats_.downstream_rq_http1_total;
+    ++served_;
+    RequestHeaders& request = exchange_->request();
+    request.version = head.version;
+    request.method = head.method;
+    request.target = head.target;
+    request.authority = head.host;
+    // Absolute form: its authority replaces Host (RFC 9112 section 3.2.2).
+    if (!head.target.empty() && head.target[0] != '/' && head.method != "CONNECT") {
+      if (size_t at = head.target.find("://"); at != std::string_view::npos) {
+        std::string_view rest = head.target.substr(at + 3);
+        size_t slash = rest.find_first_of("/?");
+        request.authority = rest.substr(0, slash);
+        request.target = slash == std::string_view::npos ? std::string_view("/") : rest.substr(slash);
+      }
+    }
+    bool upgrade = false;
+    if (!head.upgrade.empty() || head.method == "CONNECT") upgrade = upgrade_allowed(head.upgrade.empty() ? "connect" : head.upgrade);
+    for (const http::FieldView& f : head.fields)
+      if (f.name != "host") request.fields.add_view(f.name, f.value);
+    if (!head.upgrade.empty() && !upgrade) request.fields.remove("upgrade");
+    keep_alive_ = head.keep_alive;
+    if (config_->max_requests_per_connection && served_ >= config_->max_requests_per_connection) {
+      keep_alive_ = false;
+      ++stats_.downstream_cx_max_requests_reached;
+    }
+    if (draining_ || worker_.draining()) {
+      if (keep_alive_) ++stats_.downstream_cx_drain_close;
+      keep_alive_ = false;
+    }
+    head_request_ = head.method == "HEAD";
+    http10_ = head.version == http::Version::kHttp10;
+    http10_keep_ = http10_ && keep_alive_;
+    bool end = !upgrade && (head.framing == BodyFraming::kNone || (head.framing == BodyFraming::kLength && head.content_length == 0));
+    request_complete_ = false;
+    upgrading_ = upgrade;
+    timer_.cancel();
+    if (end) {
+      // The end event belongs to this request; taking it now leaves the parser ready for the next one.
+      (void)parser_.next(input);
+      request_complete_ = true;
+    } else if (head.expect_continue) {
+      out_.append("HTTP/1.1 100 Continue\r\n\r\n");
+      worker_.mark(*this);
+    }
+    if (upgrade && head.framing == BodyFraming::kNone) (void)parser_.next(input);
+    exchange_->on_request(end, upgrade);
+  }
+
+  bool upgrade_allowed(std::string_view type) const {
+    std::string lower;
+    for (char c : type) lower += c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
+    auto at = config_->upgrades.find(lower);
+    return at != config_->upgrades.end() && at->second;
+  }
+
+  void on_end() {
+    if (!exchange_) return;
+    request_complete_ = true;
+    auto fields = parser_.trailers();
+    if (fields.empty()) return exchange_->on_request_end(nullptr);
+    trailers_.clear();
+    for (const http::FieldView& f : fields) trailers_.add_view(f.name, f.value);
+    exchange_->on_request_end(&trailers_);
+  }
+
+  void on_bad_request() {
+    ++stats_.downstream_cx_protocol_error;
+    keep_alive_ = false;
+    if (exchange_) return shut(kFlagDownstreamProtocolError, "http1.codec_error");
+    exchange_ = worker_.take_exchange();
+    exchange_->begin(*this, *listener_, *config_, info_, stats_);
+    http10_ = head_request_ = false;
+    request_complete_ = true;
+    exchange_->refuse(http::status_for(parser_.error()), "http1.codec_error", kFlagDownstreamProtocolError, http::to_string(parser_.error()));
+  }
+
+  // ---- DownstreamStream
+  void send_interim(const ResponseHeaders& head) override {
+    if (http10_) return;
+    std::string& out = out_.bytes();
+    http::h1_append_status_line(out, head.status);
+    for (const HeaderMap::Field& f : head.fields) out.append(f.name).append(": ").append(f.value).append("\r\n");
+    out += "\r\n";
+    worker_.mark(*this);
+  }
+
+  void send_head(const ResponseHeaders& head, bool end) override {
+    std::string& out = out_.bytes();
+    int status = head.status;
+    bool switching = status == 101 || (upgrading_ && status / 100 == 2);
+    http::h1_append_status_line(out, status);
+    bool length = false;
+    bool no_body = status == 204 || status == 304 || switching;
+    for (const HeaderMap::Field& f : head.fields) {
+      if (f.name == "content-length") {
+        if (status == 204 || switching) continue;
+        length = true;
+      }
+      out.append(f.name).append(": ").append(f.value).append("\r\n");
+    }
+    chunked_ = false;
+    if (!request_complete_ && !switching && end) keep_alive_ = false;  // the rest of the request would be in the way
+    if (switching) {
+      out += "connection: Upgrade\r\n";
+    } else {
+      if (!length && !no_body) {
+        if (end) {
+          if (!head_request_) out += "content-length: 0\r\n";
+        } else if (http10_) {
+          keep_alive_ = http10_keep_ = false;  // the end of the connection is the end of the body
+        } else {
+          out += "transfer-encoding: chunked\r\n";
+          chunked_ = !head_request_;
+        }
+      }
+      if (!keep_alive_) out += "connection: close\r\n";
+      else if (http10_keep_) out += "connection: keep-alive\r\n";
+    }
+    out += "\r\n";
+    worker_.mark(*this);
+  }
+
+  void send_data(std::string_view bytes) override {
+    if (bytes.empty() || head_request_) return;
+    char chunk[20];
+    std::string_view head, tail;
+    if (chunked_) {
+      head = std::string_view(chunk, http::h1_chunk_header(chunk, bytes.size()));
+      tail = "\r\n";
+    }
+    if (bytes.size() >= kDirectBytes) {
+      uint64_t before = out_.written();
+      (void)out_.write(*transport_, {head, bytes, tail});
+      stats_.downstream_cx_tx_bytes_total += out_.written() - before;
+      return;
+    }
+    out_.bytes().append(head).append(bytes).append(tail);
+    worker_.mark(*this);
+  }
+
+  void send_end(const HeaderMap* trailers) override {
+    if (mode_ == Mode::kTunnel) {
+      keep_alive_ = false;
+    } else if (chunked_) {
+      std::string& out = out_.bytes();
+      out += "0\r\n";
+      if (trailers)
+        for (const HeaderMap::Field& f : *trailers) out.append(f.name).append(": ").append(f.value).append("\r\n");
+      out += "\r\n";
+    }
+    worker_.mark(*this);
+  }
+
+  void reset() override {
+    ++stats_.downstream_rq_tx_reset;
+    shut(0, {});
+  }
+  void pause_request() override { request_paused_ = true; }
+  void resume_request() override {
+    if (!std::exchange(request_paused_, false)) return;
+    read_again_ = true;
+    worker_.mark(*this);
+  }
+  size_t pending() const override { return out_.size(); }
+  void tunnel() override { mode_ = Mode::kTunnel; }
+
+  void exchange_done() override {
+    worker_.give_back(std::move(exchange_));
+    request_paused_ = false;
+    bool whole = request_complete_;
+    request_complete_ = false;
+    if (!whole || mode_ == Mode::kTunnel || !keep_alive_ || draining_) {
+      linger_after_ = true;
+      worker_.mark(*this);
+      return;
+    }
+    arm_idle();
+    if (!stash_.empty()) {
+      read_again_ = true;
+      worker_.mark(*this);
+    }
+  }
+
+  // ---- writing
+  void write() {
+    bool was_high = out_.size() > kLowWatermark;
+    uint64_t before = out_.written();
+    bool ok = out_.flush(*transport_);
+    stats_.downstream_cx_tx_bytes_total += out_.written() - before;
+    if (!ok) return;  // reading tells
+    if (was_high && out_.size() <= kLowWatermark && exchange_) exchange_->on_downstream_drained();
+    if (out_.empty() && linger_after_ && !exchange_) linger();
+  }
+
+  // The answer is out. Closing at once could throw it away with what the client is still sending (RFC 9112 section
+  // 9.6), so our side is closed first and the rest is read for a moment.
+  void linger() {
+    linger_after_ = false;
+    if (mode_ == Mode::kLinger) return;
+    mode_ = Mode::kLinger;
+    stash_.clear();
+    transport_->shutdown_write();
+    timer_.arm(std::chrono::seconds(1));
+    read_again_ = true;
+    worker_.mark(*this);
+  }
+
+  void arm_idle() {
+    if (config_->idle_timeout.count() > 0) timer_.arm(config_->idle_timeout);
+  }
+  void arm_headers() {
+    if (config_->request_headers_timeout.count() > 0) timer_.arm(config_->request_headers_timeout);
+  }
+  void on_timer() {
+    if (closed_ || exchange_) return;
+    if (mode_ != Mode::kLinger) ++(parser_.idle() ? stats_.downstream_cx_idle_timeout : stats_.downstream_rq_header_timeout);
+    close();
+  }
+
+  void shut(uint32_t flag, std::string_view details) {
+    if (closed_) return;
+    closed_ = true;
+    if (exchange_) {
+      if (!exchange_->over()) exchange_->on_downstream_reset(flag ? flag : uint32_t{kFlagDownstreamTermination}, details.empty() ? "downstream_local_disconnect" : details);
+      worker_.give_back(std::move(exchange_));
+    }
+    timer_.cancel();
+    transport_->close();
+    ++stats_.downstream_cx_destroy;
+    --stats_.downstream_cx_active;
+    --stats_.downstream_cx_http1_active;
+    if (listener_stats_) {
+      --listener_stats_->downstream_cx_active;
+      ++listener_stats_->downstream_cx_destroy;
+    }
+    worker_.forget(*this);
+  }
+
+  Worker& worker_;
+  std::shared_ptr<const ListenerConfig> listener_;
+  std::shared_ptr<const HttpConfig> config_;
+  ConnectionInfo info_;
+  std::unique_ptr<io::Transport> transport_;
+  std::string stash_;                   // read, not parsed yet
+  HttpStats& stats_;
+  ListenerStats* listener_stats_;
+  http::H1Parser parser_;
+  Output out_;
+  io::Timer timer_;                     // idle, header and linger time-outs
+  std::unique_ptr<Exchange> exchange_;
+  HeaderMap trailers_;
+  uint32_t served_ = 0;
+  Mode mode_ = Mode::kHttp;
+  bool closed_ = false, draining_ = false, keep_alive_ = true, request_complete_ = false, request_paused_ = false;
+  bool head_request_ = false, http10_ = false, http10_keep_ = false, chunked_ = false, upgrading_ = false;
+  bool linger_after_ = false, read_again_ = false;
+};
+
+}  // namespace
+
+std::unique_ptr<DownstreamConnection> make_h1_downstream(Worker& worker, Accepted accepted) {
+  return std::make_unique<H1Downstream>(worker, std::move(accepted));
+}
+
+}  // namespace fairlead::proxy

@@ -1,0 +1,285 @@
+// An HTTP/1.1 connection to an endpoint: one request at a time.
+#include "http/h1_codec.h"
+#include "proxy/output.h"
+#include "proxy/upstream.h"
+#include "proxy/worker.h"
+
+namespace fairlead::proxy {
+namespace {
+
+using http::BodyFraming;
+using Event = http::H1Parser::Event;
+
+constexpr size_t kDirectBytes = 4096;      // bodies pieces from here on are written from where they are
+constexpr size_t kLowWatermark = 64 * 1024;
+
+bool hop_by_hop(std::string_view name) {
+  switch (name.size()) {
+    case 2:
+      return name == "te";
+    case 7:
+      return name == "upgrade" || name == "trailer";
+    case 10:
+      return name == "connection" || name == "keep-alive";
+    case 16:
+      return name == "proxy-connection";
+    case 17:
+      return name == "transfer-encoding";
+    default:
+      return false;
+  }
+}
+
+class H1Upstream final : public UpstreamConnection, UpstreamStream, io::TransportSink, Flushable {
+ public:
+  explicit H1Upstream(HostPool& pool) : UpstreamConnection(pool), parser_(http::H1Parser::Kind::kResponse) {}
+  ~H1Upstream() override { worker().unmark(*this); }
+
+  // ---- UpstreamConnection
+  UpstreamStream* open(UpstreamSink& sink) override {
+    if (sink_ || gone_) return nullptr;
+    sink_ = &sink;
+    head_seen_ = request_done_ = paused_ = chunked_ = tunnel_ = false;
+    started_ = false;
+    disarm_idle();
+    ++pool_.active;
+    return this;
+  }
+  bool has_room() const override { return !sink_; }
+  size_t streams() const override { return sink_ ? 1 : 0; }
+
+ private:
+  Worker& worker() { return pool_.cluster().worker(); }
+  ClusterStats& stats() { return pool_.cluster().stats; }
+
+  void on_transport() override { transport_->set_sink(this); }
+
+  void on_broken(ResetReason reason, std::string_view detail) override {
+    if (gone_) return;
+    gone_ = true;
+    disarm_idle();
+    transport_->close();
+    UpstreamSink* sink = std::exchange(sink_, nullptr);
+    if (sink) {
+      --pool_.active;
+      ++stats().upstream_cx_destroy_with_active_rq;
+    }
+    ++stats().upstream_cx_destroy_remote;
+    bool reused = served > 1 && !started_;
+    pool_.on_closed(*this);
+    if (sink) sink->on_reset(reason, detail, reused);
+  }
+
+  // ---- UpstreamStream
+  void send_head(const RequestHeaders& head, bool end) override {
+    std::string& out = out_.bytes();
+    const HeaderMap::Field* length = head.fields.find("content-length");
+    bool upgrade = head.fields.has("upgrade");
+    bool connect = head.method == "CONNECT";
+    chunked_ = !end && !length && !upgrade && !connect;
+    tunnel_request_ = upgrade || connect;
+    out.append(head.method).append(" ").append(head.target).append(" HTTP/1.1\r\nhost: ").append(head.authority).append("\r\n");
+    for (const HeaderMap::Field& f : head.fields)
+      out.append(f.name).append(": ").append(f.value).append("\r\n");
+    if (upgrade) out += "connection: Upgrade\r\n";
+    if (chunked_) out += "transfer-encoding: chunked\r\n";
+    else if (end && !length && (head.method == "POST" || head.method == "PUT" || head.method == "PATCH")) out += "content-length: 0\r\n";
+    out += "\r\n";
+    parser_.expect_response_to(head.method);
+    request_done_ = end;
+    worker().mark(*this);
+  }
+
+  void send_data(std::string_view bytes) override {
+    if (gone_ || bytes.empty()) return;
+    char chunk[20];
+    std::string_view head, tail;
+    if (chunked_) {
+      head = std::string_view(chunk, http::h1_chunk_header(chunk, bytes.size()));
+      tail = "\r\n";
+    }
+    if (bytes.size() >= kDirectBytes) {
+      // A broken connection is seen by reading, where an early answer may still be found.
+      (void)out_.write(*transport_, {head, bytes, tail});
+      return;
+    }
+    out_.bytes().append(head).append(bytes).append(tail);
+    worker().mark(*this);
+  }
+
+  void send_end(const HeaderMap* trailers) override {
+    if (gone_ || request_done_) return;
+    request_done_ = true;
+    if (chunked_) {
+      std::string& out = out_.bytes();
+      out += "0\r\n";
+      if (trailers)
+        for (const HeaderMap::Field& f : *trailers) out.append(f.name).append(": ").append(f.value).append("\r\n");
+      out += "\r\n";
+      worker().mark(*this);
+    } else if (tunnel_request_) {
+      half_close_ = true;
+      worker().mark(*this);
+    }
+  }
+
+  void cancel() override {
+    if (!sink_) return;
+    sink_ = nullptr;
+    --pool_.active;
+    ++stats().upstream_rq_tx_reset;
+    close();
+  }
+
+  void pause() override { paused_ = true; }
+  void resume() override {
+    if (!paused_) return;
+    paused_ = false;
+    read_again_ = true;
+    worker().mark(*this);
+  }
+  size_t pending() const override { return out_.size(); }
+  const io::Address& local() const override { return transport_->local(); }
+  bool reused() const override { return served > 1; }
+
+  // ---- io
+  void on_ready(bool readable, bool writable) override {
+    if (writable && !out_.empty()) write();
+    if (readable && !gone_) read();
+  }
+
+  void flush() override {
+    if (gone_) return;
+    write();
+    if (!gone_ && std::exchange(read_again_, false)) read();
+  }
+
+  void write() {
+    bool was_high = out_.size() > kLowWatermark;
+    uint64_t before = out_.written();
+    bool ok = out_.flush(*transport_);
+    stats().upstream_cx_tx_bytes_total += out_.written() - before;
+    if (!ok) return;  // reading tells
+    if (out_.empty() && std::exchange(half_close_, false)) transport_->shutdown_write();
+    if (was_high && out_.size() <= kLowWatermark && sink_) sink_->on_upstream_drained();
+  }
+
+  void read() {
+    std::span<char> buffer = worker().scratch();
+    for (int round = 0; !gone_; ++round) {
+      if (paused_) return;
+      if (round == 8) {  // others have their turn
+        read_again_ = true;
+        worker().mark(*this);
+        return;
+      }
+      io::IoResult r = transport_->read(buffer);
+      switch (r.status) {
+        case io::IoStatus::kAgain:
+          return;
+        case io::IoStatus::kEof:
+          return end_of_file();
+        case io::IoStatus::kError:
+          return on_broken(ResetReason::kTermination, {});
+        case io::IoStatus::kOk:
+          stats().upstream_cx_rx_bytes_total += r.bytes;
+          parse(std::string_view(buffer.data(), r.bytes));
+          if (gone_) return;
+      }
+    }
+  }
+
+  void end_of_file() {
+    if (!sink_) return on_broken(ResetReason::kTermination, {});
+    if (tunnel_) {
+      close_when_idle_ = true;
+      return finish();
+    }
+    if (parser_.finish() == Event::kEnd) {
+      close_when_idle_ = true;
+      return finish();
+    }
+    on_broken(ResetReason::kTermination, {});
+  }
+
+  void parse(std::string_view input) {
+    while (!gone_) {
+      if (tunnel_) {
+        if (!input.empty() && sink_) sink_->on_response_data(input);
+        return;
+      }
+      if (!sink_) {
+        // Nothing was asked: an upstream that talks out of turn can't be trusted with the next request.
+        if (!input.empty()) {
+          ++stats().upstream_cx_protocol_error;
+          close();
+        }
+        return;
+      }
+      switch (parser_.next(input)) {
+        case Event::kNeedMore:
+          return;
+        case Event::kError:
+          ++stats().upstream_cx_protocol_error;
+          return on_broken(ResetReason::kProtocolError, http::to_string(parser_.error()));
+        case Event::kHead:
+          on_head();
+          break;
+        case Event::kData:
+          sink_->on_response_data(parser_.data());
+          break;
+        case Event::kEnd:
+          finish();
+          break;
+      }
+    }
+  }
+
+  void on_head() {
+    const http::H1Head& head = parser_.head();
+    started_ = true;
+    response_.clear();
+    response_.status = head.status;
+    response_.version = head.version;
+    for (const http::FieldView& f : head.fields)
+      if (!hop_by_hop(f.name) || (f.name == "upgrade" && head.status == 101)) response_.fields.add_view(f.name, f.value);
+    if (head.interim()) return sink_->on_interim(response_);
+    keep_alive_ = head.keep_alive;
+    tunnel_ = head.framing == BodyFraming::kTunnel;
+    bool end = head.framing == BodyFraming::kNone || (head.framing == BodyFraming::kLength && head.content_length == 0);
+    sink_->on_response(response_, end && !tunnel_);
+  }
+
+  void finish() {
+    UpstreamSink* sink = std::exchange(sink_, nullptr);
+    --pool_.active;
+    std::span<const http::FieldView> fields = parser_.trailers();
+    bool with_trailers = !tunnel_ && !fields.empty();
+    if (with_trailers) {
+      trailers_.clear();
+      for (const http::FieldView& f : fields) trailers_.add_view(f.name, f.value);
+    }
+    // Back into the pool first: what the sink starts next may use this connection.
+    if (!keep_alive_ || !request_done_ || tunnel_ || close_when_idle_) {
+      close();
+    } else {
+      pool_.on_idle(*this);
+    }
+    sink->on_response_end(with_trailers ? &trailers_ : nullptr);
+  }
+
+  http::H1Parser parser_;
+  Output out_;
+  UpstreamSink* sink_ = nullptr;
+  ResponseHeaders response_;
+  HeaderMap trailers_;
+  bool head_seen_ = false, request_done_ = false, paused_ = false, chunked_ = false, tunnel_ = false, keep_alive_ = true;
+  bool tunnel_request_ = false, half_close_ = false, read_again_ = false;
+  bool started_ = false;  // something of the answer was read
+};
+
+}  // namespace
+
+std::unique_ptr<UpstreamConnection> make_h1_upstream(HostPool& pool) { return std::make_unique<H1Upstream>(pool); }
+
+}  // namespace fairlead::proxy

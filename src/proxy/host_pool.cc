@@ -1,0 +1,269 @@
+// HostPool and what HTTP/1.1 and HTTP/2 upstream connections have in common.
+#include <netinet/tcp.h>
+
+#include <algorithm>
+
+#include "proxy/upstream.h"
+#include "proxy/worker.h"
+
+namespace fairlead::proxy {
+
+std::string_view reset_text(ResetReason reason) {
+  switch (reason) {
+    case ResetReason::kConnectFailure:
+      return "remote connection failure";
+    case ResetReason::kConnectTimeout:
+      return "connection timeout";
+    case ResetReason::kTermination:
+      return "connection termination";
+    case ResetReason::kRemoteReset:
+      return "remote reset";
+    case ResetReason::kRefusedStream:
+      return "remote refused stream reset";
+    case ResetReason::kLocalReset:
+      return "local reset";
+    case ResetReason::kOverflow:
+      return "overflow";
+    case ResetReason::kProtocolError:
+      return "protocol error";
+  }
+  return "";
+}
+
+HostPool::HostPool(Cluster& cluster, HostPtr host, UpstreamProtocol protocol)
+    : cluster_(cluster), host_(std::move(host)), protocol_(protocol) {}
+
+HostPool::~HostPool() = default;
+
+UpstreamStream* HostPool::take(UpstreamConnection& connection, UpstreamSink& sink, bool high) {
+  connection.high = high;
+  UpstreamStream* stream = connection.open(sink);
+  if (!stream) return nullptr;
+  ++connection.served;
+  uint32_t most = cluster_.config().max_requests_per_connection;
+  if (most && connection.served >= most) {
+    ++cluster_.stats.upstream_cx_max_requests;
+    connection.close_when_idle();
+  }
+  if (!connection.has_room() || connection.closing()) std::erase(ready_, &connection);
+  return stream;
+}
+
+UpstreamStream* HostPool::request(StreamWaiter& waiter, UpstreamSink& sink, bool high, bool& overflow) {
+  overflow = false;
+  draining_ = false;  // a request for the host means that it is back
+  while (!ready_.empty()) {
+    if (UpstreamStream* stream = take(*ready_.back(), sink, high)) return stream;
+    ready_.pop_back();
+  }
+  Permit permit = cluster_.take(Resource::kPending, high);
+  if (permit == Permit::kRefused) {
+    ++cluster_.stats.upstream_rq_pending_overflow;
+    overflow = true;
+    return nullptr;
+  }
+  waiter.waiting_in_ = this;
+  waiter.waiting_high_ = high;
+  waiter.waiting_permit_ = permit;
+  waiting_.push_back({&waiter, &sink});
+  ++cluster_.stats.upstream_rq_pending_total;
+  ++cluster_.stats.upstream_rq_pending_active;
+  // HTTP/2 connections carry many; one that is being opened is enough.
+  size_t wanted = protocol_ == UpstreamProtocol::kHttp2 ? 1 : waiting_.size();
+  if (connecting_ < wanted) (void)start_connection(high);
+  return nullptr;
+}
+
+bool HostPool::start_connection(bool high) {
+  Permit permit = cluster_.take(Resource::kConnection, high, connections_.empty());
+  if (permit == Permit::kRefused) {
+    ++cluster_.stats.upstream_cx_overflow;
+    return false;
+  }
+  auto connection = protocol_ == UpstreamProtocol::kHttp2 ? make_h2_upstream(*this) : make_h1_upstream(*this);
+  connection->permit = permit;
+  connection->high = high;
+  connection->index = connections_.size();
+  ++connecting_;
+  ++cluster_.stats.upstream_cx_total;
+  ++cluster_.stats.upstream_cx_active;
+  ++(protocol_ == UpstreamProtocol::kHttp2 ? cluster_.stats.upstream_cx_http2_total : cluster_.stats.upstream_cx_http1_total);
+  UpstreamConnection& c = *connection;
+  connections_.push_back(std::move(connection));
+  c.connect();
+  return true;
+}
+
+void HostPool::cancel(StreamWaiter& waiter) {
+  if (waiter.waiting_in_ != this) return;
+  waiter.waiting_in_ = nullptr;
+  cluster_.give_back(waiter.waiting_permit_, Resource::kPending, waiter.waiting_high_);
+  --cluster_.stats.upstream_rq_pending_active;
+  ++cluster_.stats.upstream_rq_cancelled;
+  std::erase_if(waiting_, [&](const Waiting& w) { return w.waiter == &waiter; });
+  if (unused()) cluster_.pool_unused(*this);
+}
+
+void HostPool::serve_waiting() {
+  while (!waiting_.empty() && !ready_.empty()) {
+    Waiting w = waiting_.front();
+    UpstreamConnection& connection = *ready_.back();
+    UpstreamStream* stream = take(connection, *w.sink, w.waiter->waiting_high_);
+    if (!stream) {
+      std::erase(ready_, &connection);
+      continue;
+    }
+    waiting_.pop_front();
+    w.waiter->waiting_in_ = nullptr;
+    cluster_.give_back(w.waiter->waiting_permit_, Resource::kPending, w.waiter->waiting_high_);
+    --cluster_.stats.upstream_rq_pending_active;
+    w.waiter->on_stream(*stream);
+  }
+}
+
+void HostPool::fail_waiting(ResetReason reason, std::string_view detail) {
+  std::deque<Waiting> failed;
+  failed.swap(waiting_);
+  for (Waiting& w : failed) {
+    w.waiter->waiting_in_ = nullptr;
+    cluster_.give_back(w.waiter->waiting_permit_, Resource::kPending, w.waiter->waiting_high_);
+    --cluster_.stats.upstream_rq_pending_active;
+    ++cluster_.stats.upstream_rq_pending_failure_eject;
+  }
+  for (Waiting& w : failed) w.waiter->on_stream_failure(reason, detail);
+}
+
+void HostPool::on_connected(UpstreamConnection& connection) {
+  --connecting_;
+  ready_.push_back(&connection);
+  serve_waiting();
+  if (waiting_.empty() && connection.streams() == 0) {
+    if (draining_) connection.close();
+    else connection.arm_idle();
+  }
+}
+
+void HostPool::on_connect_failed(UpstreamConnection& connection, ResetReason reason, std::string_view detail) {
+  ++cluster_.stats.upstream_cx_connect_fail;
+  if (reason == ResetReason::kConnectTimeout) ++cluster_.stats.upstream_cx_connect_timeout;
+  --connecting_;
+  std::string text(detail);  // the connection that owns it goes
+  cluster_.report(*host_, 0, true);
+  on_closed(connection);
+  // The host is in trouble: whoever waits shall decide anew (retry elsewhere) instead of queueing behind it.
+  fail_waiting(reason, text);
+}
+
+void HostPool::on_idle(UpstreamConnection& connection) {
+  if (connection.closing() || draining_) {
+    if (connection.streams() == 0) connection.close();
+    return;
+  }
+  if (std::ranges::find(ready_, &connection) == ready_.end()) ready_.push_back(&connection);
+  serve_waiting();
+  if (connection.streams() == 0) connection.arm_idle();
+}
+
+void HostPool::on_closed(UpstreamConnection& connection) {
+  std::erase(ready_, &connection);
+  ++cluster_.stats.upstream_cx_destroy;
+  --cluster_.stats.upstream_cx_active;
+  cluster_.give_back(connection.permit, Resource::kConnection, connection.high);
+  size_t i = connection.index;
+  std::unique_ptr<UpstreamConnection> owned = std::move(connections_[i]);
+  if (i + 1 < connections_.size()) {
+    connections_[i] = std::move(connections_.back());
+    connections_[i]->index = i;
+  }
+  connections_.pop_back();
+  cluster_.worker().loop().dispose(std::move(owned));
+  // Room for one more, when somebody waits for it.
+  size_t wanted = protocol_ == UpstreamProtocol::kHttp2 ? std::min<size_t>(waiting_.size(), 1) : waiting_.size();
+  if (connecting_ < wanted) (void)start_connection(waiting_.front().waiter->waiting_high_);
+  if (unused()) cluster_.pool_unused(*this);
+}
+
+void HostPool::drain() {
+  draining_ = true;
+  std::vector<UpstreamConnection*> idle;
+  for (auto& c : connections_) {
+    c->close_when_idle();
+    if (c->connected() && c->streams() == 0) idle.push_back(c.get());
+  }
+  for (UpstreamConnection* c : idle) c->close();
+}
+
+// ---- UpstreamConnection
+
+UpstreamConnection::~UpstreamConnection() = default;
+
+void UpstreamConnection::connect() {
+  Cluster& cluster = pool_.cluster();
+  Worker& worker = cluster.worker();
+  const ClusterConfig& config = cluster.config();
+  io::ConnectOptions options;
+  options.timeout = config.connect_timeout;
+  options.mark = worker.options().socket_mark;
+  options.bind = config.bind;
+  connect_started_ = worker.now();
+  connecting_ = io::connect(worker.loop(), pool_.host()->address, options, [this](base::Result<std::unique_ptr<io::Transport>> result) {
+    Cluster& cluster = pool_.cluster();
+    Worker& worker = cluster.worker();
+    worker.loop().dispose(std::move(connecting_));
+    if (!result) {
+      gone_ = true;
+      const std::string& message = result.error().message;
+      size_t colon = message.rfind(": ");
+      std::string why = "delayed connect error: " + (colon == std::string::npos ? message : message.substr(colon + 2));
+      bool late = result.error().code == base::Code::kDeadlineExceeded || message.ends_with("timed out");
+      pool_.on_connect_failed(*this, late ? ResetReason::kConnectTimeout : ResetReason::kConnectFailure, late ? std::string_view() : why);
+      return;
+    }
+    const ClusterConfig& config = cluster.config();
+    transport_ = std::move(*result);
+    if (config.keepalive) {
+      int fd = transport_->fd(), one = 1;
+      auto set = [fd](int option, uint32_t value) {
+        int v = static_cast<int>(value);
+        if (v) ::setsockopt(fd, IPPROTO_TCP, option, &v, sizeof v);
+      };
+      ::setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof one);
+      set(TCP_KEEPCNT, config.keepalive->probes);
+      set(TCP_KEEPIDLE, config.keepalive->time_s);
+      set(TCP_KEEPINTVL, config.keepalive->interval_s);
+    }
+    if (config.tls) transport_ = io::make_tls_client(worker.loop(), std::move(transport_), config.tls, config.sni);
+    cluster.stats.connect_ms.record(std::chrono::duration<double, std::milli>(worker.now() - connect_started_).count());
+    on_transport();
+    pool_.on_connected(*this);
+  });
+}
+
+void UpstreamConnection::close_when_idle() { close_when_idle_ = true; }
+
+void UpstreamConnection::close() {
+  if (gone_) return;
+  gone_ = true;
+  disarm_idle();
+  if (transport_) transport_->close();
+  ++pool_.cluster().stats.upstream_cx_destroy_local;
+  pool_.on_closed(*this);
+}
+
+void UpstreamConnection::arm_idle() {
+  base::Nanos timeout = pool_.cluster().config().idle_timeout.value_or(std::chrono::hours(1));
+  if (timeout <= base::Nanos(0)) return;
+  if (!idle_timer_)
+    idle_timer_.emplace(pool_.cluster().worker().loop(), [this] {
+      if (gone_ || streams() > 0) return;
+      ++pool_.cluster().stats.upstream_cx_idle_timeout;
+      close();
+    });
+  idle_timer_->arm(timeout);
+}
+
+void UpstreamConnection::disarm_idle() {
+  if (idle_timer_) idle_timer_->cancel();
+}
+
+}  // namespace fairlead::proxy

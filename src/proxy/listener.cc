@@ -1,0 +1,281 @@
+#include "proxy/listener.h"
+
+#include "base/log.h"
+#include "proxy/stream_info.h"
+
+namespace fairlead::proxy {
+namespace {
+
+// A connection whose chain is not chosen yet: reads as much as the inspectors need.
+class Inspecting final : public DownstreamConnection, io::TransportSink {
+ public:
+  Inspecting(Worker& worker, Listener& listener, Accepted accepted, bool tls, bool http)
+      : worker_(worker), config_(listener.config_ptr()), accepted_(std::move(accepted)), tls_(tls), http_(http),
+        timer_(worker.loop(), [this] { timed_out(); }) {
+    accepted_.transport->set_sink(this);
+    if (config_->inspect_timeout.count() > 0) timer_.arm(config_->inspect_timeout);
+  }
+  void begin() { read(); }
+  void drain() override { close(); }
+  void close() override { end(); }
+
+ private:
+  void on_ready(bool readable, bool) override {
+    if (readable && !done_) read();
+  }
+  void read() {
+    for (;;) {
+      std::span<char> buffer = worker_.scratch();
+      io::IoResult r = accepted_.transport->read(buffer);
+      if (r.status == io::IoStatus::kAgain) return;
+      if (r.status != io::IoStatus::kOk) {
+        // A client that says nothing more is still a TCP connection when it said something.
+        if (r.status == io::IoStatus::kEof && !accepted_.read_ahead.empty()) return decide({Sniffed::Verdict::kOther, {}, {}});
+        return end();
+      }
+      accepted_.read_ahead.append(buffer.data(), r.bytes);
+      Sniffed seen = sniff(accepted_.read_ahead, tls_, http_);
+      if (seen.verdict != Sniffed::Verdict::kNeedMore) return decide(std::move(seen));
+    }
+  }
+  void timed_out() {
+    if (config_->continue_on_inspect_timeout) return decide({Sniffed::Verdict::kOther, {}, {}});
+    if (accepted_.stats) ++accepted_.stats->downstream_pre_cx_timeout;
+    end();
+  }
+  void decide(Sniffed seen);
+  void end() {
+    if (std::exchange(done_, true)) return;
+    timer_.cancel();
+    if (accepted_.transport) accepted_.transport->close();
+    if (accepted_.stats) {
+      --accepted_.stats->downstream_cx_active;
+      ++accepted_.stats->downstream_cx_destroy;
+    }
+    worker_.forget(*this);
+  }
+
+  Worker& worker_;
+  std::shared_ptr<const ListenerConfig> config_;
+  Accepted accepted_;
+  bool tls_, http_;
+  io::Timer timer_;
+  bool done_ = false;
+};
+
+// TLS swallows what was read ahead; it has to see it first.
+class ReplayTransport final : public io::Transport, io::TransportSink {
+ public:
+  ReplayTransport(std::unique_ptr<io::Transport> inner, std::string bytes) : inner_(std::move(inner)), bytes_(std::move(bytes)) {
+    peer_ = inner_->peer();
+    local_ = inner_->local();
+    inner_->set_sink(this);
+  }
+  io::IoResult read(std::span<char> into) override {
+    if (!bytes_.empty()) {
+      size_t n = std::min(into.size(), bytes_.size());
+      bytes_.copy(into.data(), n);
+      bytes_.erase(0, n);
+      return {io::IoStatus::kOk, n};
+    }
+    return inner_->read(into);
+  }
+  io::IoResult write(std::span<const iovec> from) override { return inner_->write(from); }
+  void shutdown_write() override { inner_->shutdown_write(); }
+  void close(bool reset) override { inner_->close(reset); }
+  int fd() const override { return inner_->fd(); }
+
+ private:
+  void on_ready(bool readable, bool writable) override {
+    if (sink_) sink_->on_ready(readable, writable);
+  }
+  std::unique_ptr<io::Transport> inner_;
+  std::string bytes_;
+};
+
+void close_accepted(Accepted& accepted) {
+  accepted.transport->close();
+  if (accepted.stats) {
+    --accepted.stats->downstream_cx_active;
+    ++accepted.stats->downstream_cx_destroy;
+  }
+}
+
+// The chain is known: plain or TLS, HTTP or TCP.
+void start(Worker& worker, std::shared_ptr<const ListenerConfig> config, Accepted accepted, const Sniffed* seen) {
+  ConnectionFacts facts;
+  facts.destination = accepted.info.local;
+  facts.source = accepted.info.peer;
+  if (seen) {
+    switch (seen->verdict) {
+      case Sniffed::Verdict::kTls:
+        facts.transport_protocol = "tls";
+        facts.server_name = seen->server_name;
+        facts.application_protocols = seen->alpn;
+        accepted.info.server_name = seen->server_name;
+        break;
+      case Sniffed::Verdict::kHttp10:
+        facts.application_protocols = {"http/1.0"};
+        break;
+      case Sniffed::Verdict::kHttp11:
+        facts.application_protocols = {"http/1.1"};
+        break;
+      case Sniffed::Verdict::kHttp2:
+        facts.application_protocols = {"h2c"};
+        break;
+      default:
+        break;
+    }
+  }
+  const FilterChain* chain = find_chain(*config, facts);
+  if (!chain || (!chain->http && !chain->tcp)) {
+    if (!chain && accepted.stats) ++accepted.stats->no_filter_chain_match;
+    StreamInfo info;
+    info.start = worker.now();
+    info.start_wall = worker.wall_now();
+    info.end = base::Nanos(0);
+    info.flags = kFlagNoRoute;
+    info.details = "filter_chain_not_found";
+    info.downstream_local = accepted.info.local_text;
+    info.downstream_remote = info.downstream_direct_remote = accepted.info.peer_text;
+    info.server_name = accepted.info.server_name;
+    worker.log(config->access_logs, info);
+    return close_accepted(accepted);
+  }
+  accepted.chain = chain;
+  accepted.listener = std::move(config);
+  accepted.transport->set_sink(nullptr);
+  if (chain->tls) {
+    accepted.info.secure = true;
+    auto inner = std::move(accepted.transport);
+    if (!accepted.read_ahead.empty()) inner = std::make_unique<ReplayTransport>(std::move(inner), std::exchange(accepted.read_ahead, {}));
+    accepted.transport = io::make_tls_server(worker.loop(), std::move(inner), chain->tls);
+  }
+  if (chain->http) worker.add(make_http_connection(worker, std::move(accepted)));
+  else worker.add(make_tcp_connection(worker, std::move(accepted)));
+}
+
+void Inspecting::decide(Sniffed seen) {
+  if (std::exchange(done_, true)) return;
+  timer_.cancel();
+  start(worker_, config_, std::move(accepted_), &seen);
+  worker_.forget(*this);
+}
+
+}  // namespace
+
+Listener::Listener(Worker& worker, std::shared_ptr<const ListenerConfig> config, int fd) : worker_(worker), config_(std::move(config)) {
+  if (fd < 0) return;
+  acceptor_ = std::make_unique<io::Acceptor>(worker_.loop(), io::Fd(fd), [this](io::Fd connection, const io::Address&) {
+    accept(io::make_socket_transport(worker_.loop(), std::move(connection)));
+  });
+}
+
+Listener::~Listener() = default;
+
+void Listener::accept(std::unique_ptr<io::Transport> transport) {
+  Accepted a;
+  a.info.id = worker_.next_connection_id();
+  a.info.peer = transport->peer();
+  a.info.local = transport->local();
+  a.stats = &worker_.listener_stats(config_->stat_name);
+  ++a.stats->downstream_cx_total;
+  ++a.stats->downstream_cx_active;
+  Listener* to = this;
+  if ((config_->use_original_dst || config_->original_dst_filter) && transport->fd() >= 0) {
+    if (auto original = io::original_destination(transport->fd()); original && !(*original == a.info.local)) {
+      a.info.local = *original;
+      a.info.original_dst = true;
+    }
+    if (config_->use_original_dst && a.info.original_dst)
+      if (Listener* other = worker_.listener_for(a.info.local); other && other != this) to = other;
+  }
+  a.info.peer_text = a.info.peer.text();
+  a.info.local_text = a.info.local.text();
+  a.transport = std::move(transport);
+  to->take(std::move(a));
+}
+
+void Listener::take(Accepted accepted) {
+  uint16_t port = accepted.info.local.port();
+  bool tls = config_->tls_inspector && !config_->tls_inspector_off.matches(port);
+  bool http = config_->http_inspector && !config_->http_inspector_off.matches(port);
+  if (!tls && !http) return start(worker_, config_, std::move(accepted), nullptr);
+  auto inspecting = std::make_unique<Inspecting>(worker_, *this, std::move(accepted), tls, http);
+  Inspecting& i = *inspecting;
+  worker_.add(std::move(inspecting));
+  i.begin();
+}
+
+// HTTP/1 or HTTP/2: by the configured codec, by ALPN, or by the preface that a client with prior knowledge sends.
+namespace {
+
+class ChooseCodec final : public DownstreamConnection, io::TransportSink {
+ public:
+  ChooseCodec(Worker& worker, Accepted accepted) : worker_(worker), accepted_(std::move(accepted)), timer_(worker.loop(), [this] { end(); }) {
+    accepted_.transport->set_sink(this);
+    timer_.arm(accepted_.chain->http->idle_timeout.count() > 0 ? accepted_.chain->http->idle_timeout : base::Nanos(std::chrono::hours(1)));
+    worker_.loop().defer([this, alive = std::weak_ptr<int>(alive_)] {
+      if (!alive.expired() && !done_) read(true);
+    });
+  }
+  void drain() override { end(); }
+  void close() override { end(); }
+
+ private:
+  void on_ready(bool readable, bool) override {
+    if (readable && !done_) read(false);
+  }
+  void read(bool first) {
+    if (first && !accepted_.read_ahead.empty() && choose()) return;
+    for (;;) {
+      std::span<char> buffer = worker_.scratch();
+      io::IoResult r = accepted_.transport->read(buffer);
+      if (r.status == io::IoStatus::kAgain) return;
+      if (r.status != io::IoStatus::kOk) return end();
+      accepted_.read_ahead.append(buffer.data(), r.bytes);
+      if (choose()) return;
+    }
+  }
+  bool choose() {
+    constexpr std::string_view kPreface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    std::string_view bytes = accepted_.read_ahead;
+    bool h2 = accepted_.transport->alpn() == "h2" || bytes.starts_with(kPreface);
+    if (!h2 && kPreface.starts_with(bytes)) return false;
+    done_ = true;
+    timer_.cancel();
+    accepted_.transport->set_sink(nullptr);
+    worker_.add(h2 ? make_h2_downstream(worker_, std::move(accepted_)) : make_h1_downstream(worker_, std::move(accepted_)));
+    worker_.forget(*this);
+    return true;
+  }
+  void end() {
+    if (std::exchange(done_, true)) return;
+    timer_.cancel();
+    close_accepted(accepted_);
+    worker_.forget(*this);
+  }
+  Worker& worker_;
+  Accepted accepted_;
+  io::Timer timer_;
+  bool done_ = false;
+  std::shared_ptr<int> alive_ = std::make_shared<int>(0);
+};
+
+}  // namespace
+
+std::unique_ptr<DownstreamConnection> make_http_connection(Worker& worker, Accepted accepted) {
+  switch (accepted.chain->http->codec) {
+    case HttpConfig::Codec::kHttp1:
+      return make_h1_downstream(worker, std::move(accepted));
+    case HttpConfig::Codec::kHttp2:
+      return make_h2_downstream(worker, std::move(accepted));
+    case HttpConfig::Codec::kAuto:
+      break;
+  }
+  // Most clients begin with something that is no preface; then nothing has to be looked at twice.
+  if (!accepted.read_ahead.empty() && accepted.read_ahead[0] != 'P' && !accepted.info.secure) return make_h1_downstream(worker, std::move(accepted));
+  return std::make_unique<ChooseCodec>(worker, std::move(accepted));
+}
+
+}  // namespace fairlead::proxy

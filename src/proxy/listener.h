@@ -1,0 +1,48 @@
+// Listener: one worker's end of a listening socket: accepts, restores the original destination, looks at the first
+// bytes (TLS, HTTP), chooses the filter chain and hands the connection to it.
+//
+// Worker thread only; owned by the Worker.
+#pragma once
+
+#include <memory>
+
+#include "io/transport.h"
+#include "proxy/downstream.h"
+#include "proxy/worker.h"
+
+namespace fairlead::proxy {
+
+class Listener {
+ public:
+  // fd: -1 for a listener that is only reached through another one's original destination.
+  Listener(Worker& worker, std::shared_ptr<const ListenerConfig> config, int fd);
+  ~Listener();
+  Listener(const Listener&) = delete;
+  Listener& operator=(const Listener&) = delete;
+
+  void update(std::shared_ptr<const ListenerConfig> config) { config_ = std::move(config); }
+  const ListenerConfig& config() const { return *config_; }
+  const std::shared_ptr<const ListenerConfig>& config_ptr() const { return config_; }
+  void stop_accepting() { acceptor_.reset(); }
+  bool bound() const { return acceptor_ != nullptr; }
+  // A connection from a socket (accepted or handed over) or, in tests, from anywhere.
+  void accept(std::unique_ptr<io::Transport> transport);
+  // After another listener restored the destination.
+  void take(Accepted accepted);
+
+ private:
+  Worker& worker_;
+  std::shared_ptr<const ListenerConfig> config_;
+  std::unique_ptr<io::Acceptor> acceptor_;
+};
+
+// What the first bytes of a connection say. Pure function; needs more bytes while nothing is decided.
+struct Sniffed {
+  enum class Verdict : uint8_t { kNeedMore, kTls, kHttp10, kHttp11, kHttp2, kOther };
+  Verdict verdict = Verdict::kNeedMore;
+  std::string server_name;
+  std::vector<std::string> alpn;
+};
+Sniffed sniff(std::string_view bytes, bool look_for_tls, bool look_for_http);
+
+}  // namespace fairlead::proxy

@@ -1,0 +1,105 @@
+// Statistics under Envoy's names. Each worker counts in plain integers of its own; the main thread asks for them by a
+// posted task and adds them up, so that nothing on the request path is shared.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace fairlead::proxy {
+
+// Envoy's default histogram buckets, in milliseconds; the last one is everything above.
+inline constexpr std::array<double, 19> kHistogramBounds = {0.5,  1,    5,     10,    25,    50,     100,    250,     500,    1000,
+                                                            2500, 5000, 10000, 30000, 60000, 300000, 600000, 1800000, 3600000};
+struct Histogram {
+  std::array<uint64_t, kHistogramBounds.size() + 1> buckets{};
+  uint64_t count = 0;
+  double sum = 0;
+  void record(double ms);
+  void add(const Histogram& other);
+  double quantile(double q) const;
+};
+
+struct CodeCounts {
+  std::vector<std::pair<uint16_t, uint64_t>> codes;
+  std::array<uint64_t, 6> classes{};  // by first digit
+  void count(int status);
+};
+
+#define FL_CLUSTER_STATS(COUNTER, GAUGE)                                                                               \
+  COUNTER(upstream_cx_total) GAUGE(upstream_cx_active) COUNTER(upstream_cx_http1_total) COUNTER(upstream_cx_http2_total) \
+  COUNTER(upstream_cx_connect_fail) COUNTER(upstream_cx_connect_timeout) COUNTER(upstream_cx_overflow)                 \
+  COUNTER(upstream_cx_destroy) COUNTER(upstream_cx_destroy_local) COUNTER(upstream_cx_destroy_remote)                  \
+  COUNTER(upstream_cx_destroy_with_active_rq) COUNTER(upstream_cx_rx_bytes_total) COUNTER(upstream_cx_tx_bytes_total)  \
+  COUNTER(upstream_cx_max_requests) COUNTER(upstream_cx_none_healthy) COUNTER(upstream_cx_idle_timeout)                \
+  COUNTER(upstream_cx_protocol_error) COUNTER(upstream_cx_pool_overflow) COUNTER(upstream_cx_connect_attempts_exceeded) \
+  COUNTER(upstream_rq_total) GAUGE(upstream_rq_active) COUNTER(upstream_rq_pending_total) GAUGE(upstream_rq_pending_active) \
+  COUNTER(upstream_rq_pending_overflow) COUNTER(upstream_rq_pending_failure_eject) COUNTER(upstream_rq_cancelled)      \
+  COUNTER(upstream_rq_timeout) COUNTER(upstream_rq_per_try_timeout) COUNTER(upstream_rq_rx_reset)                      \
+  COUNTER(upstream_rq_tx_reset) COUNTER(upstream_rq_retry) COUNTER(upstream_rq_retry_success)                          \
+  COUNTER(upstream_rq_retry_overflow) COUNTER(upstream_rq_retry_limit_exceeded)                                        \
+  COUNTER(upstream_rq_retry_backoff_exponential) COUNTER(upstream_rq_max_duration_reached) COUNTER(upstream_rq_completed) \
+  COUNTER(lb_healthy_panic) COUNTER(original_dst_host_invalid) COUNTER(retry_or_shadow_abandoned)                      \
+  COUNTER(upstream_rq_reused_reset)
+
+#define FL_HTTP_STATS(COUNTER, GAUGE)                                                                                  \
+  COUNTER(downstream_cx_total) GAUGE(downstream_cx_active) COUNTER(downstream_cx_http1_total) GAUGE(downstream_cx_http1_active) \
+  COUNTER(downstream_cx_http2_total) GAUGE(downstream_cx_http2_active) COUNTER(downstream_cx_destroy)                  \
+  COUNTER(downstream_cx_destroy_remote) COUNTER(downstream_cx_destroy_local) COUNTER(downstream_cx_idle_timeout)       \
+  COUNTER(downstream_cx_protocol_error) COUNTER(downstream_cx_rx_bytes_total) COUNTER(downstream_cx_tx_bytes_total)    \
+  COUNTER(downstream_cx_max_requests_reached) COUNTER(downstream_cx_max_duration_reached) COUNTER(downstream_cx_upgrades_total) \
+  COUNTER(downstream_cx_drain_close) COUNTER(downstream_rq_total) GAUGE(downstream_rq_active) COUNTER(downstream_rq_http1_total) \
+  COUNTER(downstream_rq_http2_total) COUNTER(downstream_rq_completed) COUNTER(downstream_rq_rx_reset)                  \
+  COUNTER(downstream_rq_tx_reset) COUNTER(downstream_rq_timeout) COUNTER(downstream_rq_idle_timeout)                   \
+  COUNTER(downstream_rq_header_timeout) COUNTER(downstream_rq_too_large) COUNTER(downstream_rq_redirected_with_normalized_path) \
+  COUNTER(no_route) COUNTER(no_cluster) COUNTER(rq_redirect) COUNTER(rq_direct_response) COUNTER(rq_total)             \
+  COUNTER(fault_delays_injected) COUNTER(fault_aborts_injected) GAUGE(fault_active_faults)
+
+#define FL_LISTENER_STATS(COUNTER, GAUGE)                                                                              \
+  COUNTER(downstream_cx_total) GAUGE(downstream_cx_active) COUNTER(downstream_cx_destroy)                              \
+  COUNTER(downstream_pre_cx_timeout) COUNTER(no_filter_chain_match)
+
+#define FL_TCP_STATS(COUNTER, GAUGE)                                                                                   \
+  COUNTER(downstream_cx_total) COUNTER(downstream_cx_no_route) COUNTER(downstream_cx_rx_bytes_total)                   \
+  COUNTER(downstream_cx_tx_bytes_total) COUNTER(idle_timeout) COUNTER(max_downstream_connection_duration)
+
+#define FL_FIELD(name) uint64_t name = 0;
+struct ClusterStats {
+  FL_CLUSTER_STATS(FL_FIELD, FL_FIELD)
+  CodeCounts codes;
+  Histogram rq_time, connect_ms;
+};
+struct HttpStats {
+  FL_HTTP_STATS(FL_FIELD, FL_FIELD)
+  CodeCounts codes;
+  Histogram rq_time;
+};
+struct ListenerStats {
+  FL_LISTENER_STATS(FL_FIELD, FL_FIELD)
+};
+struct TcpStats {
+  FL_TCP_STATS(FL_FIELD, FL_FIELD)
+};
+#undef FL_FIELD
+
+// Sums by full name, as the admin pages print them.
+struct StatsSnapshot {
+  std::map<std::string, uint64_t> counters, gauges;
+  std::map<std::string, Histogram> histograms;
+
+  void add(std::string_view prefix, const ClusterStats& stats);
+  void add(std::string_view prefix, const HttpStats& stats);
+  void add(std::string_view prefix, const ListenerStats& stats);
+  void add(std::string_view prefix, const TcpStats& stats);
+  void merge(const StatsSnapshot& other);
+  // Envoy's /stats text ("name: value"), sorted; `used_only` leaves out what never counted.
+  std::string text(bool used_only, std::string_view filter_regex, bool& bad_filter) const;
+  std::string json(bool used_only) const;
+  std::string prometheus(bool used_only) const;
+};
+
+}  // namespace fairlead::proxy

@@ -1,0 +1,255 @@
+// tcp_proxy: bytes both ways between a client and an endpoint.
+#include <algorithm>
+
+#include "proxy/downstream.h"
+#include "proxy/stream_info.h"
+#include "proxy/upstream.h"
+#include "proxy/worker.h"
+
+namespace fairlead::proxy {
+namespace {
+
+constexpr size_t kHighWatermark = 256 * 1024;
+
+class TcpConnection final : public DownstreamConnection, Flushable {
+ public:
+  TcpConnection(Worker& worker, Accepted accepted)
+      : worker_(worker), listener_(std::move(accepted.listener)), config_(accepted.chain->tcp), info_(std::move(accepted.info)),
+        listener_stats_(accepted.stats), stats_(worker.tcp_stats(config_->stat_prefix)), idle_(worker.loop(), [this] { on_idle(); }) {
+    down_.transport = std::move(accepted.transport);
+    down_.owner = up_.owner = this;
+    up_.out.append(accepted.read_ahead);
+    log_.bytes_received += accepted.read_ahead.size();
+    down_.transport->set_sink(&down_);
+    ++stats_.downstream_cx_total;
+    log_.start = worker.now();
+    log_.start_wall = worker.wall_now();
+    log_.connection_id = info_.id;
+    log_.downstream_local = info_.local_text;
+    log_.downstream_remote = log_.downstream_direct_remote = info_.peer_text;
+    log_.server_name = info_.server_name;
+    touch();
+    // Not inside the constructor: closing needs the worker to own this connection.
+    begin_ = true;
+    worker_.mark(*this);
+  }
+  ~TcpConnection() override { worker_.unmark(*this); }
+
+  void drain() override {}  // a byte stream has no point at which it could be asked to end
+  void close() override { end(kFlagLocalReset); }
+  const ListenerConfig* listener() const override { return listener_.get(); }
+
+ private:
+  struct Side final : io::TransportSink {
+    void on_ready(bool readable, bool writable) override { owner->ready(*this, readable, writable); }
+    TcpConnection* owner = nullptr;
+    std::unique_ptr<io::Transport> transport;
+    Output out;                  // towards this side
+    bool ended = false;          // this side sent its last byte
+    bool shut = false;           // and was told that no more comes
+    bool paused = false;         // not read for now: the other side does not keep up
+  };
+
+  void flush() override {
+    if (closed_) return;
+    if (std::exchange(begin_, false)) connect();
+    if (!closed_ && std::exchange(read_again_, false)) {
+      pump(down_, up_);
+      if (!closed_ && up_.transport) pump(up_, down_);
+    }
+  }
+
+  void connect() {
+    const RouteCluster* chosen = &config_->clusters[0];
+    if (config_->total_weight) {
+      uint64_t at = worker_.random() % config_->total_weight;
+      for (const RouteCluster& c : config_->clusters) {
+        chosen = &c;
+        if (at < c.weight) break;
+        at -= c.weight;
+      }
+    }
+    log_.cluster = log_.cluster_raw = chosen->name;
+    cluster_ = worker_.cluster(chosen->id);
+    if (!cluster_) {
+      ++stats_.downstream_cx_no_route;
+      return end(kFlagNoCluster);
+    }
+    std::optional<uint64_t> hash;
+    if (config_->hash_source_ip) hash = std::hash<std::string>()(info_.peer.ip());
+    Host* host = cluster_->pick(hash, &info_.local, nullptr, 1);
+    if (!host) return end(kFlagUpstreamUnhealthy);
+    permit_ = cluster_->take(Resource::kConnection, false);
+    if (permit_ == Permit::kRefused) {
+      ++cluster_->stats.upstream_cx_overflow;
+      return end(kFlagUpstreamOverflow);
+    }
+    host_ = host->shared_from_this();
+    host_text_ = host_->text;
+    log_.upstream_host = host_text_;
+    ++attempts_;
+    ++cluster_->stats.upstream_cx_total;
+    ++cluster_->stats.upstream_cx_active;
+    counted_ = true;
+    io::ConnectOptions options;
+    options.timeout = cluster_->config().connect_timeout;
+    options.mark = worker_.options().socket_mark;
+    options.bind = cluster_->config().bind;
+    connecting_ = io::connect(worker_.loop(), host_->address, options,
+                              [this](base::Result<std::unique_ptr<io::Transport>> result) { connected(std::move(result)); });
+  }
+
+  void connected(base::Result<std::unique_ptr<io::Transport>> result) {
+    worker_.loop().dispose(std::move(connecting_));
+    if (!result) {
+      ++cluster_->stats.upstream_cx_connect_fail;
+      cluster_->report(*host_, 0, true);
+      const std::string& message = result.error().message;
+      size_t colon = message.rfind(": ");
+      failure_ = "delayed connect error: " + (colon == std::string::npos ? message : message.substr(colon + 2));
+      log_.failure_reason = failure_;
+      release();
+      if (attempts_ < config_->max_connect_attempts) return connect();
+      if (config_->max_connect_attempts > 1) ++cluster_->stats.upstream_cx_connect_attempts_exceeded;
+      return end(kFlagUpstreamConnectFailure | (config_->max_connect_attempts > 1 ? kFlagRetryLimit : 0u));
+    }
+    up_.transport = std::move(*result);
+    if (cluster_->config().tls) up_.transport = io::make_tls_client(worker_.loop(), std::move(up_.transport), cluster_->config().tls, cluster_->config().sni);
+    up_.transport->set_sink(&up_);
+    log_.upstream_local = up_.transport->local().text();
+    touch();
+    if (!write(up_)) return end(kFlagUpstreamTermination);
+    pump(down_, up_);
+    if (!closed_) pump(up_, down_);
+  }
+
+  void ready(Side& side, bool readable, bool writable) {
+    if (closed_) return;
+    Side& other = &side == &down_ ? up_ : down_;
+    if (writable && !side.out.empty()) {
+      if (!write(side)) return broken(side);
+      if (side.out.size() < kHighWatermark / 4 && other.paused) {
+        other.paused = false;
+        pump(other, side);
+        if (closed_) return;
+      }
+    }
+    if (readable) pump(side, other);
+  }
+
+  // Moves what `from` sent towards `to`.
+  void pump(Side& from, Side& to) {
+    if (!from.transport || from.ended) return;
+    std::span<char> buffer = worker_.scratch();
+    for (int round = 0; !from.paused; ++round) {
+      if (!to.transport && to.out.size() >= kHighWatermark) {
+        from.paused = true;
+        return;
+      }
+      if (round == 16) {
+        read_again_ = true;
+        worker_.mark(*this);
+        return;
+      }
+      io::IoResult r = from.transport->read(buffer);
+      if (r.status == io::IoStatus::kAgain) return;
+      if (r.status == io::IoStatus::kError) return broken(from);
+      if (r.status == io::IoStatus::kEof) {
+        from.ended = true;
+        finish_direction(to);
+        return;
+      }
+      touch();
+      bool upstream = &from == &up_;
+      (upstream ? log_.bytes_sent : log_.bytes_received) += r.bytes;
+      (upstream ? stats_.downstream_cx_tx_bytes_total : stats_.downstream_cx_rx_bytes_total) += r.bytes;
+      if (cluster_) (upstream ? cluster_->stats.upstream_cx_rx_bytes_total : cluster_->stats.upstream_cx_tx_bytes_total) += r.bytes;
+      std::string_view bytes(buffer.data(), r.bytes);
+      if (!to.transport) to.out.append(bytes);
+      else if (!to.out.write(*to.transport, {bytes})) return broken(to);
+      if (to.out.size() >= kHighWatermark) {
+        from.paused = true;
+        return;
+      }
+    }
+  }
+
+  bool write(Side& side) {
+    if (!side.out.flush(*side.transport)) return false;
+    Side& other = &side == &down_ ? up_ : down_;
+    if (other.ended && side.out.empty()) finish_direction(side);
+    return true;
+  }
+
+  // Nothing more comes for `to`: half-close it, once all is written; over when both directions are.
+  void finish_direction(Side& to) {
+    if (closed_ || to.shut || !to.transport || !to.out.empty()) return;
+    to.shut = true;
+    to.transport->shutdown_write();
+    if (down_.shut && up_.shut) end(0);
+  }
+
+  void broken(Side& side) {
+    if (&side == &up_) return end(kFlagUpstreamTermination);
+    end(kFlagDownstreamTermination);
+  }
+
+  void touch() {
+    if (config_->idle_timeout.count() > 0) idle_.arm(config_->idle_timeout);
+  }
+  void on_idle() {
+    ++stats_.idle_timeout;
+    end(kFlagStreamIdleTimeout);
+  }
+
+  void release() {
+    if (!std::exchange(counted_, false)) return;
+    --cluster_->stats.upstream_cx_active;
+    ++cluster_->stats.upstream_cx_destroy;
+    cluster_->give_back(permit_, Resource::kConnection, false);
+  }
+
+  void end(uint32_t flag) {
+    if (std::exchange(closed_, true)) return;
+    idle_.cancel();
+    worker_.loop().dispose(std::move(connecting_));
+    release();
+    log_.flags |= flag;
+    log_.end = worker_.now() - log_.start;
+    log_.response_last = log_.end;
+    worker_.log(config_->access_logs, log_);
+    // Refused before a byte went through: the client gets a reset, as it would from the endpoint.
+    down_.transport->close(flag & kFlagUpstreamConnectFailure);
+    if (up_.transport) up_.transport->close();
+    if (listener_stats_) {
+      --listener_stats_->downstream_cx_active;
+      ++listener_stats_->downstream_cx_destroy;
+    }
+    worker_.forget(*this);
+  }
+
+  Worker& worker_;
+  std::shared_ptr<const ListenerConfig> listener_;
+  std::shared_ptr<const TcpConfig> config_;
+  ConnectionInfo info_;
+  ListenerStats* listener_stats_;
+  TcpStats& stats_;
+  io::Timer idle_;
+  Side down_, up_;
+  Cluster* cluster_ = nullptr;
+  HostPtr host_;
+  std::string host_text_, failure_;
+  Permit permit_ = Permit::kRefused;
+  std::unique_ptr<io::Connecting> connecting_;
+  StreamInfo log_;
+  uint32_t attempts_ = 0;
+  bool closed_ = false, begin_ = false, read_again_ = false, counted_ = false;
+};
+
+}  // namespace
+
+std::unique_ptr<DownstreamConnection> make_tcp_connection(Worker& worker, Accepted accepted) {
+  return std::make_unique<TcpConnection>(worker, std::move(accepted));
+}
+
+}  // namespace fairlead::proxy

@@ -1,0 +1,235 @@
+// The upstream half of the data path: cluster, balancer, pools, connections of one worker.
+//
+// Worker thread only. Worker -> Cluster -> HostPool -> connections is a tree of ownership. An Exchange borrows a
+// stream (UpstreamStream) between on_stream and on_end/on_reset/cancel.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <random>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "io/transport.h"
+#include "proxy/config/model.h"
+#include "proxy/headers.h"
+#include "proxy/stats.h"
+
+namespace fairlead::proxy {
+
+class Worker;
+class Cluster;
+class HostPool;
+
+enum class Resource : uint8_t { kConnection, kPending, kRequest, kRetry };
+// kUncounted: granted by a limit that is none.
+enum class Permit : uint8_t { kRefused, kUncounted, kCounted };
+
+// Why a stream broke. Envoy's names are in reset_text().
+enum class ResetReason : uint8_t {
+  kConnectFailure,      // refused, unreachable
+  kConnectTimeout,
+  kTermination,         // the connection ended
+  kRemoteReset,
+  kRefusedStream,
+  kLocalReset,
+  kOverflow,            // circuit breaker
+  kProtocolError,
+};
+std::string_view reset_text(ResetReason reason);
+
+// Receives a response. Implemented by the Exchange (and by mirrors, which drop it).
+class UpstreamSink {
+ public:
+  // Interim heads (1xx but 101) come through on_interim and are followed by another head.
+  virtual void on_interim(const ResponseHeaders& head) { (void)head; }
+  virtual void on_response(ResponseHeaders& head, bool end) = 0;  // views valid during the call
+  virtual void on_response_data(std::string_view bytes) = 0;
+  virtual void on_response_end(const HeaderMap* trailers) = 0;    // the stream is gone afterwards
+  // The stream is gone. reused: it ran on a connection that had served before; nothing of an answer was read.
+  virtual void on_reset(ResetReason reason, std::string_view detail, bool reused) = 0;
+  virtual void on_upstream_drained() = 0;                         // pending() fell under the low watermark
+
+ protected:
+  ~UpstreamSink() = default;
+};
+
+// One request on an upstream connection.
+class UpstreamStream {
+ public:
+  virtual void send_head(const RequestHeaders& head, bool end) = 0;
+  virtual void send_data(std::string_view bytes) = 0;
+  virtual void send_end(const HeaderMap* trailers) = 0;
+  virtual void cancel() = 0;                        // drop the stream; no callback follows
+  virtual void resume() = 0;                        // read on, after on_response_data could not be taken
+  virtual size_t pending() const = 0;               // bytes waiting to be written
+  virtual const io::Address& local() const = 0;
+  virtual bool reused() const = 0;
+  // The sink asks to stop reading the response for now.
+  virtual void pause() = 0;
+
+ protected:
+  ~UpstreamStream() = default;
+};
+
+// Somebody who waits for a stream.
+class StreamWaiter {
+ public:
+  virtual void on_stream(UpstreamStream& stream) = 0;
+  virtual void on_stream_failure(ResetReason reason, std::string_view detail) = 0;
+
+  // The pool's notes on a waiter.
+  HostPool* waiting_in_ = nullptr;
+  bool waiting_high_ = false;
+  Permit waiting_permit_ = Permit::kRefused;
+
+ protected:
+  ~StreamWaiter() = default;
+};
+
+enum class UpstreamProtocol : uint8_t { kHttp1, kHttp2 };
+
+// Gives a host for a request.
+class Balancer {
+ public:
+  virtual ~Balancer() = default;
+  // hash: for consistent hashing; nothing: random.
+  virtual Host* pick(std::optional<uint64_t> hash, uint64_t random) = 0;
+};
+// hosts: the usable ones of the priority in use.
+std::unique_ptr<Balancer> make_balancer(const ClusterConfig& config, std::vector<HostPtr> hosts, std::function<uint64_t(const Host&)> active);
+
+class UpstreamConnection;
+
+// Connections to one host with one protocol.
+class HostPool {
+ public:
+  HostPool(Cluster& cluster, HostPtr host, UpstreamProtocol protocol);
+  ~HostPool();
+  HostPool(const HostPool&) = delete;
+  HostPool& operator=(const HostPool&) = delete;
+
+  // A stream at once (returned), or nullptr: overflow is set, or the waiter hears later (never inside this call).
+  UpstreamStream* request(StreamWaiter& waiter, UpstreamSink& sink, bool high, bool& overflow);
+  void cancel(StreamWaiter& waiter);
+  void drain();                       // close what is idle, the rest when it ends
+  bool unused() const { return connections_.empty() && waiting_.empty(); }
+
+  Cluster& cluster() { return cluster_; }
+  const HostPtr& host() const { return host_; }
+  UpstreamProtocol protocol() const { return protocol_; }
+  uint64_t active = 0;                // requests in flight on this host
+  bool draining() const { return draining_; }
+
+  // From connections.
+  void on_connected(UpstreamConnection& connection);
+  void on_connect_failed(UpstreamConnection& connection, ResetReason reason, std::string_view detail);
+  void on_idle(UpstreamConnection& connection);       // may take a request again
+  void on_closed(UpstreamConnection& connection);     // gone: forget and dispose it
+
+ private:
+  struct Waiting {
+    StreamWaiter* waiter;
+    UpstreamSink* sink;
+  };
+  bool start_connection(bool high);
+  void serve_waiting();
+  void fail_waiting(ResetReason reason, std::string_view detail);
+  UpstreamStream* take(UpstreamConnection& connection, UpstreamSink& sink, bool high);
+
+  Cluster& cluster_;
+  HostPtr host_;
+  UpstreamProtocol protocol_;
+  std::vector<std::unique_ptr<UpstreamConnection>> connections_;
+  std::vector<UpstreamConnection*> ready_;   // HTTP/1.1: idle; HTTP/2: with room. The last is tried first
+  std::deque<Waiting> waiting_;
+  size_t connecting_ = 0;
+  bool draining_ = false;
+};
+
+// A connection of a pool: HTTP/1.1 (one stream at a time) or HTTP/2.
+class UpstreamConnection {
+ public:
+  explicit UpstreamConnection(HostPool& pool) : pool_(pool) {}
+  virtual ~UpstreamConnection();
+  void connect();
+  bool connected() const { return transport_ != nullptr; }
+  virtual UpstreamStream* open(UpstreamSink& sink) = 0;   // nullptr: no room (HTTP/2 refused)
+  virtual bool has_room() const = 0;
+  virtual size_t streams() const = 0;
+  void close_when_idle();
+  void close();                          // now; pool_.on_closed follows
+  bool closing() const { return close_when_idle_; }
+  size_t index = 0;                      // in the pool's list
+  bool high = false;
+  Permit permit = Permit::kRefused;
+  uint64_t served = 0;
+
+ protected:
+  virtual void on_transport() = 0;       // connected
+  virtual void on_broken(ResetReason reason, std::string_view detail) = 0;
+  void arm_idle();
+  void disarm_idle();
+  HostPool& pool_;
+  std::unique_ptr<io::Transport> transport_;
+  bool close_when_idle_ = false;
+  bool gone_ = false;
+
+ private:
+  std::unique_ptr<io::Connecting> connecting_;
+  std::optional<io::Timer> idle_timer_;
+  base::TimePoint connect_started_;
+  friend class HostPool;
+};
+std::unique_ptr<UpstreamConnection> make_h1_upstream(HostPool& pool);
+std::unique_ptr<UpstreamConnection> make_h2_upstream(HostPool& pool);
+
+// One cluster on one worker. Made at the first request that needs it.
+class Cluster {
+ public:
+  Cluster(Worker& worker, std::shared_ptr<const ClusterConfig> config, std::shared_ptr<const EndpointSet> endpoints);
+  ~Cluster();
+  Cluster(const Cluster&) = delete;
+  Cluster& operator=(const Cluster&) = delete;
+
+  void update_config(std::shared_ptr<const ClusterConfig> config);
+  void update_endpoints(std::shared_ptr<const EndpointSet> endpoints);
+  void invalidate_balancer() { balancer_.reset(); }   // a host's health changed
+  void drain_all();                                   // the cluster was removed
+  bool unused() const;
+
+  // The host for a request. destination: for ORIGINAL_DST. avoid: hosts already tried (previous_hosts).
+  // Valid to the end of the round, and as long as its pool has a request of the caller.
+  Host* pick(std::optional<uint64_t> hash, const io::Address* destination, const std::vector<const Host*>* avoid, uint32_t attempts);
+  HostPool& pool(Host& host, UpstreamProtocol protocol);
+  void pool_unused(HostPool& pool);
+
+  // Outcome of a request for outlier detection: status 0 means a local failure.
+  void report(Host& host, int status, bool local_failure);
+
+  Worker& worker() { return worker_; }
+  const ClusterConfig& config() const { return *config_; }
+  const std::shared_ptr<const ClusterConfig>& config_ptr() const { return config_; }
+  const EndpointSet* endpoints() const { return endpoints_.get(); }
+  ClusterStats stats;
+
+  // Circuit breakers. force: over the limit too (a pool may always have one connection).
+  Permit take(Resource resource, bool high, bool force = false);
+  void give_back(Permit& permit, Resource resource, bool high);  // leaves kRefused
+
+ private:
+  void rebuild();
+  Host* original_dst_host(const io::Address& destination);
+
+  Worker& worker_;
+  std::shared_ptr<const ClusterConfig> config_;
+  std::shared_ptr<const EndpointSet> endpoints_;
+  std::unique_ptr<Balancer> balancer_;
+  StringMap<HostPtr> original_hosts_;
+  std::unordered_map<const Host*, std::unique_ptr<HostPool>> pools_[2];  // by protocol
+};
+
+}  // namespace fairlead::proxy

@@ -1,0 +1,346 @@
+#include "proxy/worker.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <ctime>
+
+#include "proxy/exchange.h"
+#include "proxy/listener.h"
+#include "proxy/upstream.h"
+
+namespace fairlead::proxy {
+namespace {
+
+// A shared_ptr whose control block belongs to this worker: copies of it never touch a cache line that another worker
+// writes.
+template <class T>
+std::shared_ptr<const T> own_block(std::shared_ptr<const T> shared) {
+  const T* raw = shared.get();
+  return std::shared_ptr<const T>(raw, [keep = std::move(shared)](const T*) {});
+}
+
+uint64_t seed(unsigned index) {
+  std::random_device device;
+  return ((static_cast<uint64_t>(device()) << 32) ^ device() ^ (index * 0x9E3779B97F4A7C15ULL)) | 1;
+}
+
+constexpr auto kLogInterval = std::chrono::milliseconds(50);
+constexpr size_t kLogBytes = 64 * 1024;
+constexpr size_t kIdleExchanges = 256;
+
+bool passes(const AccessLogConfig::Filter& f, const StreamInfo& info) {
+  using Kind = AccessLogConfig::Filter::Kind;
+  auto compare = [&](uint64_t value) {
+    switch (f.op) {
+      case AccessLogConfig::Filter::Op::kEqual:
+        return value == f.value;
+      case AccessLogConfig::Filter::Op::kAtLeast:
+        return value >= f.value;
+      case AccessLogConfig::Filter::Op::kAtMost:
+        return value <= f.value;
+    }
+    return false;
+  };
+  switch (f.kind) {
+    case Kind::kAnd:
+      return std::ranges::all_of(f.parts, [&](const auto& p) { return passes(p, info); });
+    case Kind::kOr:
+      return std::ranges::any_of(f.parts, [&](const auto& p) { return passes(p, info); });
+    case Kind::kStatus:
+      return compare(static_cast<uint64_t>(info.status));
+    case Kind::kDuration:
+      return compare(static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::milliseconds>(info.end).count()));
+    case Kind::kFlags:
+      if (f.flags.empty()) return info.flags != 0;
+      return std::ranges::any_of(f.flags, [&](const std::string& name) { return (info.flags & parse_flag(name)) != 0; });
+    case Kind::kHeader:
+      return info.request && f.header->matches(*info.request);
+    case Kind::kNotHealthCheck:
+      return !info.health_check;
+    case Kind::kFraction:
+      return f.fraction.hit(static_cast<uint64_t>(info.start.time_since_epoch().count()) * 0x9E3779B97F4A7C15ULL >> 20);
+  }
+  return true;
+}
+
+}  // namespace
+
+Worker::Worker(WorkerOptions options)
+    : options_(std::move(options)),
+      scratch_(std::make_unique_for_overwrite<char[]>(kScratchBytes)),
+      random_(seed(options_.index)),
+      logs_([this](std::map<std::string, std::string> lines) {
+        if (options_.write_logs) options_.write_logs(std::move(lines));
+      }),
+      log_timer_(loop_, [this] { logs_.flush(); }),
+      sweep_timer_(loop_, [this] { sweep(); }) {}
+
+Worker::~Worker() {
+  close_all();
+  flush_marked();
+  for (Slot& s : clusters_) s.cluster.reset();
+  removed_clusters_.clear();
+}
+
+// ---------------------------------------------------------------------------------------------------- configuration
+
+void Worker::apply(ConfigUpdate update) {
+  // Order as for make before break: clusters, endpoints, listeners, routes, then what is gone.
+  for (auto& config : update.clusters) {
+    ClusterId id = config->id;
+    if (clusters_.size() <= id) clusters_.resize(id + 1);
+    Slot& slot = clusters_[id];
+    cluster_ids_[config->name] = id;
+    slot.config = config;
+    if (config->endpoints) slot.endpoints = config->endpoints;
+    if (slot.cluster) {
+      slot.cluster->update_config(config);
+      if (config->endpoints) slot.cluster->update_endpoints(config->endpoints);
+    }
+  }
+  for (auto& [id, endpoints] : update.endpoints) {
+    if (clusters_.size() <= id) clusters_.resize(id + 1);
+    clusters_[id].endpoints = endpoints;
+    if (clusters_[id].cluster) clusters_[id].cluster->update_endpoints(endpoints);
+  }
+  for (auto& table : update.routes) routes_[table->name] = own_block(table);
+  for (auto& next : update.listeners) {
+    auto same = std::ranges::find_if(listeners_, [&](const auto& l) { return l->config().name == next.config->name; });
+    if (same != listeners_.end() && next.fd < 0) {
+      (*same)->update(next.config);
+      continue;
+    }
+    if (same != listeners_.end()) {
+      loop_.dispose(std::move(*same));
+      listeners_.erase(same);
+    }
+    listeners_.push_back(std::make_unique<Listener>(*this, next.config, next.fd));
+  }
+  for (const std::string& name : update.removed_listeners) {
+    auto gone = std::ranges::find_if(listeners_, [&](const auto& l) { return l->config().name == name; });
+    if (gone == listeners_.end()) continue;
+    // Its connections end gracefully; nobody else's.
+    std::vector<DownstreamConnection*> affected;
+    for (auto& c : connections_)
+      if (c->listener() && c->listener()->name == name) affected.push_back(c.get());
+    loop_.dispose(std::move(*gone));
+    listeners_.erase(gone);
+    for (DownstreamConnection* c : affected) c->drain();
+  }
+  for (const std::string& name : update.removed_routes) routes_.erase(name);
+  for (ClusterId id : update.removed_clusters) {
+    if (id >= clusters_.size()) continue;
+    Slot& slot = clusters_[id];
+    if (slot.config) cluster_ids_.erase(slot.config->name);
+    if (slot.cluster) {
+      slot.cluster->drain_all();
+      removed_clusters_.push_back(std::move(slot.cluster));
+      if (!sweep_timer_.armed()) sweep_timer_.arm(std::chrono::seconds(5));
+    }
+    slot = {};
+  }
+}
+
+// Removed clusters go when nothing uses them; exchanges hold plain pointers, so one more round is waited.
+void Worker::sweep() {
+  if (active_exchanges_ == 0) {
+    std::erase_if(removed_clusters_, [](const auto& c) { return c->unused(); });
+  }
+  if (!removed_clusters_.empty()) sweep_timer_.arm(std::chrono::seconds(5));
+}
+
+void Worker::hosts_changed(ClusterId id) {
+  if (id < clusters_.size() && clusters_[id].cluster) clusters_[id].cluster->invalidate_balancer();
+}
+
+Cluster* Worker::cluster(ClusterId id) {
+  if (id >= clusters_.size()) return nullptr;
+  Slot& slot = clusters_[id];
+  if (!slot.config) return nullptr;
+  if (!slot.cluster) slot.cluster = std::make_unique<Cluster>(*this, slot.config, slot.endpoints);
+  return slot.cluster.get();
+}
+
+ClusterId Worker::cluster_id(std::string_view name) const {
+  auto at = cluster_ids_.find(name);
+  return at == cluster_ids_.end() ? kNoCluster : at->second;
+}
+
+std::shared_ptr<const RouteTable> Worker::route_table(const std::string& name) const {
+  auto at = routes_.find(name);
+  return at == routes_.end() ? nullptr : at->second;
+}
+
+Listener* Worker::listener_for(const io::Address& to) {
+  Listener* any = nullptr;
+  for (auto& l : listeners_) {
+    const ListenerConfig& c = l->config();
+    if (c.bind || c.address.port() != to.port()) continue;
+    if (c.address == to) return l.get();
+    std::string ip = c.address.ip();
+    if (ip == "0.0.0.0" || ip == "::") any = l.get();
+  }
+  return any;
+}
+
+// ------------------------------------------------------------------------------------------------------------ ending
+
+void Worker::begin_drain() {
+  draining_ = true;
+  std::vector<DownstreamConnection*> all;
+  for (auto& c : connections_) all.push_back(c.get());
+  for (DownstreamConnection* c : all) c->drain();
+}
+
+void Worker::stop_listening() {
+  for (auto& l : listeners_) l->stop_accepting();
+}
+
+void Worker::close_all() {
+  stop_listening();
+  std::vector<DownstreamConnection*> all;
+  for (auto& c : connections_) all.push_back(c.get());
+  for (DownstreamConnection* c : all) c->close();
+  logs_.flush();
+}
+
+// --------------------------------------------------------------------------------------------------------- statistics
+
+HttpStats& Worker::http_stats(const std::string& prefix) {
+  auto& slot = http_stats_[prefix];
+  if (!slot) slot = std::make_unique<HttpStats>();
+  return *slot;
+}
+TcpStats& Worker::tcp_stats(const std::string& prefix) {
+  auto& slot = tcp_stats_[prefix];
+  if (!slot) slot = std::make_unique<TcpStats>();
+  return *slot;
+}
+ListenerStats& Worker::listener_stats(const std::string& name) {
+  auto& slot = listener_stats_[name];
+  if (!slot) slot = std::make_unique<ListenerStats>();
+  return *slot;
+}
+
+void Worker::collect(StatsSnapshot& into) {
+  for (const Slot& s : clusters_) {
+    if (!s.config) continue;
+    std::string prefix = "cluster." + s.config->stat_name + ".";
+    static const ClusterStats kNone;
+    into.add(prefix, s.cluster ? s.cluster->stats : kNone);
+  }
+  for (auto& [name, stats] : http_stats_) into.add("http." + name + ".", *stats);
+  for (auto& [name, stats] : tcp_stats_) into.add("tcp." + name + ".", *stats);
+  for (auto& [name, stats] : listener_stats_) into.add("listener." + name + ".", *stats);
+}
+
+// ------------------------------------------------------------------------------------------------------- the data path
+
+void Worker::mark(Flushable& what) {
+  if (std::exchange(what.marked_, true)) return;
+  marked_.push_back(&what);
+  if (!std::exchange(flush_scheduled_, true)) loop_.defer([this] { flush_marked(); });
+}
+
+void Worker::unmark(Flushable& what) {
+  if (!std::exchange(what.marked_, false)) return;
+  std::ranges::replace(marked_, &what, static_cast<Flushable*>(nullptr));
+}
+
+void Worker::flush_marked() {
+  flush_scheduled_ = false;
+  // What flushing marks anew (a paused reader that goes on) is for the next round.
+  size_t count = marked_.size();
+  for (size_t i = 0; i < count; ++i) {
+    Flushable* f = marked_[i];
+    if (!f) continue;
+    marked_[i] = nullptr;
+    f->marked_ = false;
+    f->flush();
+  }
+  marked_.erase(marked_.begin(), marked_.begin() + static_cast<std::ptrdiff_t>(count));
+  for (auto& e : done_exchanges_) {
+    if (idle_exchanges_.size() >= kIdleExchanges) continue;
+    e->recycle();
+    idle_exchanges_.push_back(std::move(e));
+  }
+  done_exchanges_.clear();
+}
+
+std::unique_ptr<Exchange> Worker::take_exchange() {
+  if (idle_exchanges_.empty()) return std::make_unique<Exchange>(*this);
+  auto e = std::move(idle_exchanges_.back());
+  idle_exchanges_.pop_back();
+  return e;
+}
+
+void Worker::give_back(std::unique_ptr<Exchange> exchange) {
+  done_exchanges_.push_back(std::move(exchange));
+  if (!std::exchange(flush_scheduled_, true)) loop_.defer([this] { flush_marked(); });
+}
+
+void Worker::add(std::unique_ptr<DownstreamConnection> connection) {
+  connection->index = connections_.size();
+  connections_.push_back(std::move(connection));
+}
+
+void Worker::forget(DownstreamConnection& connection) {
+  size_t i = connection.index;
+  // A constructor that fails before add() never gets here; the index is valid.
+  std::unique_ptr<DownstreamConnection> owned = std::move(connections_[i]);
+  if (i + 1 < connections_.size()) {
+    connections_[i] = std::move(connections_.back());
+    connections_[i]->index = i;
+  }
+  connections_.pop_back();
+  loop_.dispose(std::move(owned));
+}
+
+void Worker::log(const std::vector<AccessLogConfig>& configs, const StreamInfo& info) {
+  for (const AccessLogConfig& c : configs) {
+    if (c.filter && !passes(*c.filter, info)) continue;
+    std::string& lines = logs_.lines(c.path);
+    c.format.append(lines, info);
+    if (lines.size() >= kLogBytes) logs_.flush();
+    else if (!log_timer_.armed()) log_timer_.arm(kLogInterval);
+  }
+}
+
+base::WallTime Worker::wall_now() {
+  // One look at the wall clock each round at most.
+  if (wall_base_ != loop_.now()) {
+    wall_base_ = loop_.now();
+    wall_value_ = std::chrono::system_clock::now();
+  }
+  return wall_value_;
+}
+
+std::string_view Worker::http_date() {
+  int64_t second = std::chrono::duration_cast<std::chrono::seconds>(wall_now().time_since_epoch()).count();
+  if (second != date_second_) {
+    date_second_ = second;
+    std::time_t t = second;
+    std::tm tm{};
+    gmtime_r(&t, &tm);
+    std::strftime(date_.data(), date_.size(), "%a, %d %b %Y %H:%M:%S GMT", &tm);
+  }
+  return {date_.data(), 29};
+}
+
+// A random UUID (RFC 9562 version 4).
+std::string_view Worker::new_request_id(char (&out)[36]) {
+  static constexpr char kHex[] = "0123456789abcdef";
+  uint64_t a = random(), b = random();
+  a = (a & ~0xF000ULL) | 0x4000ULL;
+  b = (b & ~(3ULL << 62)) | (2ULL << 62);
+  size_t at = 0;
+  for (int i = 0; i < 32; ++i) {
+    if (i == 8 || i == 12 || i == 16 || i == 20) out[at++] = '-';
+    uint64_t word = i < 16 ? a : b;
+    out[at++] = kHex[(word >> (60 - 4 * (i % 16))) & 15];
+  }
+  return {out, 36};
+}
+
+}  // namespace fairlead::proxy
