@@ -1,0 +1,291 @@
+// The admin pages, on Envoy's paths and in Envoy's formats.
+#include <malloc.h>
+
+#include "base/log.h"
+#include "base/strings.h"
+#include "envoy/config/bootstrap/v3/bootstrap.pb.h"
+#include "proxy/proto_json.h"
+#include "proxy/server.h"
+#include "xds/struct_value.h"
+
+namespace fairlead::proxy {
+namespace {
+
+using base::Value;
+using Exchange = std::shared_ptr<http::Exchange>;
+
+constexpr std::string_view kText = "text/plain; charset=UTF-8";
+constexpr std::string_view kJson = "application/json";
+constexpr std::string_view kClusterUrl = "type.googleapis.com/envoy.config.cluster.v3.Cluster";
+constexpr std::string_view kListenerUrl = "type.googleapis.com/envoy.config.listener.v3.Listener";
+constexpr std::string_view kRouteUrl = "type.googleapis.com/envoy.config.route.v3.RouteConfiguration";
+constexpr std::string_view kEndpointUrl = "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment";
+
+Value address_json(const io::Address& a) {
+  if (!a.is_ip()) return Value::object({{"pipe", Value::object({{"path", a.ip()}})}});
+  return Value::object({{"socket_address", Value::object({{"address", a.ip()}, {"port_value", a.port()}})}});
+}
+
+Value entry(std::string_view field, std::string_view url, const ConfigManager::Resource& r) {
+  Value out = Value::object();
+  if (r.dynamic) out.set("version_info", r.version);
+  out.set(field, any_to_json(url, r.bytes));
+  out.set("last_updated", base::format_rfc3339_milli(r.updated));
+  return out;
+}
+
+std::string config_dump(Server& server, std::string_view query) {
+  ConfigManager& c = server.config();
+  std::string resource = http::query_param(query, "resource");
+  Value configs = Value::array();
+  auto add = [&](std::string_view type, Value body) {
+    Value out = Value::object({{"@type", "type.googleapis.com/envoy.admin.v3." + std::string(type)}});
+    for (auto& m : body.mutable_members()) out.set(m.key, std::move(m.value));
+    if (resource.empty()) {
+      configs.push(std::move(out));
+    } else if (const Value* list = out.find(resource)) {
+      for (const Value& item : list->items()) configs.push(item);
+    }
+  };
+  const auto& o = server.options();
+  Value bootstrap = to_json(*o.bootstrap);
+  if (!bootstrap.contains("node")) {
+    bootstrap.set("node", Value::object({{"id", o.node.id}, {"cluster", o.node.cluster}, {"metadata", o.node.metadata}}));
+  }
+  add("BootstrapConfigDump", Value::object({{"bootstrap", std::move(bootstrap)}}));
+
+  Value static_clusters = Value::array(), active = Value::array(), warming = Value::array();
+  for (auto& [name, s] : c.clusters())
+    (!s->source.dynamic ? static_clusters : s->warm ? active : warming).push(entry("cluster", kClusterUrl, s->source));
+  Value clusters = Value::object();
+  if (!static_clusters.empty()) clusters.set("static_clusters", std::move(static_clusters));
+  if (!active.empty()) clusters.set("dynamic_active_clusters", std::move(active));
+  if (!warming.empty()) clusters.set("dynamic_warming_clusters", std::move(warming));
+  add("ClustersConfigDump", std::move(clusters));
+
+  if (http::has_query_param(query, "include_eds") || resource == "dynamic_endpoint_configs") {
+    Value endpoints = Value::array();
+    for (auto& [name, s] : c.endpoint_sources()) endpoints.push(entry("endpoint_config", kEndpointUrl, s));
+    add("EndpointsConfigDump", Value::object({{"dynamic_endpoint_configs", std::move(endpoints)}}));
+  }
+
+  Value static_listeners = Value::array(), dynamic = Value::array();
+  for (auto& [name, l] : c.listeners()) {
+    if (!l.source.dynamic) {
+      static_listeners.push(entry("listener", kListenerUrl, l.source));
+      continue;
+    }
+    Value one = Value::object({{"name", name}});
+    one.set(l.active ? "active_state" : "warming_state", entry("listener", kListenerUrl, l.source));
+    if (!l.error.empty()) one.set("error_state", Value::object({{"details", l.error}}));
+    dynamic.push(std::move(one));
+  }
+  Value listeners = Value::object();
+  if (!static_listeners.empty()) listeners.set("static_listeners", std::move(static_listeners));
+  if (!dynamic.empty()) listeners.set("dynamic_listeners", std::move(dynamic));
+  add("ListenersConfigDump", std::move(listeners));
+
+  Value routes = Value::array();
+  for (auto& [name, r] : c.routes()) routes.push(entry("route_config", kRouteUrl, r.source));
+  Value route_dump = Value::object();
+  if (!routes.empty()) route_dump.set("dynamic_route_configs", std::move(routes));
+  add("RoutesConfigDump", std::move(route_dump));
+  add("SecretsConfigDump", Value::object());
+  return Value::object({{"configs", std::move(configs)}}).dump(1);
+}
+
+std::string clusters_text(Server& server) {
+  std::string out;
+  auto line = [&](const std::string& name, const std::string& rest) { out += name + "::" + rest + "\n"; };
+  for (auto& [name, c] : server.config().clusters()) {
+    line(name, "observability_name::" + c->config->stat_name);
+    for (int high = 0; high < 2; ++high) {
+      const Thresholds& t = c->config->thresholds[high];
+      std::string p = high ? "high_priority::" : "default_priority::";
+      line(name, p + "max_connections::" + std::to_string(t.max_connections));
+      line(name, p + "max_pending_requests::" + std::to_string(t.max_pending));
+      line(name, p + "max_requests::" + std::to_string(t.max_requests));
+      line(name, p + "max_retries::" + std::to_string(t.max_retries));
+    }
+    line(name, fmt::format("added_via_api::{}", c->source.dynamic));
+    if (!c->endpoints) continue;
+    for (const HostPtr& h : c->endpoints->hosts) {
+      std::string flags;
+      if (h->ejected.load()) flags += "/failed_outlier_check";
+      if (h->eds_health.load() == HealthStatus::kUnhealthy) flags += "/failed_eds_health";
+      if (h->eds_health.load() == HealthStatus::kDegraded) flags += "/degraded_eds_health";
+      line(name, h->text + "::hostname::" + h->hostname);
+      line(name, h->text + "::health_flags::" + (flags.empty() ? "healthy" : flags));
+      line(name, h->text + "::weight::" + std::to_string(h->weight));
+      line(name, h->text + "::region::" + h->locality);
+      line(name, h->text + "::priority::" + std::to_string(h->priority));
+    }
+  }
+  return out;
+}
+
+std::string clusters_json(Server& server) {
+  static constexpr std::string_view kHealth[] = {"HEALTHY", "UNHEALTHY", "DEGRADED"};
+  Value list = Value::array();
+  for (auto& [name, c] : server.config().clusters()) {
+    Value one = Value::object({{"name", name}});
+    if (c->source.dynamic) one.set("added_via_api", true);
+    Value hosts = Value::array();
+    if (c->endpoints) {
+      for (const HostPtr& h : c->endpoints->hosts) {
+        Value health = Value::object({{"eds_health_status", kHealth[static_cast<size_t>(h->eds_health.load())]}});
+        if (h->ejected.load()) health.set("failed_outlier_check", true);
+        Value host = Value::object({{"address", address_json(h->address)}, {"health_status", std::move(health)}, {"weight", static_cast<long long>(h->weight)}});
+        if (!h->hostname.empty()) host.set("hostname", h->hostname);
+        auto parts = base::split(h->locality, '/');
+        Value locality = Value::object();
+        if (!parts[0].empty()) locality.set("region", parts[0]);
+        if (parts.size() > 1 && !parts[1].empty()) locality.set("zone", parts[1]);
+        if (parts.size() > 2 && !parts[2].empty()) locality.set("sub_zone", parts[2]);
+        host.set("locality", std::move(locality));
+        if (h->priority) host.set("priority", static_cast<long long>(h->priority));
+        hosts.push(std::move(host));
+      }
+    }
+    if (!hosts.empty()) one.set("host_statuses", std::move(hosts));
+    Value thresholds = Value::array();
+    for (int high = 0; high < 2; ++high) {
+      const Thresholds& t = c->config->thresholds[high];
+      Value v = Value::object();
+      if (high) v.set("priority", "HIGH");
+      v.set("max_connections", static_cast<long long>(t.max_connections)).set("max_pending_requests", static_cast<long long>(t.max_pending));
+      v.set("max_requests", static_cast<long long>(t.max_requests)).set("max_retries", static_cast<long long>(t.max_retries));
+      thresholds.push(std::move(v));
+    }
+    one.set("circuit_breakers", Value::object({{"thresholds", std::move(thresholds)}}));
+    one.set("observability_name", c->config->stat_name);
+    if (!c->config->eds_name.empty()) one.set("eds_service_name", c->config->eds_name);
+    list.push(std::move(one));
+  }
+  return Value::object({{"cluster_statuses", std::move(list)}}).dump(1);
+}
+
+std::string listeners(Server& server, bool json) {
+  Value list = Value::array();
+  std::string text;
+  for (auto& [name, l] : server.config().listeners()) {
+    if (!l.active) continue;
+    text += name + "::" + l.config->address.text() + "\n";
+    list.push(Value::object({{"name", name}, {"local_address", address_json(l.config->address)}}));
+  }
+  return json ? Value::object({{"listener_statuses", std::move(list)}}).dump(1) : text;
+}
+
+std::string server_info(Server& server) {
+  auto uptime = std::chrono::duration_cast<std::chrono::seconds>(base::Clock::now() - server.started()).count();
+  const auto& o = server.options();
+  return Value::object({{"version", "fairlead/" + o.version},
+                        {"state", server.state()},
+                        {"uptime_current_epoch", fmt::format("{}s", uptime)},
+                        {"uptime_all_epochs", fmt::format("{}s", uptime)},
+                        {"hot_restart_version", "disabled"},
+                        {"command_line_options", Value::object({{"concurrency", static_cast<long long>(o.concurrency)},
+                                                                {"drain_time", fmt::format("{}s", std::chrono::duration_cast<std::chrono::seconds>(o.drain_time).count())},
+                                                                {"log_level", base::to_string(base::log_level())}})},
+                        {"node", Value::object({{"id", o.node.id}, {"cluster", o.node.cluster}, {"metadata", o.node.metadata}})}})
+      .dump(1);
+}
+
+void logging(const Exchange& e, std::string_view query) {
+  for (auto& [key, value] : http::query_params(query)) {
+    // One level for everything: ?level=debug, or ?http=debug,router=trace as Istio's tool asks (the lowest wins).
+    std::string text = value.empty() ? key : value;
+    if (size_t colon = text.find(':'); colon != std::string::npos) text = text.substr(colon + 1);
+    auto level = base::parse_log_level(text);
+    if (!level) return e->respond(400, kText, "error: invalid logger level \"" + text + "\"\nusage: /logging?level=<trace|debug|info|warning|error|critical|off>\n");
+    base::set_log_level(*level);
+  }
+  std::string out = "active loggers:\n";
+  for (std::string_view name : {"admin", "config", "connection", "http", "router", "upstream", "xds"})
+    out += fmt::format("  {}: {}\n", name, base::to_string(base::log_level()));
+  e->respond(200, kText, out);
+}
+
+constexpr std::string_view kHelp =
+    "admin commands are:\n"
+    "  /clusters: upstream cluster status\n"
+    "  /config_dump: dump current configuration\n"
+    "  /drain_listeners (POST): drain listeners\n"
+    "  /healthcheck/fail (POST): cause the server to fail health checks\n"
+    "  /healthcheck/ok (POST): cause the server to pass health checks\n"
+    "  /help: print out list of admin commands\n"
+    "  /listeners: print listener info\n"
+    "  /logging (POST): query/change logging levels\n"
+    "  /memory: print current allocation/heap usage\n"
+    "  /quitquitquit (POST): exit the server\n"
+    "  /ready: print server state, return 200 if LIVE, otherwise return 503\n"
+    "  /server_info: print server version/status information\n"
+    "  /stats: print server stats (usedonly, filter=REGEX, format=text|json|prometheus)\n"
+    "  /stats/prometheus: print server stats in prometheus format\n";
+
+}  // namespace
+
+void serve_admin(Server& server, Exchange e) {
+  const http::RequestHead& request = e->request();
+  std::string path(request.path());
+  std::string query(request.query());
+  bool post = request.method == "POST";
+  // A page that changes something is not for a browser's stray GET.
+  auto changes = [&] {
+    if (!post) e->respond(405, kText, "Method Not Allowed");
+    return post;
+  };
+  bool json = http::query_param(query, "format") == "json";
+  if (path == "/stats" || path == "/stats/prometheus") {
+    bool used = http::has_query_param(query, "usedonly");
+    bool prometheus = path == "/stats/prometheus" || http::query_param(query, "format") == "prometheus";
+    std::string filter = http::query_param(query, "filter");
+    return server.collect([e, used, prometheus, json, filter](StatsSnapshot s) {
+      if (prometheus) return e->respond(200, kText, s.prometheus(used));
+      if (json) return e->respond(200, kJson, s.json(used));
+      bool bad = false;
+      std::string text = s.text(used, filter, bad);
+      if (bad) return e->respond(400, kText, "Invalid re2 regex");
+      e->respond(200, kText, text);
+    });
+  }
+  if (path == "/ready") {
+    std::string state(server.state());
+    return e->respond(server.ready() ? 200 : 503, kText, state + "\n");
+  }
+  if (path == "/config_dump") return e->respond(200, kJson, config_dump(server, query));
+  if (path == "/clusters") return json ? e->respond(200, kJson, clusters_json(server)) : e->respond(200, kText, clusters_text(server));
+  if (path == "/listeners") return e->respond(200, json ? kJson : kText, listeners(server, json));
+  if (path == "/server_info") return e->respond(200, kJson, server_info(server));
+  if (path == "/logging") return logging(e, query);
+  if (path == "/memory") {
+    struct mallinfo2 m = ::mallinfo2();
+    return e->respond(200, kJson, Value::object({{"allocated", std::to_string(m.uordblks)}, {"heap_size", std::to_string(m.arena + m.hblkhd)}}).dump(1));
+  }
+  if (path == "/certs") return e->respond(200, kJson, Value::object({{"certificates", Value::array()}}).dump(1));
+  if (path == "/runtime") return e->respond(200, kJson, Value::object({{"layers", Value::array()}, {"entries", Value::object()}}).dump(1));
+  if (path == "/init_dump") return e->respond(200, kJson, "{}");
+  if (path == "/quitquitquit" && changes()) {
+    e->respond(200, kText, "OK\n");
+    return server.loop().after(std::chrono::milliseconds(50), [&server] { server.quit(); });
+  }
+  if (path == "/drain_listeners" && changes()) {
+    server.drain_listeners();
+    return e->respond(200, kText, "OK\n");
+  }
+  if (path == "/healthcheck/fail" && changes()) {
+    server.fail_health(true);
+    return e->respond(200, kText, "OK\n");
+  }
+  if (path == "/healthcheck/ok" && changes()) {
+    server.fail_health(false);
+    return e->respond(200, kText, "OK\n");
+  }
+  if (path == "/" || path == "/help") return e->respond(200, kText, kHelp);
+  if (e->closed() || path == "/quitquitquit" || path == "/drain_listeners" || path.starts_with("/healthcheck/")) return;
+  e->respond(404, kText, "invalid path. " + std::string(kHelp));
+}
+
+void Server::handle_admin(Exchange exchange) { serve_admin(*this, std::move(exchange)); }
+
+}  // namespace fairlead::proxy

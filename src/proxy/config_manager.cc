@@ -1,0 +1,609 @@
+#include "proxy/config_manager.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "base/log.h"
+#include "base/strings.h"
+#include "envoy/config/bootstrap/v3/bootstrap.pb.h"
+#include "envoy/config/cluster/v3/cluster.pb.h"
+#include "envoy/config/endpoint/v3/endpoint.pb.h"
+#include "envoy/config/listener/v3/listener.pb.h"
+#include "envoy/config/route/v3/route.pb.h"
+#include "io/transport.h"
+
+namespace fairlead::proxy {
+
+using base::Code;
+using base::Status;
+
+namespace {
+
+constexpr std::string_view kCluster = "type.googleapis.com/envoy.config.cluster.v3.Cluster";
+constexpr std::string_view kEndpoints = "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment";
+constexpr std::string_view kListener = "type.googleapis.com/envoy.config.listener.v3.Listener";
+constexpr std::string_view kRoute = "type.googleapis.com/envoy.config.route.v3.RouteConfiguration";
+constexpr auto kInitialFetch = std::chrono::seconds(15);  // Envoy's initial_fetch_timeout
+
+size_t kind_of(std::string_view url) { return url == kCluster ? 0 : url == kEndpoints ? 1 : url == kListener ? 2 : 3; }
+
+base::Error named(base::Error error, std::string_view kind, const std::string& name) {
+  error.where = fmt::format("{} {}{}{}", kind, name, error.where.empty() ? "" : ": ", error.where);
+  return error;
+}
+
+// Route tables that a listener waits for.
+void rds_names(const ListenerConfig& config, std::set<std::string>& out) {
+  auto one = [&](const FilterChain& c) {
+    if (c.http && !c.http->rds_name.empty()) out.insert(c.http->rds_name);
+  };
+  for (const FilterChain& c : config.chains) one(c);
+  if (config.default_chain) one(*config.default_chain);
+}
+
+}  // namespace
+
+ConfigManager::ConfigManager(io::Loop& loop, Hooks hooks)
+    : loop_(loop), hooks_(std::move(hooks)), compiler_(names_), resolver_(io::make_resolver(loop)), initial_wait_(loop, [this] {
+        initial_wait_over_ = true;
+        ConfigUpdate update;
+        // Endpoints and routes that never came: serve what there is.
+        for (auto& [name, c] : clusters_)
+          if (!c->warm) c->warm = true, update.clusters.push_back(c->config);
+        activate_listeners(update);
+        send(std::move(update));
+      }),
+      uneject_(loop, [this] {
+        auto now = loop_.now();
+        std::set<ClusterId> changed;
+        std::erase_if(ejected_, [&](const Ejected& e) {
+          if (e.until > now) return false;
+          e.host->ejected.store(false, std::memory_order_relaxed);
+          changed.insert(e.cluster);
+          return true;
+        });
+        for (ClusterId id : changed) hooks_.hosts_changed(id);
+        base::TimePoint next = base::TimePoint::max();
+        for (const Ejected& e : ejected_) next = std::min(next, e.until);
+        if (!ejected_.empty()) uneject_.arm(next - now);
+      }) {}
+
+ConfigManager::~ConfigManager() { close_sockets(); }
+
+void ConfigManager::close_sockets() {
+  for (auto& [name, fds] : pending_fds_)
+    for (int fd : fds)
+      if (fd >= 0) ::close(fd);
+  pending_fds_.clear();
+}
+
+Status ConfigManager::load_static(const envoy::config::bootstrap::v3::Bootstrap& bootstrap) {
+  ConfigUpdate update;
+  auto now = std::chrono::system_clock::now();
+  for (int i = 0; i < bootstrap.static_resources().clusters_size(); ++i) {
+    const auto& from = bootstrap.static_resources().clusters(i);
+    auto compiled = compiler_.cluster(from, "", nullptr);
+    if (!compiled) {
+      base::Error e = compiled.error();
+      e.where = fmt::format("static_resources.clusters[{}]{}{}", i, e.where.empty() ? "" : ".", e.where);
+      return std::unexpected(e);
+    }
+    if (clusters_.contains(from.name())) return base::fail(Code::kInvalidArgument, "static_resources.clusters[{}]: the name {} is taken", i, from.name());
+    put_cluster(*compiled, {from.SerializeAsString(), "", now, false}, update);
+  }
+  for (int i = 0; i < bootstrap.static_resources().listeners_size(); ++i) {
+    const auto& from = bootstrap.static_resources().listeners(i);
+    auto compiled = compiler_.listener(from, "");
+    Status status = compiled ? put_listener(*compiled, {from.SerializeAsString(), "", now, false}) : Status(std::unexpected(compiled.error()));
+    if (!status) {
+      base::Error e = status.error();
+      e.where = fmt::format("static_resources.listeners[{}]{}{}", i, e.where.empty() ? "" : ".", e.where);
+      return std::unexpected(e);
+    }
+  }
+  activate_listeners(update);
+  send(std::move(update));
+  return {};
+}
+
+void ConfigManager::use_ads(xds::AdsClient& ads, bool clusters, bool listeners) {
+  ads_ = &ads;
+  wants_cds_ = clusters;
+  wants_lds_ = listeners;
+  if (clusters) ads.subscribe_all(kCluster);
+  if (listeners) ads.subscribe_all(kListener);
+  refresh_subscriptions();
+}
+
+void ConfigManager::refresh_subscriptions() {
+  if (!ads_) return;
+  std::set<std::string> eds, rds;
+  for (auto& [name, c] : clusters_)
+    if (c->config->type == ClusterConfig::Type::kEds) eds.insert(c->config->eds_name);
+  for (auto& [name, l] : listeners_) rds_names(*l.config, rds);
+  for (const std::string& name : static_routes_) rds.erase(name);
+  ads_->subscribe(kEndpoints, std::move(eds));
+  ads_->subscribe(kRoute, rds);
+  std::vector<std::string> gone;
+  for (auto& [name, r] : routes_)
+    if (!rds.contains(name)) gone.push_back(name);
+  if (gone.empty()) return;
+  ConfigUpdate update;
+  for (const std::string& name : gone) {
+    routes_.erase(name);
+    update.removed_routes.push_back(name);
+  }
+  send(std::move(update));
+}
+
+void ConfigManager::on_stream(bool up, std::string_view) {
+  // The clock for what the first listeners and clusters refer to.
+  if (up && !initial_wait_over_ && !initial_wait_.armed()) initial_wait_.arm(kInitialFetch);
+}
+
+Status ConfigManager::on_update(const xds::ReceivedUpdate& update) {
+  Status status;
+  bool was = initialized();
+  if (update.type_url == kCluster) status = update_clusters(update);
+  else if (update.type_url == kEndpoints) status = update_endpoints(update);
+  else if (update.type_url == kListener) status = update_listeners(update);
+  else if (update.type_url == kRoute) status = update_routes(update);
+  ++(status ? updates_ : rejected_)[kind_of(update.type_url)];
+  if (!status) FL_LOG_WARN("config", "refused an update: {}", status.error().text());
+  else FL_LOG_DEBUG("config", "{}: {} changed, {} removed", update.type_url.substr(update.type_url.rfind('.') + 1), update.changed.size(), update.removed.size());
+  if (initialized() != was) hooks_.ready_changed();
+  return status;
+}
+
+// ----------------------------------------------------------------------------------------------------------- clusters
+
+Status ConfigManager::update_clusters(const xds::ReceivedUpdate& update) {
+  std::vector<std::pair<std::shared_ptr<const ClusterConfig>, Resource>> compiled;
+  for (const auto& r : update.changed) {
+    envoy::config::cluster::v3::Cluster from;
+    if (!from.ParseFromString(r.bytes)) return base::fail(Code::kInvalidArgument, "cluster {}: the bytes are not a Cluster", r.name);
+    auto known = clusters_.find(from.name());
+    if (known != clusters_.end() && !known->second->source.dynamic) continue;  // static ones stay as the bootstrap has them
+    if (known != clusters_.end() && known->second->source.bytes == r.bytes) continue;
+    auto c = compiler_.cluster(from, r.version, known == clusters_.end() ? nullptr : known->second->config.get());
+    if (!c) return std::unexpected(named(c.error(), "cluster", from.name()));
+    compiled.emplace_back(std::move(*c), Resource{r.bytes, r.version, std::chrono::system_clock::now(), true});
+  }
+  ConfigUpdate out;
+  std::set<std::string> present;
+  for (const auto& r : update.changed) present.insert(r.name);
+  for (auto& [config, source] : compiled) put_cluster(config, std::move(source), out);
+  std::vector<std::string> gone = update.removed;
+  if (update.complete)
+    for (auto& [name, c] : clusters_)
+      if (c->source.dynamic && !present.contains(name)) gone.push_back(name);
+  for (const std::string& name : gone) remove_cluster(name, out);
+  cds_received_ = true;
+  activate_listeners(out);
+  send(std::move(out));
+  refresh_subscriptions();
+  return {};
+}
+
+void ConfigManager::put_cluster(std::shared_ptr<const ClusterConfig> config, Resource source, ConfigUpdate& out) {
+  auto& slot = clusters_[config->name];
+  bool fresh = !slot;
+  if (fresh) slot = std::make_unique<ClusterState>();
+  ClusterState& c = *slot;
+  bool same_dns = !fresh && c.config->type == config->type && c.config->dns.size() == config->dns.size() &&
+                  std::ranges::equal(c.config->dns, config->dns, [](const auto& a, const auto& b) { return a.name == b.name && a.port == b.port; });
+  c.config = std::move(config);
+  c.source = std::move(source);
+  using Type = ClusterConfig::Type;
+  switch (c.config->type) {
+    case Type::kStatic:
+      c.endpoints = c.config->endpoints;
+      c.warm = true;
+      break;
+    case Type::kOriginalDst:
+      c.warm = true;
+      break;
+    case Type::kEds:
+      if (auto known = endpoint_sets_.find(c.config->eds_name); known != endpoint_sets_.end()) {
+        c.warm = true;
+        if (c.endpoints != known->second) set_endpoints(c, known->second, out);
+      } else if (!ads_ || initial_wait_over_) {
+        // Not waited for: requests meet "no healthy upstream" until endpoints come.
+        c.warm = true;
+      }
+      break;
+    case Type::kStrictDns:
+    case Type::kLogicalDns:
+      c.warm = true;  // as Envoy, a cluster of names is there at once; its hosts follow
+      if (!same_dns) {
+        c.dns_answers.clear();
+        std::string name = c.config->name;
+        if (hooks_.bind) loop_.post([this, name] { resolve(name); });
+      }
+      break;
+  }
+  if (c.warm) out.clusters.push_back(c.config);
+}
+
+void ConfigManager::remove_cluster(const std::string& name, ConfigUpdate& out) {
+  auto at = clusters_.find(name);
+  if (at == clusters_.end() || !at->second->source.dynamic) return;
+  std::string eds = at->second->config->eds_name;
+  out.removed_clusters.push_back(at->second->config->id);
+  clusters_.erase(at);
+  if (!eds.empty() && std::ranges::none_of(clusters_, [&](const auto& c) { return c.second->config->eds_name == eds; })) {
+    endpoint_sets_.erase(eds);
+    endpoint_sources_.erase(eds);
+  }
+}
+
+void ConfigManager::set_endpoints(ClusterState& cluster, std::shared_ptr<const EndpointSet> endpoints, ConfigUpdate& out) {
+  cluster.endpoints = std::move(endpoints);
+  ++cluster.membership_changes;
+  out.endpoints.emplace_back(cluster.config->id, cluster.endpoints);
+}
+
+Status ConfigManager::update_endpoints(const xds::ReceivedUpdate& update) {
+  std::vector<std::pair<std::string, std::shared_ptr<const EndpointSet>>> compiled;
+  std::vector<Resource> sources;
+  for (const auto& r : update.changed) {
+    envoy::config::endpoint::v3::ClusterLoadAssignment from;
+    if (!from.ParseFromString(r.bytes)) return base::fail(Code::kInvalidArgument, "endpoints {}: the bytes are not a ClusterLoadAssignment", r.name);
+    auto known = endpoint_sets_.find(from.cluster_name());
+    auto set = compiler_.endpoints(from, known == endpoint_sets_.end() ? nullptr : known->second.get());
+    if (!set) return std::unexpected(named(set.error(), "endpoints", from.cluster_name()));
+    compiled.emplace_back(from.cluster_name(), std::move(*set));
+    sources.push_back({r.bytes, r.version, std::chrono::system_clock::now(), true});
+  }
+  ConfigUpdate out;
+  for (size_t i = 0; i < compiled.size(); ++i) {
+    auto& [name, set] = compiled[i];
+    endpoint_sets_[name] = set;
+    endpoint_sources_[name] = std::move(sources[i]);
+    for (auto& [cluster_name, c] : clusters_) {
+      if (c->config->type != ClusterConfig::Type::kEds || c->config->eds_name != name) continue;
+      if (!c->warm) {
+        c->warm = true;
+        out.clusters.push_back(c->config);
+      }
+      set_endpoints(*c, set, out);
+    }
+  }
+  // A removed assignment means no endpoints; the cluster itself goes by CDS.
+  for (const std::string& name : update.removed) {
+    endpoint_sets_.erase(name);
+    endpoint_sources_.erase(name);
+    for (auto& [cluster_name, c] : clusters_)
+      if (c->config->type == ClusterConfig::Type::kEds && c->config->eds_name == name) set_endpoints(*c, std::make_shared<const EndpointSet>(), out);
+  }
+  activate_listeners(out);
+  send(std::move(out));
+  return {};
+}
+
+// ---------------------------------------------------------------------------------------------------------- listeners
+
+Status ConfigManager::update_listeners(const xds::ReceivedUpdate& update) {
+  std::vector<std::pair<std::shared_ptr<const ListenerConfig>, Resource>> compiled;
+  std::vector<std::string> problems;
+  for (const auto& r : update.changed) {
+    envoy::config::listener::v3::Listener from;
+    if (!from.ParseFromString(r.bytes)) return base::fail(Code::kInvalidArgument, "listener {}: the bytes are not a Listener", r.name);
+    auto known = listeners_.find(from.name());
+    if (known != listeners_.end() && (!known->second.source.dynamic || known->second.source.bytes == r.bytes)) continue;
+    auto l = compiler_.listener(from, r.version);
+    if (!l) {
+      if (known != listeners_.end()) known->second.error = l.error().text();
+      return std::unexpected(named(l.error(), "listener", from.name()));
+    }
+    compiled.emplace_back(std::move(*l), Resource{r.bytes, r.version, std::chrono::system_clock::now(), true});
+  }
+  // Sockets first: a port that is taken refuses the update before anything changed.
+  for (auto& [config, source] : compiled) {
+    if (auto bound = put_listener(config, std::move(source)); !bound) problems.push_back(named(bound.error(), "listener", config->name).text());
+  }
+  ConfigUpdate out;
+  std::set<std::string> present;
+  for (const auto& r : update.changed) present.insert(r.name);
+  std::vector<std::string> gone = update.removed;
+  if (update.complete)
+    for (auto& [name, l] : listeners_)
+      if (l.source.dynamic && !present.contains(name)) gone.push_back(name);
+  for (const std::string& name : gone) {
+    auto at = listeners_.find(name);
+    if (at == listeners_.end() || !at->second.source.dynamic) continue;
+    listeners_.erase(at);
+    bound_.erase(name);
+    if (auto fds = pending_fds_.extract(name); fds)
+      for (int fd : fds.mapped())
+        if (fd >= 0) ::close(fd);
+    out.removed_listeners.push_back(name);
+  }
+  lds_received_ = true;
+  activate_listeners(out);
+  send(std::move(out));
+  refresh_subscriptions();
+  if (!problems.empty()) return base::fail(Code::kInvalidArgument, "{}", base::join(problems, "; "));
+  return {};
+}
+
+Status ConfigManager::bind(const ListenerConfig& config, std::vector<int>& fds) {
+  for (unsigned i = 0; i < hooks_.workers; ++i) {
+    io::ListenOptions options;
+    options.reuse_port = config.address.is_ip() && hooks_.workers > 1;
+    options.transparent = config.transparent;
+    options.backlog = static_cast<int>(config.backlog);
+    io::Address at = config.address;
+    // Port 0: the first socket picks, the others join it.
+    if (at.is_ip() && at.port() == 0 && !fds.empty())
+      if (auto a = io::local_address(fds[0])) at.set_port(a->port());
+    auto fd = io::listen(at, options);
+    if (!fd) {
+      for (int open : fds) ::close(open);
+      fds.clear();
+      return base::fail(Code::kFailedPrecondition, "can't listen on {}: {}", config.address.text(), fd.error().message);
+    }
+    fds.push_back(fd->release());
+  }
+  return {};
+}
+
+Status ConfigManager::put_listener(std::shared_ptr<const ListenerConfig> config, Resource source) {
+  auto bound = bound_.find(config->name);
+  bool keep = bound != bound_.end() && bound->second == config->address;
+  if (hooks_.bind && config->bind && !keep) {
+    std::vector<int> fds;
+    if (auto ok = bind(*config, fds); !ok) return ok;
+    if (auto old = pending_fds_.find(config->name); old != pending_fds_.end())
+      for (int fd : old->second) ::close(fd);
+    if (auto a = io::local_address(fds[0])) FL_LOG_INFO("config", "listener {} on {}", config->name, a->text());
+    pending_fds_[config->name] = std::move(fds);
+    bound_[config->name] = config->address;
+  }
+  ListenerState& l = listeners_[config->name];
+  l.active = false;
+  l.config = std::move(config);
+  l.source = std::move(source);
+  l.error.clear();
+  return {};
+}
+
+bool ConfigManager::listener_warm(const ListenerConfig& config) const {
+  if (initial_wait_over_ || !ads_) return true;
+  std::set<std::string> names;
+  rds_names(config, names);
+  for (const std::string& name : names)
+    if (!routes_.contains(name)) return false;
+  // At the start clusters come first, so that the first request finds its endpoints.
+  if (wants_cds_ && !cds_received_) return false;
+  for (auto& [name, c] : clusters_)
+    if (!c->warm) return false;
+  return true;
+}
+
+void ConfigManager::activate_listeners(ConfigUpdate& out) {
+  for (auto& [name, l] : listeners_) {
+    if (l.active || !listener_warm(*l.config)) continue;
+    l.active = true;
+    out.listeners.push_back({l.config, -1});
+  }
+}
+
+void ConfigManager::send(ConfigUpdate update) {
+  if (update.clusters.empty() && update.removed_clusters.empty() && update.endpoints.empty() && update.routes.empty() &&
+      update.removed_routes.empty() && update.listeners.empty() && update.removed_listeners.empty())
+    return;
+  std::vector<std::vector<int>> fds;
+  for (auto& l : update.listeners) {
+    auto at = pending_fds_.extract(l.config->name);
+    fds.push_back(at ? std::move(at.mapped()) : std::vector<int>(hooks_.workers, -1));
+  }
+  std::vector<ConfigUpdate::NewListener> listeners = std::move(update.listeners);
+  update.listeners.clear();
+  hooks_.send(std::move(update), listeners, fds);
+}
+
+// ------------------------------------------------------------------------------------------------------------- routes
+
+Status ConfigManager::update_routes(const xds::ReceivedUpdate& update) {
+  std::vector<std::pair<std::shared_ptr<const RouteTable>, Resource>> compiled;
+  for (const auto& r : update.changed) {
+    envoy::config::route::v3::RouteConfiguration from;
+    if (!from.ParseFromString(r.bytes)) return base::fail(Code::kInvalidArgument, "routes {}: the bytes are not a RouteConfiguration", r.name);
+    auto known = routes_.find(from.name());
+    if (known != routes_.end() && known->second.source.bytes == r.bytes) continue;
+    auto table = compiler_.route(from, r.version);
+    if (!table) return std::unexpected(named(table.error(), "routes", from.name()));
+    compiled.emplace_back(std::move(*table), Resource{r.bytes, r.version, std::chrono::system_clock::now(), true});
+  }
+  ConfigUpdate out;
+  for (auto& [table, source] : compiled) {
+    RouteState& r = routes_[table->name];
+    r.table = table;
+    r.source = std::move(source);
+    out.routes.push_back(table);
+  }
+  for (const std::string& name : update.removed) {
+    routes_.erase(name);
+    out.removed_routes.push_back(name);
+  }
+  activate_listeners(out);
+  send(std::move(out));
+  return {};
+}
+
+bool ConfigManager::initialized() const {
+  if ((wants_cds_ && !cds_received_) || (wants_lds_ && !lds_received_)) return false;
+  return std::ranges::all_of(listeners_, [](const auto& l) { return l.second.active; });
+}
+
+// ---------------------------------------------------------------------------------------------------------------- DNS
+
+void ConfigManager::resolve(const std::string& name) {
+  auto at = clusters_.find(name);
+  if (at == clusters_.end()) return;
+  ClusterState& c = *at->second;
+  if (!c.dns_timer) c.dns_timer = std::make_unique<io::Timer>(loop_, [this, name] { resolve(name); });
+  c.dns_timer->arm(c.config->dns_refresh);
+  for (size_t i = 0; i < c.config->dns.size(); ++i) {
+    const auto& target = c.config->dns[i];
+    if (auto ip = io::Address::parse_ip(target.name, 0)) {
+      dns_answer(name, i, io::Resolver::Answer{{*ip}, std::chrono::seconds(3600)});
+      continue;
+    }
+    ++c.dns_attempts;
+    resolver_->resolve(target.name, c.config->dns_family, [this, name, i](base::Result<io::Resolver::Answer> answer) { dns_answer(name, i, std::move(answer)); });
+  }
+}
+
+void ConfigManager::dns_answer(const std::string& name, size_t target, base::Result<io::Resolver::Answer> answer) {
+  auto at = clusters_.find(name);
+  if (at == clusters_.end() || target >= at->second->config->dns.size()) return;
+  ClusterState& c = *at->second;
+  if (!answer) {
+    ++c.dns_failure;
+    // What was known stays: a resolver that is away must not take endpoints with it. A name that is gone does.
+    FL_LOG_DEBUG("config", "cluster {}: {}: {}", name, c.config->dns[target].name, answer.error().text());
+    if (answer.error().code != Code::kNotFound || !c.dns_answers.contains(target)) return;
+    c.dns_answers.erase(target);
+  } else {
+    ++c.dns_success;
+    if (c.config->respect_dns_ttl && answer->ttl > std::chrono::seconds(0) && c.dns_timer) c.dns_timer->arm(std::max(answer->ttl, std::chrono::seconds(1)));
+    auto addresses = std::move(answer->addresses);
+    if (c.config->type == ClusterConfig::Type::kLogicalDns && addresses.size() > 1) {
+      // One address at a time; the one in use is kept while it is among the answers.
+      auto& known = c.dns_answers[target];
+      bool stays = !known.empty() && std::ranges::find(addresses, known[0]) != addresses.end();
+      addresses = {stays ? known[0] : addresses[0]};
+    }
+    if (auto k = c.dns_answers.find(target); k != c.dns_answers.end() && std::ranges::is_permutation(k->second, addresses)) return;
+    c.dns_answers[target] = std::move(addresses);
+  }
+  auto set = std::make_shared<EndpointSet>();
+  for (auto& [i, addresses] : c.dns_answers) {
+    const auto& t = c.config->dns[i];
+    for (io::Address a : addresses) {
+      a.set_port(t.port);
+      HostPtr host;
+      if (c.endpoints)
+        for (const HostPtr& known : c.endpoints->hosts)
+          if (known->address == a && known->priority == t.priority && known->weight == t.weight) host = known;
+      if (!host) {
+        host = std::make_shared<Host>();
+        host->address = a;
+        host->text = a.text();
+        host->hostname = t.name;
+        host->weight = t.weight;
+        host->priority = t.priority;
+        host->locality = t.locality;
+      }
+      set->hosts.push_back(std::move(host));
+    }
+  }
+  ConfigUpdate out;
+  set_endpoints(c, std::move(set), out);
+  send(std::move(out));
+}
+
+// -------------------------------------------------------------------------------------------------- outlier detection
+
+void ConfigManager::eject(ClusterId id, HostPtr host, int kind) {
+  auto at = clusters_.find(names_.name(id));
+  if (at == clusters_.end() || !at->second->config->outlier || host->ejected.load(std::memory_order_relaxed)) return;
+  ClusterState& c = *at->second;
+  const OutlierConfig& o = *c.config->outlier;
+  size_t total = c.endpoints ? c.endpoints->hosts.size() : 0;
+  size_t out = 0;
+  if (c.endpoints)
+    for (const HostPtr& h : c.endpoints->hosts) out += h->ejected.load(std::memory_order_relaxed);
+  // At least one may go, whatever the percentage.
+  if (total == 0 || (out > 0 && (out + 1) * 100 > total * o.max_ejection_percent)) {
+    ++c.ejections_overflow;
+    return;
+  }
+  uint32_t times = host->ejections.fetch_add(1, std::memory_order_relaxed) + 1;
+  host->ejected.store(true, std::memory_order_relaxed);
+  ++c.ejections_total;
+  ++(kind == 0 ? c.ejections_5xx : kind == 1 ? c.ejections_gateway : c.ejections_local);
+  base::Nanos stay = std::min(o.base_ejection * times, o.max_ejection);
+  ejected_.push_back({id, host, loop_.now() + stay});
+  FL_LOG_INFO("config", "cluster {}: {} ejected for {}", c.config->name, host->text, base::format_duration(stay));
+  base::TimePoint next = base::TimePoint::max();
+  for (const Ejected& e : ejected_) next = std::min(next, e.until);
+  uneject_.arm(next - loop_.now());
+  hooks_.hosts_changed(id);
+}
+
+// --------------------------------------------------------------------------------------------------------- statistics
+
+void ConfigManager::stats(StatsSnapshot& into) const {
+  static constexpr std::string_view kNames[] = {"cluster_manager.cds", "", "listener_manager.lds", ""};
+  for (size_t i : {0, 2}) {
+    into.counters[std::string(kNames[i]) + ".update_success"] += updates_[i];
+    into.counters[std::string(kNames[i]) + ".update_rejected"] += rejected_[i];
+    into.counters[std::string(kNames[i]) + ".update_attempt"] += updates_[i] + rejected_[i];
+  }
+  into.counters["cluster_manager.eds.update_success"] += updates_[1];
+  into.counters["cluster_manager.eds.update_rejected"] += rejected_[1];
+  into.counters["http.rds.update_success"] += updates_[3];
+  into.counters["http.rds.update_rejected"] += rejected_[3];
+  size_t active = 0, warming = 0;
+  for (auto& [name, c] : clusters_) {
+    ++(c->warm ? active : warming);
+    std::string p = "cluster." + c->config->stat_name + ".";
+    size_t hosts = c->endpoints ? c->endpoints->hosts.size() : 0, healthy = 0, ejected = 0;
+    if (c->endpoints)
+      for (const HostPtr& h : c->endpoints->hosts) {
+        healthy += h->usable();
+        ejected += h->ejected.load(std::memory_order_relaxed);
+      }
+    into.gauges[p + "membership_total"] = hosts;
+    into.gauges[p + "membership_healthy"] = healthy;
+    into.counters[p + "membership_change"] += c->membership_changes;
+    for (int high = 0; high < 2; ++high) {
+      const Thresholds& t = c->config->thresholds[high];
+      const Breakers& b = *c->config->breakers[high];
+      std::string q = p + "circuit_breakers." + (high ? "high." : "default.");
+      auto breaker = [&](std::string_view open, std::string_view remaining, uint32_t limit, const std::atomic<uint32_t>& used) {
+        uint32_t n = used.load(std::memory_order_relaxed);
+        into.gauges[q + std::string(open)] = limit < kUnlimited && n >= limit;
+        if (limit < kUnlimited) into.gauges[q + std::string(remaining)] = limit > n ? limit - n : 0;
+        else into.gauges[q + std::string(remaining)] = limit;
+      };
+      breaker("cx_open", "remaining_cx", t.max_connections, b.connections);
+      breaker("rq_open", "remaining_rq", t.max_requests, b.requests);
+      breaker("rq_pending_open", "remaining_pending", t.max_pending, b.pending);
+      breaker("rq_retry_open", "remaining_retries", t.max_retries, b.retries);
+    }
+    if (c->config->outlier) {
+      std::string q = p + "outlier_detection.";
+      into.gauges[q + "ejections_active"] = ejected;
+      into.counters[q + "ejections_enforced_total"] += c->ejections_total;
+      into.counters[q + "ejections_enforced_consecutive_5xx"] += c->ejections_5xx;
+      into.counters[q + "ejections_detected_consecutive_5xx"] += c->ejections_5xx;
+      into.counters[q + "ejections_enforced_consecutive_gateway_failure"] += c->ejections_gateway;
+      into.counters[q + "ejections_enforced_consecutive_local_origin_failure"] += c->ejections_local;
+      into.counters[q + "ejections_overflow"] += c->ejections_overflow;
+    }
+    if (!c->config->dns.empty()) {
+      into.counters[p + "update_attempt"] += c->dns_attempts;
+      into.counters[p + "update_success"] += c->dns_success;
+      into.counters[p + "update_failure"] += c->dns_failure;
+    }
+  }
+  into.gauges["cluster_manager.active_clusters"] = active;
+  into.gauges["cluster_manager.warming_clusters"] = warming;
+  size_t listening = 0;
+  for (auto& [name, l] : listeners_) listening += l.active;
+  into.gauges["listener_manager.total_listeners_active"] = listening;
+  into.gauges["listener_manager.total_listeners_warming"] = listeners_.size() - listening;
+  uint64_t warned = 0;
+  for (auto& [field, n] : compiler_.warnings()) warned += n;
+  into.counters["config.unsupported_fields"] += warned;
+  if (ads_) {
+    into.gauges["control_plane.connected_state"] = ads_->connected();
+  }
+}
+
+}  // namespace fairlead::proxy

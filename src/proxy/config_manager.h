@@ -1,0 +1,134 @@
+// ConfigManager: what the proxy is configured with: static resources, xDS updates, DNS answers, ejections. Compiles them,
+// warms them, and sends workers what changed.
+//
+// Main thread only; owned by the Server.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "base/value.h"
+#include "io/resolver.h"
+#include "proxy/config/compile.h"
+#include "proxy/worker.h"
+#include "xds/client.h"
+
+namespace envoy::config::bootstrap::v3 {
+class Bootstrap;
+}
+
+namespace fairlead::proxy {
+
+class ConfigManager final : public xds::ClientSink {
+ public:
+  struct Hooks {
+    std::function<void(ConfigUpdate, const std::vector<ConfigUpdate::NewListener>&, const std::vector<std::vector<int>>& fds)> send;
+    std::function<void(ClusterId)> hosts_changed;
+    std::function<void()> ready_changed;
+    unsigned workers = 1;
+    bool bind = true;               // false: validate only
+  };
+  ConfigManager(io::Loop& loop, Hooks hooks);
+  ~ConfigManager();
+
+  // Errors name the field path. Sends the first update.
+  base::Status load_static(const envoy::config::bootstrap::v3::Bootstrap& bootstrap);
+  // Subscribes on it: CDS and LDS at once, EDS and RDS as they are referred to.
+  void use_ads(xds::AdsClient& ads, bool clusters, bool listeners);
+
+  base::Status on_update(const xds::ReceivedUpdate& update) override;
+  void on_stream(bool up, std::string_view reason) override;
+
+  void eject(ClusterId cluster, HostPtr host, int kind);   // posted by workers
+
+  // Everything that was asked for has come once.
+  bool initialized() const;
+  bool listeners_received() const { return lds_received_ || !wants_lds_; }
+  bool clusters_received() const { return cds_received_ || !wants_cds_; }
+
+  // --- for the admin pages
+  struct Resource {
+    std::string bytes;              // as received
+    std::string version;
+    base::WallTime updated;
+    bool dynamic = false;
+  };
+  struct ClusterState {
+    std::shared_ptr<const ClusterConfig> config;
+    std::shared_ptr<const EndpointSet> endpoints;
+    Resource source;
+    bool warm = false;              // sent to the workers
+    uint64_t membership_changes = 0;
+    uint64_t ejections_total = 0, ejections_5xx = 0, ejections_gateway = 0, ejections_local = 0, ejections_overflow = 0;
+    std::unique_ptr<io::Timer> dns_timer;
+    std::map<size_t, std::vector<io::Address>> dns_answers;   // by target
+    uint64_t dns_attempts = 0, dns_success = 0, dns_failure = 0;
+  };
+  struct ListenerState {
+    std::shared_ptr<const ListenerConfig> config;
+    Resource source;
+    bool active = false;            // sent to the workers
+    std::string error;              // of the last refused update
+  };
+  struct RouteState {
+    std::shared_ptr<const RouteTable> table;
+    Resource source;
+  };
+  const std::map<std::string, std::unique_ptr<ClusterState>>& clusters() const { return clusters_; }
+  const std::map<std::string, ListenerState>& listeners() const { return listeners_; }
+  const std::map<std::string, RouteState>& routes() const { return routes_; }
+  const std::map<std::string, Resource>& endpoint_sources() const { return endpoint_sources_; }
+  const std::map<std::string, uint64_t>& warnings() const { return compiler_.warnings(); }
+  const ClusterNames& names() const { return names_; }
+  void stats(StatsSnapshot& into) const;
+  void close_sockets();             // listening descriptors not handed to workers
+
+ private:
+  base::Status update_clusters(const xds::ReceivedUpdate& update);
+  base::Status update_endpoints(const xds::ReceivedUpdate& update);
+  base::Status update_listeners(const xds::ReceivedUpdate& update);
+  base::Status update_routes(const xds::ReceivedUpdate& update);
+  void put_cluster(std::shared_ptr<const ClusterConfig> config, Resource source, ConfigUpdate& out);
+  void remove_cluster(const std::string& name, ConfigUpdate& out);
+  base::Status put_listener(std::shared_ptr<const ListenerConfig> config, Resource source);
+  void set_endpoints(ClusterState& cluster, std::shared_ptr<const EndpointSet> endpoints, ConfigUpdate& out);
+  void activate_listeners(ConfigUpdate& out);
+  bool listener_warm(const ListenerConfig& config) const;
+  void refresh_subscriptions();
+  void send(ConfigUpdate update);
+  void resolve(const std::string& name);
+  void dns_answer(const std::string& name, size_t target, base::Result<io::Resolver::Answer> answer);
+  base::Status bind(const ListenerConfig& config, std::vector<int>& fds);
+
+  io::Loop& loop_;
+  Hooks hooks_;
+  ClusterNames names_;
+  Compiler compiler_;
+  std::map<std::string, std::unique_ptr<ClusterState>> clusters_;
+  std::map<std::string, ListenerState> listeners_;
+  std::map<std::string, RouteState> routes_;
+  std::map<std::string, std::shared_ptr<const EndpointSet>> endpoint_sets_;  // by EDS name
+  std::map<std::string, Resource> endpoint_sources_;
+  std::map<std::string, std::vector<int>> pending_fds_;   // bound, not yet with the workers
+  std::map<std::string, io::Address> bound_;              // address that a listener is bound to
+  std::set<std::string> static_routes_;
+  std::unique_ptr<io::Resolver> resolver_;
+  xds::AdsClient* ads_ = nullptr;
+  bool wants_lds_ = false, wants_cds_ = false, lds_received_ = false, cds_received_ = false;
+  bool initial_wait_over_ = false;
+  io::Timer initial_wait_;
+  struct Ejected {
+    ClusterId cluster;
+    HostPtr host;
+    base::TimePoint until;
+  };
+  std::vector<Ejected> ejected_;
+  io::Timer uneject_;
+  uint64_t updates_[4] = {}, rejected_[4] = {};
+};
+
+}  // namespace fairlead::proxy

@@ -1,0 +1,258 @@
+#include "proxy/server.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include <atomic>
+
+#include "base/log.h"
+#include "envoy/config/bootstrap/v3/bootstrap.pb.h"
+#include "envoy/config/core/v3/address.pb.h"
+#include "envoy/config/core/v3/config_source.pb.h"
+#include "envoy/config/core/v3/grpc_service.pb.h"
+#include "proxy/upstream.h"
+#include "xds/struct_value.h"
+
+namespace fairlead::proxy {
+
+using base::Code;
+using base::Status;
+
+Server::Server(ServerOptions options) : options_(std::move(options)), drain_timer_(loop_, [this] { poll_drain(); }) {
+  if (options_.concurrency == 0) options_.concurrency = std::max(1u, std::thread::hardware_concurrency());
+}
+
+Server::~Server() {
+  admin_.reset();
+  ads_.reset();
+  for (Running& r : workers_) {
+    Worker* w = r.worker.get();
+    w->loop().post([w] {
+      w->close_all();
+      w->loop().stop();
+    });
+  }
+  for (Running& r : workers_)
+    if (r.thread.joinable()) r.thread.join();
+  // What workers posted last (log lines) is still worth writing.
+  loop_.run_once(base::Nanos(0));
+  workers_.clear();
+  config_.reset();
+}
+
+namespace {
+
+// The ADS server of a bootstrap: its cluster must be static with one endpoint.
+base::Result<std::optional<xds::AdsOptions>> ads_from(const envoy::config::bootstrap::v3::Bootstrap& b) {
+  if (!b.dynamic_resources().has_ads_config()) {
+    if (b.dynamic_resources().has_lds_config() || b.dynamic_resources().has_cds_config())
+      return base::fail(Code::kInvalidArgument, "dynamic_resources: only ADS is taken; give ads_config, and lds_config and cds_config with ads: {{}}");
+    return std::nullopt;
+  }
+  const auto& ads = b.dynamic_resources().ads_config();
+  using A = envoy::config::core::v3::ApiConfigSource;
+  xds::AdsOptions o;
+  if (ads.api_type() != A::GRPC && ads.api_type() != A::DELTA_GRPC)
+    return base::fail(Code::kInvalidArgument, "dynamic_resources.ads_config.api_type: GRPC or DELTA_GRPC is taken");
+  o.delta = ads.api_type() == A::DELTA_GRPC;
+  if (ads.grpc_services_size() == 0 || !ads.grpc_services(0).has_envoy_grpc())
+    return base::fail(Code::kInvalidArgument, "dynamic_resources.ads_config.grpc_services: one with envoy_grpc is required");
+  const std::string& name = ads.grpc_services(0).envoy_grpc().cluster_name();
+  for (const auto& c : b.static_resources().clusters()) {
+    if (c.name() != name) continue;
+    for (const auto& group : c.load_assignment().endpoints())
+      for (const auto& e : group.lb_endpoints()) {
+        o.host = e.endpoint().address().socket_address().address();
+        o.port = static_cast<uint16_t>(e.endpoint().address().socket_address().port_value());
+        return o;
+      }
+    return base::fail(Code::kInvalidArgument, "static_resources: the cluster {} of ads_config has no endpoint", name);
+  }
+  return base::fail(Code::kInvalidArgument, "dynamic_resources.ads_config: no static cluster is called {}", name);
+}
+
+}  // namespace
+
+Status Server::start() {
+  started_ = base::Clock::now();
+  const auto& bootstrap = *options_.bootstrap;
+  if (options_.node.id.empty()) {
+    options_.node.id = bootstrap.node().id();
+    options_.node.cluster = bootstrap.node().cluster();
+    options_.node.metadata = xds::to_value(bootstrap.node().metadata());
+  }
+  if (!options_.ads) {
+    auto ads = ads_from(bootstrap);
+    if (!ads) return std::unexpected(ads.error());
+    if (*ads) {
+      options_.ads = **ads;
+      options_.ads_clusters = bootstrap.dynamic_resources().has_cds_config();
+      options_.ads_listeners = bootstrap.dynamic_resources().has_lds_config();
+    }
+  }
+  ConfigManager::Hooks hooks;
+  hooks.workers = options_.concurrency;
+  hooks.send = [this](ConfigUpdate update, const std::vector<ConfigUpdate::NewListener>& listeners, const std::vector<std::vector<int>>& fds) {
+    send_update(std::move(update), listeners, fds);
+  };
+  hooks.hosts_changed = [this](ClusterId id) {
+    for (Running& r : workers_) r.worker->loop().post([w = r.worker.get(), id] { w->hosts_changed(id); });
+  };
+  hooks.ready_changed = [this] {
+    if (std::exchange(live_, true)) return;
+    FL_LOG_INFO("server", "all dependencies initialized, listeners are serving");
+  };
+  config_ = std::make_unique<ConfigManager>(loop_, std::move(hooks));
+
+  for (unsigned i = 0; i < options_.concurrency; ++i) {
+    WorkerOptions w;
+    w.index = i;
+    w.count = options_.concurrency;
+    w.socket_mark = options_.socket_mark;
+    w.node_id = options_.node.id;
+    w.write_logs = [this](std::map<std::string, std::string> lines) {
+      loop_.post([this, lines = std::move(lines)] { log_files_.write(lines); });
+    };
+    w.outlier = [this](ClusterId id, HostPtr host, int kind) {
+      loop_.post([this, id, host = std::move(host), kind] { config_->eject(id, host, kind); });
+    };
+    workers_.push_back({std::make_unique<Worker>(std::move(w)), {}});
+  }
+  watch_signals();  // before the threads, which inherit the blocked signals
+
+  std::string admin = options_.admin;
+  if (admin.empty() && bootstrap.admin().has_address()) {
+    const auto& a = bootstrap.admin().address().socket_address();
+    auto address = io::Address::parse_ip(a.address(), static_cast<uint16_t>(a.port_value()));
+    if (!address) return base::fail(Code::kInvalidArgument, "admin.address: {}", address.error().message);
+    admin = address->text();
+  }
+  if (!admin.empty()) {
+    auto address = io::Address::parse(admin);
+    if (!address) return base::fail(Code::kInvalidArgument, "admin address {}: {}", admin, address.error().message);
+    admin_ = std::make_unique<http::Server>(loop_, http::ServerOptions{}, [this](std::shared_ptr<http::Exchange> e) { serve_admin(*this, std::move(e)); });
+    auto at = admin_->listen(*address);
+    if (!at) return base::fail(Code::kFailedPrecondition, "the admin page can't listen on {}: {}", admin, at.error().text());
+    FL_LOG_INFO("server", "admin on {}", at->text());
+  }
+  if (auto ok = config_->load_static(bootstrap); !ok) return ok;
+  for (Running& r : workers_)
+    r.thread = std::thread([w = r.worker.get()] {
+      pthread_setname_np(pthread_self(), "worker");
+      w->loop().run();
+    });
+  if (options_.ads) {
+    options_.ads->node = options_.node;
+    ads_ = std::make_unique<xds::AdsClient>(loop_, *options_.ads, *config_);
+    config_->use_ads(*ads_, options_.ads_clusters, options_.ads_listeners);
+    ads_->start();
+  } else {
+    live_ = true;
+  }
+  return {};
+}
+
+void Server::send_update(ConfigUpdate update, const std::vector<ConfigUpdate::NewListener>& listeners, const std::vector<std::vector<int>>& fds) {
+  for (size_t i = 0; i < workers_.size(); ++i) {
+    ConfigUpdate copy = update;
+    for (size_t l = 0; l < listeners.size(); ++l) copy.listeners.push_back({listeners[l].config, fds[l][i]});
+    Worker* w = workers_[i].worker.get();
+    w->loop().post([w, copy = std::move(copy)]() mutable { w->apply(std::move(copy)); });
+  }
+}
+
+void Server::watch_signals() {
+  sigset_t set;
+  sigemptyset(&set);
+  for (int s : {SIGTERM, SIGINT, SIGUSR1}) sigaddset(&set, s);
+  pthread_sigmask(SIG_BLOCK, &set, nullptr);
+  ::signal(SIGPIPE, SIG_IGN);
+  signal_fd_ = io::Fd(::signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC));
+  if (!signal_fd_.valid()) return;
+  signals_ = std::make_unique<io::FdWatch>(loop_, signal_fd_.get(), EPOLLIN, [this](uint32_t) {
+    signalfd_siginfo info;
+    while (::read(signal_fd_.get(), &info, sizeof info) == static_cast<ssize_t>(sizeof info)) {
+      if (info.ssi_signo == SIGUSR1) log_files_.reopen();
+      else if (draining_) quit();  // asked twice
+      else drain();
+    }
+  });
+}
+
+bool Server::ready() const { return live_ && !draining_ && !health_failed_ && config_->initialized(); }
+
+std::string_view Server::state() const {
+  if (draining_ || health_failed_) return "DRAINING";
+  if (live_ && config_->initialized()) return "LIVE";
+  return options_.ads && !config_->clusters_received() ? "PRE_INITIALIZING" : "INITIALIZING";
+}
+
+int Server::run() {
+  loop_.run();
+  return exit_code_;
+}
+
+void Server::drain_listeners() {
+  for (Running& r : workers_) r.worker->loop().post([w = r.worker.get()] { w->begin_drain(); });
+}
+
+// Readiness fails at once, so that nobody new is sent here; who still comes is served and told to close; the end is when
+// nobody is left, or when the time is up.
+void Server::drain() {
+  if (draining_) return;
+  draining_ = true;
+  drain_started_ = loop_.now();
+  FL_LOG_INFO("server", "draining for up to {}", base::format_duration(options_.drain_time));
+  drain_listeners();
+  drain_timer_.arm(std::chrono::milliseconds(50));
+}
+
+void Server::poll_drain() {
+  base::Nanos passed = loop_.now() - drain_started_;
+  if (passed >= options_.drain_time) return quit();
+  auto left = std::make_shared<std::atomic<size_t>>(workers_.size());
+  auto busy = std::make_shared<std::atomic<size_t>>(0);
+  for (Running& r : workers_)
+    r.worker->loop().post([this, w = r.worker.get(), left, busy, passed] {
+      *busy += w->downstream_connections();
+      if (left->fetch_sub(1) != 1) return;
+      loop_.post([this, busy, passed] {
+        if (*busy == 0 && passed >= options_.min_drain_time) quit();
+        else drain_timer_.arm(std::chrono::milliseconds(100));
+      });
+    });
+}
+
+void Server::quit() { loop_.stop(); }
+
+void Server::collect(std::function<void(StatsSnapshot)> done) {
+  struct Gather {
+    StatsSnapshot sum;
+    size_t left;
+    std::function<void(StatsSnapshot)> done;
+  };
+  auto gather = std::make_shared<Gather>();
+  gather->left = workers_.size();
+  gather->done = std::move(done);
+  for (Running& r : workers_)
+    r.worker->loop().post([this, w = r.worker.get(), gather] {
+      auto mine = std::make_shared<StatsSnapshot>();
+      w->collect(*mine);
+      loop_.post([this, mine, gather] {
+        gather->sum.merge(*mine);
+        if (--gather->left > 0) return;
+        config_->stats(gather->sum);
+        gather->sum.gauges["server.live"] = ready();
+        gather->sum.gauges["server.concurrency"] = workers_.size();
+        gather->sum.gauges["server.uptime"] =
+            static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::seconds>(base::Clock::now() - started_).count());
+        gather->sum.gauges["server.state"] = state() == "LIVE" ? 0 : state() == "DRAINING" ? 1 : state() == "PRE_INITIALIZING" ? 2 : 3;
+        gather->done(std::move(gather->sum));
+      });
+    });
+}
+
+}  // namespace fairlead::proxy

@@ -1,0 +1,91 @@
+// Server: the data plane as a process: main thread (configuration, admin, DNS, logs) and workers.
+//
+// The thread that calls run() is the main thread. Used by `fairlead proxy` and `fairlead pilot-agent`.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "http/server.h"
+#include "io/loop.h"
+#include "proxy/config_manager.h"
+#include "proxy/worker.h"
+#include "xds/client.h"
+
+namespace envoy::config::bootstrap::v3 {
+class Bootstrap;
+}
+
+namespace fairlead::proxy {
+
+struct ServerOptions {
+  std::shared_ptr<const envoy::config::bootstrap::v3::Bootstrap> bootstrap;  // may be empty, not null
+  unsigned concurrency = 0;                  // 0: one worker for each processor
+  std::optional<xds::AdsOptions> ads;        // overrides the bootstrap's
+  bool ads_clusters = true, ads_listeners = true;
+  xds::NodeIdentity node;
+  std::string admin;                         // "127.0.0.1:15000"; empty: the bootstrap's, if any
+  int socket_mark = 0;
+  base::Nanos drain_time = std::chrono::seconds(5);
+  base::Nanos min_drain_time{0};             // keeps accepting at least this long after SIGTERM
+  std::string version = "0.1.0";
+};
+
+class Server {
+ public:
+  explicit Server(ServerOptions options);
+  ~Server();
+
+  // Compiles the bootstrap, opens sockets, starts workers. Errors name the field and the remedy.
+  base::Status start();
+  int run();                                 // until stopped; the exit code
+  void drain();                              // as SIGTERM does
+  void quit();
+
+  io::Loop& loop() { return loop_; }
+  ConfigManager& config() { return *config_; }
+  const ServerOptions& options() const { return options_; }
+  bool ready() const;
+  std::string_view state() const;            // Envoy's names: LIVE, DRAINING, PRE_INITIALIZING, INITIALIZING
+  void fail_health(bool fail) { health_failed_ = fail; }
+  void drain_listeners();
+  base::TimePoint started() const { return started_; }
+  size_t workers() const { return workers_.size(); }
+  // Sums of all workers and of the main thread.
+  void collect(std::function<void(StatsSnapshot)> done);
+  // Adds handlers of the agent (15020, 15021) to the admin's answers.
+  void handle_admin(std::shared_ptr<http::Exchange> exchange);
+  const xds::AdsClient* ads() const { return ads_.get(); }
+  LogFiles& log_files() { return log_files_; }
+
+ private:
+  struct Running {
+    std::unique_ptr<Worker> worker;
+    std::thread thread;
+  };
+  void send_update(ConfigUpdate update, const std::vector<ConfigUpdate::NewListener>& listeners, const std::vector<std::vector<int>>& fds);
+  void watch_signals();
+  void poll_drain();
+
+  ServerOptions options_;
+  io::Loop loop_;
+  LogFiles log_files_;
+  std::vector<Running> workers_;
+  std::unique_ptr<ConfigManager> config_;
+  std::unique_ptr<xds::AdsClient> ads_;
+  std::unique_ptr<http::Server> admin_;
+  std::unique_ptr<io::FdWatch> signals_;
+  io::Fd signal_fd_;
+  io::Timer drain_timer_;
+  base::TimePoint started_, drain_started_;
+  bool draining_ = false, health_failed_ = false, live_ = false;
+  int exit_code_ = 0;
+};
+
+// The admin pages (Envoy's paths). Main thread.
+void serve_admin(Server& server, std::shared_ptr<http::Exchange> exchange);
+
+}  // namespace fairlead::proxy
