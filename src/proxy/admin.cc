@@ -12,7 +12,7 @@ namespace fairlead::proxy {
 namespace {
 
 using base::Value;
-using Exchange = std::shared_ptr<http::Exchange>;
+using HttpExchange = std::shared_ptr<http::Exchange>;
 
 constexpr std::string_view kText = "text/plain; charset=UTF-8";
 constexpr std::string_view kJson = "application/json";
@@ -191,7 +191,7 @@ std::string server_info(Server& server) {
       .dump(1);
 }
 
-void logging(const Exchange& e, std::string_view query) {
+void logging(const HttpExchange& e, std::string_view query) {
   for (auto& [key, value] : http::query_params(query)) {
     // One level for everything: ?level=debug, or ?http=debug,router=trace as Istio's tool asks (the lowest wins).
     std::string text = value.empty() ? key : value;
@@ -225,7 +225,7 @@ constexpr std::string_view kHelp =
 
 }  // namespace
 
-void serve_admin(Server& server, Exchange e) {
+void serve_admin(Server& server, HttpExchange e) {
   const http::RequestHead& request = e->request();
   std::string path(request.path());
   std::string query(request.query());
@@ -286,6 +286,6 @@ void serve_admin(Server& server, Exchange e) {
   e->respond(404, kText, "invalid path. " + std::string(kHelp));
 }
 
-void Server::handle_admin(Exchange exchange) { serve_admin(*this, std::move(exchange)); }
+void Server::handle_admin(HttpExchange exchange) { serve_admin(*this, std::move(exchange)); }
 
 }  // namespace fairlead::proxy

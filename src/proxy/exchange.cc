@@ -384,7 +384,7 @@ void Exchange::on_response(ResponseHeaders& head, bool end) {
     // Whatever body follows is of no use; the connection goes with it unless it ends at once.
     if (!end) {
       UpstreamStream* stream = std::exchange(upstream_, nullptr);
-      stream->cancel();
+      stream->discard();
       drop_response_ = false;
       end_attempt();
     }

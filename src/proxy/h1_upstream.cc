@@ -30,6 +30,15 @@ bool hop_by_hop(std::string_view name) {
   }
 }
 
+// Where the rest of an answer goes that nobody wants.
+struct DiscardSink final : UpstreamSink {
+  void on_response(ResponseHeaders&, bool) override {}
+  void on_response_data(std::string_view) override {}
+  void on_response_end(const HeaderMap*) override {}
+  void on_reset(ResetReason, std::string_view, bool) override {}
+  void on_upstream_drained() override {}
+};
+
 class H1Upstream final : public UpstreamConnection, UpstreamStream, io::TransportSink, Flushable {
  public:
   explicit H1Upstream(HostPool& pool) : UpstreamConnection(pool), parser_(http::H1Parser::Kind::kResponse) {}
@@ -129,6 +138,15 @@ class H1Upstream final : public UpstreamConnection, UpstreamStream, io::Transpor
     --pool_.active;
     ++stats().upstream_rq_tx_reset;
     close();
+  }
+
+  void discard() override {
+    constexpr uint64_t kShortBytes = 64 * 1024;
+    if (!sink_) return;
+    if (!request_done_ || tunnel_ || parser_.head().framing != BodyFraming::kLength || parser_.head().content_length > kShortBytes) return cancel();
+    static DiscardSink discarded;
+    sink_ = &discarded;
+    paused_ = false;
   }
 
   void pause() override { paused_ = true; }

@@ -121,9 +121,7 @@ void HostPool::serve_waiting() {
   }
 }
 
-void HostPool::fail_waiting(ResetReason reason, std::string_view detail) {
-  std::deque<Waiting> failed;
-  failed.swap(waiting_);
+void HostPool::fail(std::deque<Waiting>& failed, ResetReason reason, std::string_view detail) {
   for (Waiting& w : failed) {
     w.waiter->waiting_in_ = nullptr;
     cluster_.give_back(w.waiter->waiting_permit_, Resource::kPending, w.waiter->waiting_high_);
@@ -149,9 +147,12 @@ void HostPool::on_connect_failed(UpstreamConnection& connection, ResetReason rea
   --connecting_;
   std::string text(detail);  // the connection that owns it goes
   cluster_.report(*host_, 0, true);
+  // The host is in trouble: whoever waits shall decide anew (retry elsewhere) instead of queueing behind it. Taken out
+  // of the queue first, so that the end of this connection does not start another one for them.
+  std::deque<Waiting> failed;
+  failed.swap(waiting_);
   on_closed(connection);
-  // The host is in trouble: whoever waits shall decide anew (retry elsewhere) instead of queueing behind it.
-  fail_waiting(reason, text);
+  fail(failed, reason, text);
 }
 
 void HostPool::on_idle(UpstreamConnection& connection) {

@@ -64,6 +64,8 @@ class UpstreamStream {
   virtual void send_data(std::string_view bytes) = 0;
   virtual void send_end(const HeaderMap* trailers) = 0;
   virtual void cancel() = 0;                        // drop the stream; no callback follows
+  // As cancel(), but keeps the connection when what is left of the answer is short.
+  virtual void discard() { cancel(); }
   virtual void resume() = 0;                        // read on, after on_response_data could not be taken
   virtual size_t pending() const = 0;               // bytes waiting to be written
   virtual const io::Address& local() const = 0;
@@ -137,7 +139,7 @@ class HostPool {
   };
   bool start_connection(bool high);
   void serve_waiting();
-  void fail_waiting(ResetReason reason, std::string_view detail);
+  void fail(std::deque<Waiting>& failed, ResetReason reason, std::string_view detail);
   UpstreamStream* take(UpstreamConnection& connection, UpstreamSink& sink, bool high);
 
   Cluster& cluster_;

@@ -1,0 +1,85 @@
+#include "proxy/agent.h"
+
+#include <algorithm>
+#include <cstdlib>
+
+#include "base/strings.h"
+#include "base/time.h"
+
+extern char** environ;
+
+namespace fairlead::proxy {
+
+base::Value parse_downward(std::string_view text) {
+  base::Value out = base::Value::object();
+  for (std::string_view line : base::split(text, '\n')) {
+    size_t eq = line.find('=');
+    if (eq == std::string_view::npos) continue;
+    std::string_view quoted = base::trim(line.substr(eq + 1));
+    std::string value;
+    if (auto parsed = base::parse_json(quoted); parsed && parsed->is_string()) value = parsed->as_string();
+    else value = quoted;
+    out.set(base::trim(line.substr(0, eq)), value);
+  }
+  return out;
+}
+
+base::Result<AgentIdentity> make_identity(const AgentOptions& o) {
+  auto env = [&](const char* name, std::string_view fallback = {}) {
+    std::string v = o.environment(name);
+    return v.empty() ? std::string(fallback) : v;
+  };
+  AgentIdentity id;
+  std::string ns = env("POD_NAMESPACE", "default");
+  std::string pod = env("POD_NAME", env("HOSTNAME", "unknown"));
+  std::string domain = o.domain.empty() ? ns + ".svc.cluster.local" : o.domain;
+  id.node.id = fmt::format("{}~{}~{}.{}~{}", o.role, o.ip, pod, ns, domain);
+
+  base::Value labels = parse_downward(o.labels);
+  base::Value metadata = base::Value::object();
+  metadata.set("NAME", pod).set("NAMESPACE", ns);
+  metadata.set("INSTANCE_IPS", o.ip);
+  metadata.set("CLUSTER_ID", env("ISTIO_META_CLUSTER_ID", "Kubernetes"));
+  metadata.set("ISTIO_VERSION", env("ISTIO_META_ISTIO_VERSION", "1.24.0"));
+  metadata.set("SERVICE_ACCOUNT", env("SERVICE_ACCOUNT"));
+  metadata.set("PILOT_SAN", base::Value::array({"istiod.istio-system.svc"}));
+  // ISTIO_META_X becomes X, ISTIO_METAJSON_X becomes X as JSON.
+  for (char** e = environ; e && *e; ++e) {
+    std::string_view entry = *e;
+    size_t eq = entry.find('=');
+    if (eq == std::string_view::npos) continue;
+    std::string_view key = entry.substr(0, eq), value = entry.substr(eq + 1);
+    if (key.starts_with("ISTIO_METAJSON_")) {
+      if (auto parsed = base::parse_json(value)) metadata.set(key.substr(15), std::move(*parsed));
+    } else if (key.starts_with("ISTIO_META_")) {
+      metadata.set(key.substr(11), value);
+    }
+  }
+  if (!metadata.contains("INTERCEPTION_MODE")) metadata.set("INTERCEPTION_MODE", "REDIRECT");
+  if (!metadata.contains("WORKLOAD_NAME")) metadata.set("WORKLOAD_NAME", pod);
+  std::string workload = metadata["WORKLOAD_NAME"].as_string();
+  metadata.set("LABELS", labels);
+  if (!o.annotations.empty()) metadata.set("ANNOTATIONS", parse_downward(o.annotations));
+  id.node.cluster = labels["istio.io/dataplane-mode"].is_null() && !labels["app"].as_string().empty() ? labels["app"].as_string() + "." + ns
+                                                                                                       : workload + "." + ns;
+
+  base::Value config = base::Value::object();
+  if (auto parsed = base::parse_yaml(o.proxy_config, "PROXY_CONFIG"); !parsed) return std::unexpected(parsed.error());
+  else if (!parsed->empty()) config = (*parsed)[0];
+  std::string discovery = config["discoveryAddress"].string_or(env("DISCOVERY_ADDRESS", "istiod.istio-system.svc:15010"));
+  size_t colon = discovery.rfind(':');
+  auto port = colon == std::string::npos ? std::optional<long long>(15010) : base::to_int(std::string_view(discovery).substr(colon + 1));
+  if (!port || *port < 1 || *port > 65535) return base::fail(base::Code::kInvalidArgument, "discoveryAddress {}: host:port is expected", discovery);
+  id.discovery_host = discovery.substr(0, colon);
+  id.discovery_port = static_cast<uint16_t>(*port);
+  // 15012 speaks TLS with the workload's certificate; until there is one, the plain port of the same server.
+  if (id.discovery_port == 15012) id.discovery_port = 15010;
+  if (config["concurrency"].is_int()) id.concurrency = static_cast<unsigned>(std::max<int64_t>(config["concurrency"].as_int(), 0));
+  if (auto drain = base::parse_duration(config["terminationDrainDuration"].as_string())) id.drain_time = *drain;
+  if (auto drain = base::parse_duration(env("TERMINATION_DRAIN_DURATION_SECONDS").empty() ? "" : env("TERMINATION_DRAIN_DURATION_SECONDS") + "s")) id.drain_time = *drain;
+  metadata.set("PROXY_CONFIG", config);
+  id.node.metadata = std::move(metadata);
+  return id;
+}
+
+}  // namespace fairlead::proxy
