@@ -5,6 +5,8 @@
 #include <fmt/format.h>
 
 #include "base/strings.h"
+#include "http/grpc.h"
+#include "http/h2_session.h"
 #include "io/tls.h"
 #include "io/transport.h"
 
@@ -49,6 +51,16 @@ uint16_t port_of(const Value& port, ActionTarget& target) {
   return target.named_port(port.as_string());
 }
 
+// The runtime's sentence for a connection that failed, as Go's net package has it, which is what people search for.
+std::string dial_failure(const std::string& address, const base::Error& error) {
+  std::string_view why = error.message;
+  for (auto [ours, theirs] : {std::pair<std::string_view, std::string_view>{"refused", "connect: connection refused"},
+                              {"unreachable", "connect: no route to host"},
+                              {"timed out", "i/o timeout"}})
+    if (why.find(ours) != std::string_view::npos) why = theirs;
+  return fmt::format("dial tcp {}: {}", address, why);
+}
+
 class TcpAction final : public ActionBase {
  public:
   TcpAction(io::Loop& loop, ActionTarget& target, const Value& spec, base::Nanos timeout, std::function<void(base::Status)> done)
@@ -58,7 +70,8 @@ class TcpAction final : public ActionBase {
     where_ = fmt::format("{}:{}", host, port);
     target.dial(host, port, [this, alive = alive_](base::Result<io::Fd> fd) {
       if (!*alive) return;
-      finish(fd ? base::Status{} : base::Status(fail(Code::kUnavailable, "dial tcp {}: {}", where_, fd.error().message)));
+      if (fd) return finish({});
+      finish(fail(Code::kUnavailable, "{}", dial_failure(where_, fd.error())));
     });
   }
 
@@ -94,7 +107,7 @@ class HttpAction final : public ActionBase, io::TransportSink {
     out_ = fmt::format("GET {} HTTP/1.1\r\nHost: {}\r\n{}Connection: close\r\n\r\n", path, authority, headers);
     target.dial(host, port, [this, alive = alive_, tls, address = fmt::format("{}:{}", host, port)](base::Result<io::Fd> fd) {
       if (!*alive || !done_) return;
-      if (!fd) return finish(fail(Code::kUnavailable, "Get \"{}\": dial tcp {}: {}", url_, address, fd.error().message));
+      if (!fd) return finish(fail(Code::kUnavailable, "Get \"{}\": {}", url_, dial_failure(address, fd.error())));
       transport_ = io::make_socket_transport(loop_, std::move(*fd));
       if (tls) {
         // Like Kubernetes' probes: whoever answers is believed.
@@ -197,10 +210,89 @@ class SleepAction final : public ActionBase {
   void timed_out() override { finish({}); }
 };
 
+// grpc.health.v1.Health/Check: SERVING is healthy.
+class GrpcAction final : public ActionBase, io::TransportSink, http::H2Sink {
+ public:
+  GrpcAction(io::Loop& loop, ActionTarget& target, const Value& spec, base::Nanos timeout, std::function<void(base::Status)> done)
+      : ActionBase(loop, timeout, std::move(done)), session_(http::H2Session::Side::kClient, *this) {
+    address_ = fmt::format("{}:{}", target.pod_ip(), port_of(spec["port"], target));
+    // HealthCheckRequest { string service = 1; }
+    const std::string& service = spec["service"].as_string().substr(0, 127);
+    std::string message;
+    if (!service.empty()) message = fmt::format("{}{}{}", '\x0a', static_cast<char>(service.size()), service);
+    body_ = http::grpc_frame(message);
+    target.dial(target.pod_ip(), port_of(spec["port"], target), [this, alive = alive_](base::Result<io::Fd> fd) {
+      if (!*alive || !done_) return;
+      if (!fd) return finish(fail(Code::kUnavailable, "timeout: failed to connect service \"{}\": {}", address_, dial_failure(address_, fd.error())));
+      transport_ = io::make_socket_transport(loop_, std::move(*fd));
+      transport_->set_sink(this);
+      http::RequestHead head;
+      head.method = "POST";
+      head.target = "/grpc.health.v1.Health/Check";
+      head.authority = address_;
+      head.scheme = "http";
+      head.headers.add("content-type", "application/grpc");
+      head.headers.add("te", "trailers");
+      head.headers.add("user-agent", "kube-probe/1.32");
+      auto stream = session_.request(head, false);
+      if (!stream) return finish(std::unexpected(stream.error()));
+      session_.write(*stream, body_);
+      session_.finish(*stream);
+      on_ready(true, true);
+    });
+  }
+  ~GrpcAction() override {
+    if (transport_) transport_->close();
+  }
+
+ private:
+  void timed_out() override { finish(fail(Code::kDeadlineExceeded, "timeout: health rpc did not complete within its time")); }
+
+  void on_ready(bool, bool) override {
+    std::array<char, 4096> buffer;
+    while (done_) {
+      for (std::string* out = &session_.output(); !out->empty(); out = &session_.output()) {
+        auto w = transport_->write(*out);
+        if (w.status != io::IoStatus::kOk) break;
+        out->erase(0, w.bytes);
+      }
+      auto r = transport_->read(buffer);
+      if (r.status == io::IoStatus::kAgain) return;
+      if (r.status != io::IoStatus::kOk || !session_.feed({buffer.data(), r.bytes}))
+        return finish(fail(Code::kUnavailable, "the connection to {} broke off before it answered", address_));
+    }
+  }
+
+  void on_response(http::H2Stream, http::ResponseHead head, bool end) override {
+    if (end) judge(head.headers);
+  }
+  void on_data(http::H2Stream, std::string_view bytes) override { reader_.feed(bytes); }
+  void on_trailers(http::H2Stream, http::Headers trailers) override { judge(trailers); }
+  void on_end(http::H2Stream) override {}
+  void on_drained(http::H2Stream) override {}
+  void on_closed(http::H2Stream, http::H2Error) override { finish(fail(Code::kUnavailable, "service unhealthy: the stream was reset")); }
+
+  void judge(const http::Headers& trailers) {
+    std::string status(trailers.get("grpc-status"));
+    if (status == "12") return finish(fail(Code::kUnavailable, "this server does not implement the grpc health protocol (grpc.health.v1.Health)"));
+    if (status != "0") return finish(fail(Code::kUnavailable, "service unhealthy: grpc-status {} {}", status, trailers.get("grpc-message")));
+    auto message = reader_.next();
+    // HealthCheckResponse { ServingStatus status = 1; } with SERVING = 1
+    bool serving = message && *message && (**message).find(std::string_view("\x08\x01", 2)) == 0;
+    if (serving) return finish({});
+    finish(fail(Code::kUnavailable, "service unhealthy (responded with \"NOT_SERVING\")"));
+  }
+
+  std::string address_, body_;
+  http::H2Session session_;
+  http::GrpcReader reader_;
+  std::unique_ptr<io::Transport> transport_;
+};
+
 class RefusedAction final : public ActionBase {
  public:
   RefusedAction(io::Loop& loop, base::Nanos timeout, std::function<void(base::Status)> done) : ActionBase(loop, timeout, std::move(done)) {
-    finish(fail(Code::kUnimplemented, "only httpGet, tcpSocket and exec are available; gRPC probes are not yet: use tcpSocket"));
+    finish(fail(Code::kUnimplemented, "one of httpGet, tcpSocket, exec, grpc and sleep is needed"));
   }
 
  private:
@@ -213,6 +305,7 @@ std::unique_ptr<Action> run_action(io::Loop& loop, ActionTarget& target, const V
   if (spec.contains("httpGet")) return std::make_unique<HttpAction>(loop, target, spec["httpGet"], timeout, std::move(done));
   if (spec.contains("tcpSocket")) return std::make_unique<TcpAction>(loop, target, spec["tcpSocket"], timeout, std::move(done));
   if (spec.contains("exec")) return std::make_unique<ExecAction>(loop, target, spec["exec"], timeout, std::move(done));
+  if (spec.contains("grpc")) return std::make_unique<GrpcAction>(loop, target, spec["grpc"], timeout, std::move(done));
   if (spec.contains("sleep")) return std::make_unique<SleepAction>(loop, spec["sleep"], timeout, std::move(done));
   return std::make_unique<RefusedAction>(loop, timeout, std::move(done));
 }

@@ -1,4 +1,4 @@
-// Action: one httpGet, tcpSocket or exec against a container, from inside the pod's network: what probes and lifecycle
+// Action: one httpGet, tcpSocket, grpc or exec against a container, from inside the pod's network: what probes and lifecycle
 // hooks do. Loop thread only. Owner: whoever started it.
 #pragma once
 
@@ -37,7 +37,7 @@ class Action {
   virtual ~Action() = default;
 };
 
-// `spec` has one of httpGet, tcpSocket, exec, sleep. `done` runs once, never inside this call; the error's message is what
+// `spec` has one of httpGet, tcpSocket, exec, grpc, sleep. `done` runs once, never inside this call; the error's message is what
 // Kubernetes' events say ("HTTP probe failed with statuscode: 503").
 std::unique_ptr<Action> run_action(io::Loop& loop, ActionTarget& target, const base::Value& spec, base::Nanos timeout,
                                    std::function<void(base::Status)> done);

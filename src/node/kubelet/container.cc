@@ -180,7 +180,7 @@ void Container::end(Exit exit, std::string reason, std::string message) {
   kill_timer_.cancel();
   exit_ = exit;
   end_reason_ = std::move(reason);
-  end_message_ = std::move(message);
+  end_message_ = message.empty() ? host_.termination_message(*this) : std::move(message);
   finished_at_ = now_rfc3339();
   started_ = launched_ = ready_ = false;
   asked_ = false;

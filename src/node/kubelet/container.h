@@ -47,6 +47,7 @@ class ContainerHost {
   virtual BackOffLimits back_off() const = 0;
   // Environment, mounts, log file. NotFound: something that may still come is missing.
   virtual base::Result<ContainerSpec> spec_of(const Container& container) = 0;
+  virtual std::string termination_message(const Container& container) = 0;  // what it left behind, at most 4 KiB
   virtual void container_changed(Container& container) = 0;   // state, started or ready
   virtual void event(EventLevel level, std::string_view reason, std::string_view message, const Container& container) = 0;
 

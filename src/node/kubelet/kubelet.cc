@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "base/log.h"
+#include "node/kubelet/log_stream.h"
 #include "node/node.h"
 
 namespace fairlead::node {
@@ -16,11 +17,20 @@ namespace fs = std::filesystem;
 
 Kubelet::Kubelet(io::Loop& loop, store::Store& store, api::Client& client, Runtime& runtime, EventRecorder& events, TokenSource tokens, KubeletOptions options)
     : parts_{loop, store, client, runtime, events, std::move(tokens), std::move(options), {}, [this](const std::string& uid) { workers_.erase(uid); },
-             [this](const std::string& uid) { restart(uid); }} {}
+             [this](const std::string& uid) { restart(uid); }},
+      log_check_(loop, [this] { rotate_logs(); }) {}
 
 Kubelet::~Kubelet() { stop(); }
 
+// The one thing here that looks instead of being told: being told of every line of every log would cost more.
+void Kubelet::rotate_logs() {
+  for (auto& [uid, worker] : workers_)
+    for (auto& path : worker->live_logs()) rotate_log(path, kMaxLogBytes);
+  log_check_.arm(kLogCheck);
+}
+
 void Kubelet::stop() {
+  log_check_.cancel();
   pods_.reset();
   config_maps_.reset();
   secrets_.reset();
@@ -29,6 +39,7 @@ void Kubelet::stop() {
 
 void Kubelet::start() {
   clean_folders();
+  log_check_.arm(kLogCheck);
   pods_ = std::make_unique<Watch>(parts_.store, "pods", [this](const store::Event& e) { on_pod(e); });
   auto config_changed = [this](const store::Event& e) {
     for (auto& [uid, worker] : workers_)

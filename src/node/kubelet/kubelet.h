@@ -15,6 +15,9 @@ namespace fairlead::node {
 
 class Kubelet final : public api::PodBackend {
  public:
+  static constexpr int64_t kMaxLogBytes = 10 << 20;          // containerLogMaxSize
+  static constexpr std::chrono::seconds kLogCheck{10};       // containerLogMonitorInterval
+
   Kubelet(io::Loop& loop, store::Store& store, api::Client& client, Runtime& runtime, EventRecorder& events, TokenSource tokens, KubeletOptions options);
   ~Kubelet() override;
 
@@ -36,11 +39,13 @@ class Kubelet final : public api::PodBackend {
   void restart(const std::string& uid);
   bool bind(const store::ObjectPtr& pod);
   void clean_folders();
+  void rotate_logs();
   PodWorker* worker(const std::string& ns, const std::string& name);
 
   KubeletParts parts_;
   std::map<std::string, std::unique_ptr<PodWorker>> workers_;              // by uid
   std::unique_ptr<Watch> pods_, config_maps_, secrets_;
+  io::Timer log_check_;
 };
 
 }  // namespace fairlead::node

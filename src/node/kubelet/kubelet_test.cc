@@ -48,7 +48,8 @@ TEST(Kubelet, GivesAContainerItsAccountToken) {
   c.create(kPlainPod);
   c.turn();
   const auto& mounts = c.runtime.pods["web"].running["app"].spec.mounts;
-  ASSERT_EQ(mounts.size(), 1u);
+  ASSERT_EQ(mounts.size(), 2u);
+  EXPECT_EQ(mounts[1].path, "/dev/termination-log");
   EXPECT_EQ(mounts[0].path, "/var/run/secrets/kubernetes.io/serviceaccount");
   EXPECT_EQ(content(mounts[0].source + "/token"), "token of default");
   EXPECT_EQ(content(mounts[0].source + "/namespace"), "default");
@@ -314,6 +315,36 @@ TEST(Logs, CutWhatIsAskedFor) {
   EXPECT_EQ(read({.since = base::parse_rfc3339("2024-05-01T10:20:32Z")}), "three\n");
   EXPECT_EQ(read({.limit_bytes = 5}), "one\nt");
   EXPECT_EQ(read({.timestamps = true, .tail_lines = 1}), "2024-05-01T10:20:32.1Z three\n");
+}
+
+TEST(Logs, AreRotatedBySizeAndTheTailReachesBack) {
+  TestCluster c(false);
+  c.create(kPlainPod);
+  c.turn();
+  std::string path = c.runtime.pods["web"].running["app"].spec.log_path;
+  std::ofstream(path) << "2024-05-01T10:20:30.1Z stdout F one\n2024-05-01T10:20:31.1Z stdout F two\n";
+  rotate_log(path, 1000);
+  EXPECT_FALSE(std::filesystem::exists(path + ".1"));
+  rotate_log(path, 10);
+  std::ofstream(path, std::ios::app) << "2024-05-01T10:20:32.1Z stdout F three\n";
+  std::string out;
+  auto stream = c.kubelet->logs({"default", "web", "app"}, {.tail_lines = 2}, {[&](std::string_view s) { out += s; }, [] {}});
+  ASSERT_TRUE(stream);
+  c.turn();
+  EXPECT_EQ(out, "two\nthree\n");
+  EXPECT_EQ(log_tail(path, 5, 4), "ree\n");
+}
+
+TEST(Kubelet, TellsAContainersLastWords) {
+  TestCluster c(false);
+  c.create("{apiVersion: v1, kind: Pod, metadata: {name: job}, spec: {restartPolicy: Never, containers: [{name: app, image: i}]}}");
+  c.turn();
+  for (auto& m : c.runtime.pods["job"].running["app"].spec.mounts)
+    if (m.path == "/dev/termination-log") std::ofstream(m.source) << "no disk";
+  c.runtime.exit("job", "app", 3);
+  c.turn();
+  const Value pod = c.pod("job");
+  EXPECT_EQ(pod["status"]["containerStatuses"][0]["state"]["terminated"]["message"].as_string(), "no disk");
 }
 
 TEST(Logs, FollowUntilTheContainerEnds) {

@@ -78,7 +78,7 @@ class FileStream final : public api::LogStream {
   void watch() {
     notify_ = io::Fd(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
     if (!notify_.valid()) return;
-    // The folder, not the file: it may not be there yet, and rotation replaces it.
+    // The folder, not the file: it may not be there yet.
     std::string folder = path_.substr(0, path_.rfind('/'));
     if (::inotify_add_watch(notify_.get(), folder.c_str(), IN_MODIFY | IN_CREATE | IN_MOVED_TO) < 0) return;
     notify_watch_ = std::make_unique<io::FdWatch>(loop_, notify_.get(), EPOLLIN, [this](uint32_t) {
@@ -131,12 +131,13 @@ class FileStream final : public api::LogStream {
     if (!following_ || ended_) finish();
   }
 
-  // After a rotation the name belongs to a new file.
+  // Rotation copies the file and cuts it to nothing: what was read already is gone from it then.
   bool reopened() {
-    struct stat now {}, ours {};
-    if (!file_.valid() || ::stat(path_.c_str(), &now) != 0 || ::fstat(file_.get(), &ours) != 0 || now.st_ino == ours.st_ino) return false;
-    file_ = io::Fd(::open(path_.c_str(), O_RDONLY | O_CLOEXEC));
-    return file_.valid();
+    struct stat now {};
+    if (!file_.valid() || ::fstat(file_.get(), &now) != 0) return false;
+    if (now.st_size >= ::lseek(file_.get(), 0, SEEK_CUR)) return false;
+    ::lseek(file_.get(), 0, SEEK_SET);
+    return now.st_size > 0;
   }
 
   void deliver() {
@@ -195,6 +196,35 @@ class FileStream final : public api::LogStream {
 };
 
 }  // namespace
+
+void rotate_log(const std::string& path, int64_t limit_bytes) {
+  struct stat now {};
+  if (::stat(path.c_str(), &now) != 0 || now.st_size <= limit_bytes) return;
+  io::Fd from(::open(path.c_str(), O_RDWR | O_CLOEXEC));
+  io::Fd to(::open((path + ".1").c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640));
+  if (!from.valid() || !to.valid()) return;
+  std::array<char, kReadBytes> buffer;
+  ssize_t n;
+  while ((n = ::read(from.get(), buffer.data(), buffer.size())) > 0)
+    if (::write(to.get(), buffer.data(), static_cast<size_t>(n)) != n) return;  // no space: better a long log than none
+  (void)!::ftruncate(from.get(), 0);
+}
+
+std::string log_tail(const std::string& path, int64_t lines, size_t max_bytes) {
+  std::ifstream in(path, std::ios::binary);
+  std::ostringstream all;
+  all << in.rdbuf();
+  std::string text = all.str(), out;
+  text.erase(0, tail_offset(text, lines));
+  for (auto record : base::split(text, '\n')) {
+    CriLine line;
+    if (!parse_cri_line(record, line)) continue;
+    out += line.text;
+    if (line.whole) out += '\n';
+  }
+  if (out.size() > max_bytes) out.erase(0, out.size() - max_bytes);
+  return out;
+}
 
 base::Result<std::unique_ptr<api::LogStream>> open_log_stream(io::Loop& loop, const std::string& path, const api::LogOptions& options, api::LogSink sink,
                                                               PodWorker* follow, const std::string& container) {

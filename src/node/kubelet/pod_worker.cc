@@ -1,15 +1,18 @@
 #include "node/kubelet/pod_worker.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
 
 #include <algorithm>
 #include <filesystem>
+#include <fstream>
 
 #include <fmt/format.h>
 
 #include "base/log.h"
 #include "mesh/quantity.h"
 #include "node/controllers/reconciler.h"
+#include "node/kubelet/log_stream.h"
 #include "node/node.h"
 
 namespace fairlead::node {
@@ -17,6 +20,11 @@ namespace fairlead::node {
 using base::Value;
 using store::ObjectPtr;
 namespace fs = std::filesystem;
+
+namespace {
+constexpr size_t kMaxMessageBytes = 4096;
+std::string termination_path(const std::string& directory, const std::string& container) { return directory + "/termination/" + container; }
+}  // namespace
 
 std::string_view to_string(PodState state) {
   switch (state) {
@@ -80,6 +88,15 @@ bool PodWorker::all_ready() const {
   for (auto* c : all_containers())
     if (c->role() != ContainerRole::kInit && !c->ready()) return false;
   return true;
+}
+
+std::string PodWorker::log_path(const Container& container, int64_t life) const { return fmt::format("{}/{}/{}.log", log_directory_, container.name(), life); }
+
+std::vector<std::string> PodWorker::live_logs() const {
+  std::vector<std::string> out;
+  for (auto* c : all_containers())
+    if (c->up()) out.push_back(log_path(*c, c->log_life()));
+  return out;
 }
 
 std::shared_ptr<PodWorker::EndCallback> PodWorker::on_container_end(EndCallback callback) {
@@ -392,8 +409,26 @@ base::Result<ContainerSpec> PodWorker::spec_of(const Container& container) {
   if (life >= 2) {
     for (const char* suffix : {"", ".1"}) fs::remove(fmt::format("{}/{}.log{}", folder, life - 2, suffix), error);
   }
-  out.log_path = fmt::format("{}/{}.log", folder, life);
+  out.log_path = log_path(container, life);
+
+  // A file for its last words.
+  std::string message_path = termination_path(directory_, out.name);
+  fs::create_directories(fs::path(message_path).parent_path(), error);
+  if (io::Fd file(::open(message_path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666)); file.valid()) {
+    (void)::fchmod(file.get(), 0666);
+    out.mounts.push_back({c["terminationMessagePath"].string_or("/dev/termination-log"), message_path, false});
+  }
   return out;
+}
+
+std::string PodWorker::termination_message(const Container& container) {
+  std::ifstream in(termination_path(directory_, container.name()), std::ios::binary);
+  std::string text(kMaxMessageBytes, '\0');
+  in.read(text.data(), static_cast<std::streamsize>(text.size()));
+  text.resize(static_cast<size_t>(in.gcount()));
+  if (text.empty() && container.spec()["terminationMessagePolicy"].as_string() == "FallbackToLogsOnError" && container.last_exit() && container.last_exit()->code != 0)
+    text = log_tail(log_path(container, container.log_life()), 80, 2048);
+  return text;
 }
 
 void PodWorker::event(EventLevel level, std::string_view reason, std::string_view message, const Container& c) {

@@ -64,6 +64,7 @@ class PodWorker final : public ContainerHost {
   Container* container(const std::string& name);
   bool all_ready() const;
   const std::string& log_directory() const { return log_directory_; }
+  std::vector<std::string> live_logs() const;            // of the containers that run
   // Called when a container's life ends (for `logs -f`); the token keeps it alive.
   using EndCallback = std::function<void(const std::string& container)>;
   std::shared_ptr<EndCallback> on_container_end(EndCallback callback);
@@ -94,6 +95,8 @@ class PodWorker final : public ContainerHost {
   bool terminating() const override { return state_ >= PodState::kStopping; }
   BackOffLimits back_off() const override { return parts_.options.back_off; }
   base::Result<ContainerSpec> spec_of(const Container& container) override;
+  std::string termination_message(const Container& container) override;
+  std::string log_path(const Container& container, int64_t life) const;
   void container_changed(Container& container) override;
   void event(EventLevel level, std::string_view reason, std::string_view message, const Container& container) override;
   void pod_event(EventLevel level, std::string_view reason, std::string_view message);
