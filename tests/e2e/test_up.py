@@ -198,6 +198,42 @@ def test_what_the_host_lacks_is_said_with_a_remedy(plain, prepare, sentence):
     assert sentence in done.stderr
 
 
+def test_an_interrupted_up_ends_what_it_started(plain):
+    plain.serve()
+    agent = plain.status()["agentPid"]
+    processes = below(agent)
+    up = plain.starting[0]
+    if up.poll() is not None:
+        pytest.skip("it was ready before it could be interrupted")
+    up.send_signal(signal.SIGINT)
+    assert up.wait(20) == 130
+    eventually(lambda: all(ended(pid) for pid in [agent, *processes]))
+
+
+def test_an_image_of_the_users_table_runs(machine):
+    machine.data.mkdir(parents=True)
+    program = machine.home / "shop"
+    program.mkdir()
+    (program / "run.sh").write_text("echo open for $1 in $MODE; exec sleep 1000\n")
+    (machine.data / "images.yaml").write_text(
+        f"example.com/shop: {{command: [sh, /srv/shop/run.sh], args: [all], env: {{MODE: test}}, files: {{/srv/shop: {program}}}}}\n")
+    if machine.user:
+        shutil.chown(machine.data, machine.user)
+    machine.serve()
+    machine.kubectl("run", "shop", "--image=example.com/shop:1.0")
+    eventually(lambda: machine.kubectl("logs", "shop").stdout == "open for all in test\n")
+    machine.kubectl("run", "other", "--image=example.com/other:1.0")
+    eventually(lambda: "images.yaml" in machine.kubectl("describe", "pod", "other").stdout)
+
+
+def test_pods_reach_the_api_server_with_their_token(machine):
+    machine.serve()
+    machine.run_pod()
+    answer = machine.sh("cd /var/run/secrets/kubernetes.io/serviceaccount && curl -sS --cacert ca.crt -H \"Authorization: Bearer $(cat token)\" "
+                        "https://kubernetes.default.svc/version").stdout
+    assert "gitVersion" in answer
+
+
 def test_other_contexts_stay(plain):
     config = plain.home / "kubeconfig"
     config.write_text("""apiVersion: v1

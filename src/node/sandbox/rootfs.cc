@@ -125,7 +125,7 @@ class Builder {
     if (auto ok = hide(); !ok) return ok;
     for (auto& e : entries_)
       if (e.file && e.file->kind == RootfsFile::Kind::kBind)
-        if (auto ok = bind_mount(e.file->text, root_ + e.path, true, false); !ok) return ok;
+        if (auto ok = bind_mount(e.file->text, root_ + e.path, true, e.directory); !ok) return ok;
     for (size_t i = 0; i < spec_.mounts.size(); ++i) {
       auto& m = spec_.mounts[i];
       // Mount points inside other volumes are made now: the volume hides what was made before it.
@@ -150,7 +150,7 @@ class Builder {
     for (auto* name : kOwnFolders) ::mkdir((root_ + "/" + name).c_str(), 0755);
     ::chmod((root_ + "/tmp").c_str(), 01777);
     ::mkdir((root_ + "/run/lock").c_str(), 01777);
-    for (auto& f : spec_.files) entries_.push_back({canonical(f.path), false, &f});
+    for (auto& f : spec_.files) entries_.push_back({canonical(f.path), f.kind == RootfsFile::Kind::kBind && is_directory(f.text), &f});
     for (auto& m : spec_.mounts) {
       mount_targets_.push_back(canonical(m.path));
       entries_.push_back({mount_targets_.back(), is_directory(m.source), nullptr});
