@@ -1,0 +1,31 @@
+// Filters: the connection manager, TCP proxy and access logs that listeners are made of. Internal; include only in sources.
+#pragma once
+
+#include <string>
+
+#include "control/discovery/context.h"
+#include "envoy/config/listener/v3/listener.pb.h"
+#include "envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.pb.h"
+
+namespace fairlead::control {
+
+enum class ListenerClass : unsigned char { kSidecarOutbound, kSidecarInbound, kGateway };
+
+using HttpConnectionManager = envoy::extensions::filters::network::http_connection_manager::v3::HttpConnectionManager;
+
+// Everything but where the routes come from.
+HttpConnectionManager connection_manager(const Context& context, ListenerClass which, const std::string& stat_prefix);
+void add_connection_manager(envoy::config::listener::v3::FilterChain& chain, const HttpConnectionManager& manager);
+void use_rds(HttpConnectionManager& manager, const std::string& route_name);
+void add_tcp_proxy(const Context& context, envoy::config::listener::v3::FilterChain& chain, const std::string& cluster,
+                   bool with_access_log = true);
+// Over (cluster, weight) pairs; one pair is the plain form.
+void add_tcp_proxy(const Context& context, envoy::config::listener::v3::FilterChain& chain,
+                   const std::vector<std::pair<std::string, uint32_t>>& clusters, const std::string& stat_prefix);
+// Connections that match no filter chain (NR).
+void set_listener_access_log(const Context& context, envoy::config::listener::v3::Listener& listener);
+
+void add_tls_inspector(envoy::config::listener::v3::Listener& listener, int disabled_port = 0);
+void add_http_inspector(envoy::config::listener::v3::Listener& listener, int disabled_port = 0);
+
+}  // namespace fairlead::control

@@ -1,0 +1,23 @@
+// DestinationRule traffic policies on clusters. Internal to discovery/; include only in sources.
+// Source: Istio's pilot/pkg/networking/core/cluster_traffic_policy.go, pilot/pkg/networking/util (MergeTrafficPolicy).
+#pragma once
+
+#include "control/model.h"
+#include "envoy/config/cluster/v3/cluster.pb.h"
+#include "envoy/extensions/upstreams/http/v3/http_protocol_options.pb.h"
+
+namespace fairlead::control {
+
+// The rule's policy, overridden by the subset's, overridden whole by the port's. Null when there is none.
+base::Value effective_policy(const base::Value* rule_policy, const base::Value* subset, const Port& port);
+
+void apply_traffic_policy(envoy::config::cluster::v3::Cluster& cluster,
+                          envoy::extensions::upstreams::http::v3::HttpProtocolOptions& options, const base::Value& policy,
+                          const MeshConfig& mesh, const Port& port);
+
+void unlimited_circuit_breakers(envoy::config::cluster::v3::Cluster& cluster);
+// Puts the options on the cluster, unless they say nothing.
+void set_http_options(envoy::config::cluster::v3::Cluster& cluster,
+                      envoy::extensions::upstreams::http::v3::HttpProtocolOptions& options);
+
+}  // namespace fairlead::control

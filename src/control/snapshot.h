@@ -1,0 +1,68 @@
+// Snapshot: everything the generators read, at one moment. Immutable; any thread. Registry (control/registry.h) makes it.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "control/model.h"
+
+namespace fairlead::control {
+
+struct Snapshot {
+  uint64_t version = 0;
+  MeshConfig mesh;
+  std::vector<ServicePtr> services;                                   // oldest first, then by name
+  std::unordered_map<std::string, std::vector<ServicePtr>> by_host;   // one a namespace
+  std::unordered_map<std::string, EndpointsPtr> endpoints;            // by "ns/host"
+  std::unordered_map<std::string, PodPtr> pods_by_ip, pods_by_name;   // name: "ns/name"
+  std::vector<ConfigPtr> virtual_services, gateways, sidecars;        // oldest first
+  std::unordered_map<std::string, std::vector<ConfigPtr>> destination_rules;  // by host (wildcards too)
+  std::vector<std::string> wildcard_rules;                            // hosts of destination_rules with '*', longest first
+  std::map<std::string, Labels> namespaces;
+
+  const std::vector<Endpoint>& endpoints_of(const Service& service, int port) const;
+};
+using SnapshotPtr = std::shared_ptr<const Snapshot>;
+
+// "*.example.com" covers "a.example.com" and "*.a.example.com"; "*" covers everything.
+bool host_matches(std::string_view pattern, std::string_view host);
+// Either covers the other.
+bool hosts_overlap(std::string_view a, std::string_view b);
+
+// Who asks: the node of an xDS request.
+struct Proxy {
+  bool router = false;  // a gateway
+  std::string id;       // "reviews-v1-545db77b95-24lq4.default"
+  std::string ip, ns, dns_domain;
+  Labels labels;        // from node metadata; the pod's own are preferred
+  base::Value metadata;
+};
+// From "sidecar~10.1.2.3~pod.ns~ns.svc.cluster.local" and the node's metadata. InvalidArgument when it is not of that form.
+base::Result<Proxy> parse_proxy(std::string_view node_id, base::Value metadata);
+
+// The pod behind a proxy, if it is known; its labels as the snapshot has them.
+const Pod* pod_of(const Snapshot& snapshot, const Proxy& proxy);
+const Labels& labels_of(const Snapshot& snapshot, const Proxy& proxy);
+
+// What a proxy listens for on behalf of its workload: one service port each.
+struct Target {
+  ServicePtr service;
+  const Port* port;
+  int endpoint_port;
+};
+std::vector<Target> targets_of(const Snapshot& snapshot, const Proxy& proxy);
+
+// The DestinationRules that apply to a service for this proxy, merged: trafficPolicy and all subsets.
+struct Rule {
+  const base::Value* policy = nullptr;      // nullptr: none
+  std::vector<const base::Value*> subsets;
+  ConfigPtr config;                         // the first of them; nullptr: none
+};
+Rule rule_of(const Snapshot& snapshot, const Proxy& proxy, std::string_view host, std::string_view service_ns);
+
+}  // namespace fairlead::control
