@@ -14,13 +14,13 @@ const std::vector<Endpoint>& Snapshot::endpoints_of(const Service& service, int 
   return found == it->second->end() ? kNone : found->second;
 }
 
-bool host_matches(std::string_view pattern, std::string_view host) {
+bool host_covers(std::string_view pattern, std::string_view host) {
   if (pattern == host) return true;
   if (pattern.starts_with('*')) return host.ends_with(pattern.substr(1));
   return false;
 }
 
-bool hosts_overlap(std::string_view a, std::string_view b) { return host_matches(a, b) || host_matches(b, a); }
+bool hosts_overlap(std::string_view a, std::string_view b) { return host_covers(a, b) || host_covers(b, a); }
 
 base::Result<Proxy> parse_proxy(std::string_view node_id, base::Value metadata) {
   auto parts = base::split(node_id, '~');
@@ -113,7 +113,7 @@ void collect(const Snapshot& snapshot, const Proxy& proxy, std::string_view host
   if (auto it = snapshot.destination_rules.find(std::string(host)); it != snapshot.destination_rules.end()) take(it->second);
   if (out.config) return;
   for (const auto& pattern : snapshot.wildcard_rules) {
-    if (!host_matches(pattern, host)) continue;
+    if (!host_covers(pattern, host)) continue;
     take(snapshot.destination_rules.at(pattern));
     if (out.config) return;
   }

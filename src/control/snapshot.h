@@ -30,7 +30,7 @@ struct Snapshot {
 using SnapshotPtr = std::shared_ptr<const Snapshot>;
 
 // "*.example.com" covers "a.example.com" and "*.a.example.com"; "*" covers everything.
-bool host_matches(std::string_view pattern, std::string_view host);
+bool host_covers(std::string_view pattern, std::string_view host);
 // Either covers the other.
 bool hosts_overlap(std::string_view a, std::string_view b);
 

@@ -82,7 +82,7 @@ std::vector<std::string> hosts_for(const Config& config, const Server& server, c
     if (rule.ns != "*" && rule.ns != config.ns) continue;
     for (const auto& host : config.hosts) {
       if (!hosts_overlap(rule.host, host)) continue;
-      const std::string& narrow = host_matches(rule.host, host) ? host : rule.host;
+      const std::string& narrow = host_covers(rule.host, host) ? host : rule.host;
       if (std::find(out.begin(), out.end(), narrow) == out.end()) out.push_back(narrow);
     }
   }

@@ -98,7 +98,7 @@ std::vector<TcpChain> service_chains(const Context& context, const Service& serv
   std::vector<TcpChain> out;
   bool has_tcp = false;
   for (const auto& config : context.virtual_services()) {
-    if (std::none_of(config->hosts.begin(), config->hosts.end(), [&](const std::string& h) { return host_matches(h, service.host); }))
+    if (std::none_of(config->hosts.begin(), config->hosts.end(), [&](const std::string& h) { return host_covers(h, service.host); }))
       continue;
     if (port.protocol == Protocol::kTls || port.protocol == Protocol::kHttps || port.protocol == Protocol::kAuto)
       for (auto& chain : tls_chains(context, *config, port.number, "mesh", {"*"})) out.push_back(std::move(chain));

@@ -74,9 +74,9 @@ class SidecarHosts {
       for (const auto& host : config->hosts) {
         bool found = false;
         for (const auto* service : services) {
-          bool fits = host.starts_with('*') ? host_matches(host, service->host) && best_wildcard(service->host) == config.get()
+          bool fits = host.starts_with('*') ? host_covers(host, service->host) && best_wildcard(service->host) == config.get()
                                             : service->host == host;
-          if (host_matches(host, service->host)) found = true;
+          if (host_covers(host, service->host)) found = true;
           if (fits && !taken.contains(service) && std::find(matching.begin(), matching.end(), service) == matching.end())
             matching.push_back(service);
         }
@@ -105,7 +105,7 @@ class SidecarHosts {
     for (const auto& config : context_.virtual_services())
       for (const auto& pattern : config->hosts) {
         if (pattern == host) return config.get();
-        if (host_matches(pattern, host) && pattern.size() > length) {
+        if (host_covers(pattern, host) && pattern.size() > length) {
           best = config.get();
           length = pattern.size();
         }
