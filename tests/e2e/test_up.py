@@ -135,6 +135,27 @@ def test_exec_hands_back_the_exit_code_and_a_terminal(machine):
     assert machine.sh("cat /proc/1/comm; hostname").stdout == "pod-init\nshell\n"
 
 
+def test_a_broken_off_exec_ends_its_process_and_no_other(machine):
+    machine.serve()
+    machine.run_pod()
+    machine.run_pod("bystander")
+    mark = "31557600"
+    exec_ = subprocess.Popen(machine.argv("kubectl", "--kubeconfig", str(machine.data / "kubeconfig"), "exec", "shell", "--", "sleep", mark), env=machine.environment())
+    eventually(lambda: [p for p in pathlib.Path("/proc").glob("[0-9]*/cmdline") if _holds(p, mark)])
+    before = {pid for pid, name in below(machine.status()["agentPid"]).items() if name == "pod-init" or name.startswith("fairlead")}
+    exec_.kill()
+    exec_.wait()
+    eventually(lambda: not [p for p in pathlib.Path("/proc").glob("[0-9]*/cmdline") if _holds(p, mark)])
+    assert before <= set(below(machine.status()["agentPid"]))
+
+
+def _holds(cmdline, mark):
+    try:
+        return cmdline.read_bytes() == b"sleep\0" + mark.encode() + b"\0"
+    except OSError:
+        return False
+
+
 @pytest.mark.parametrize("victim", ["agent", "init", "node", "all"])
 def test_a_killed_process_leaves_nothing_that_up_does_not_clean(machine, victim):
     machine.serve()

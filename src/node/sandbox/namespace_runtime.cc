@@ -9,8 +9,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
+#include <cstdlib>
 #include <fstream>
 #include <sstream>
 
@@ -65,6 +67,14 @@ base::Result<Child> spawn_pod_init(io::Fd channel) {
 
 base::Error error_of(const Value& v) {
   return {static_cast<base::Code>(v["code"].as_int()), v["message"].as_string(), {}};
+}
+
+// The number of a process in this PID namespace (pidfd_open(2): fdinfo). 0 when it is gone.
+pid_t pid_of(const io::Fd& pidfd) {
+  std::ifstream in("/proc/self/fdinfo/" + std::to_string(pidfd.get()));
+  for (std::string line; std::getline(in, line);)
+    if (line.starts_with("Pid:")) return std::max(0, std::atoi(line.c_str() + 4));
+  return 0;
 }
 
 class NamespaceRuntime;
@@ -331,7 +341,7 @@ void NamespaceSandbox::start(const ContainerSpec& spec, std::function<void(base:
   auto id = std::make_shared<int64_t>(0);
   *id = request(Value::object({{"op", "start"}, {"container", spec.name}, {"process", to_value(process)}, {"rootfs", to_value(rootfs)}}), std::move(fds),
                 [this, id, started](base::Result<Message> reply) {
-                  if (reply) return started(static_cast<int>(reply->body["pid"].as_int()));
+                  if (reply) return started(reply->fds.empty() ? 0 : pid_of(reply->fds[0]));
                   running_.erase(*id);
                   started(std::unexpected(reply.error()));
                 });
@@ -359,15 +369,15 @@ void NamespaceSandbox::exec(const std::string& container, const std::vector<std:
                     return started(std::unexpected(reply.error()));
                   }
                   ExecHandles handles;
-                  handles.pid = static_cast<int>(reply->body["pid"].as_int());
                   auto& fds = reply->fds;
-                  size_t expected = tty ? 1 : want_stdin ? 3 : 2;
+                  size_t expected = tty ? 2 : want_stdin ? 4 : 3;
                   if (fds.size() != expected) return started(base::fail(base::Code::kInternal, "descriptors are missing"));
+                  handles.pid = pid_of(fds[0]);
                   for (auto& fd : fds) ::fcntl(fd.get(), F_SETFL, ::fcntl(fd.get(), F_GETFL) | O_NONBLOCK);
                   if (tty) {
-                    handles.tty = std::move(fds[0]);
+                    handles.tty = std::move(fds[1]);
                   } else {
-                    size_t i = 0;
+                    size_t i = 1;
                     if (want_stdin) handles.stdin_write = std::move(fds[i++]);
                     handles.stdout_read = std::move(fds[i++]);
                     handles.stderr_read = std::move(fds[i]);

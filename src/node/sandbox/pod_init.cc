@@ -3,8 +3,8 @@
 //
 // Requests from the node (each has "id"; the answer repeats it, with "error" {code, message} when it failed):
 //   setup  hostname, ip          the veth's end is here already, as "pod0"
-//   start  container, process, rootfs, log, tty       -> pid
-//   exec   container, process                         -> pid + descriptors (stdin?, stdout, stderr | tty)
+//   start  container, process, rootfs, log            -> pidfd
+//   exec   container, process                         -> pidfd, then stdin?, stdout, stderr | tty
 //   signal container, signal                          (no answer)
 //   dial   ip, port                                   -> descriptor
 // Reports: {"exit": id of the start or exec, "code", "signal"}
@@ -16,6 +16,7 @@
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -41,6 +42,13 @@ using base::Value;
 ino_t mount_namespace_of(pid_t pid) {
   struct stat st;
   return ::stat(("/proc/" + std::to_string(pid) + "/ns/mnt").c_str(), &st) == 0 ? st.st_ino : 0;
+}
+
+// A process as the node can name it: its number here means nothing there.
+std::vector<io::Fd> handle_of(pid_t pid) {
+  std::vector<io::Fd> fds;
+  fds.emplace_back(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
+  return fds;
 }
 
 // Copies a container's output into its log file.
@@ -179,7 +187,7 @@ class PodInit {
       p.logs.push_back(std::make_unique<LogPump>(loop_, std::move(started->stdout_read), "stdout", file));
       p.logs.push_back(std::make_unique<LogPump>(loop_, std::move(started->stderr_read), "stderr", file));
     }
-    answer(id, Value::object({{"pid", started->pid}}));
+    answer(id, Value::object(), handle_of(started->pid));
     processes_[started->pid] = std::move(p);
   }
 
@@ -192,7 +200,7 @@ class PodInit {
     auto started = start_in_container(spec, container);
     if (!started) return answer(id, std::unexpected(started.error()));
     processes_[started->pid].id = id;
-    std::vector<io::Fd> fds;
+    std::vector<io::Fd> fds = handle_of(started->pid);
     if (spec.tty) {
       fds.push_back(std::move(started->tty));
     } else {
@@ -200,7 +208,7 @@ class PodInit {
       fds.push_back(std::move(started->stdout_read));
       fds.push_back(std::move(started->stderr_read));
     }
-    answer(id, Value::object({{"pid", started->pid}}), std::move(fds));
+    answer(id, Value::object(), std::move(fds));
   }
 
   void dial(int64_t id, const Value& v) {
