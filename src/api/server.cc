@@ -9,6 +9,7 @@
 #include "api/registry.h"
 #include "base/log.h"
 #include "base/strings.h"
+#include "mesh/openapi.h"
 
 namespace fairlead::api {
 
@@ -89,6 +90,10 @@ void ApiServer::Core::version(const RequestPtr& request) {
 bool ApiServer::Core::serve_documents(const RequestPtr& request, std::string_view path) {
   if (path == "/" || path.empty()) {
     request->answer(200, Value::object({{"paths", Value::array({"/api", "/api/v1", "/apis", "/healthz", "/livez", "/openapi/v2", "/openapi/v3", "/readyz", "/version"})}}));
+    return true;
+  }
+  if (path == "/openapi/v2" && request->head().headers.get("accept").find("openapi.spec.v2") != std::string_view::npos) {
+    request->answer_text(200, "application/com.github.proto-openapi.spec.v2.v1.0+protobuf", mesh::openapi_v2_protobuf());
     return true;
   }
   if (path.starts_with("/openapi/")) {

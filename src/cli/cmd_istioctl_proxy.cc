@@ -429,7 +429,10 @@ int istioctl_proxy_config(int argc, char** argv) {
     case 'r': print_routes(dump, *args); break;
     case 'c': print_clusters(dump, *args); break;
     case 'e': print_endpoints(endpoints, *args); break;
-    case 'b': return print_raw(resources(dump, "BootstrapConfigDump", {}, ""), "json");
+    case 'b':
+      for (const Value& c : dump["configs"].items())
+        if (c["@type"].as_string().find("BootstrapConfigDump") != std::string::npos) std::printf("%s\n", c.dump(4).c_str());
+      break;
     default:
       print_clusters(dump, *args);
       std::printf("\n");
@@ -451,6 +454,7 @@ int istioctl_proxy_status(int argc, char** argv) {
   auto pods = cluster->list("pods", cluster->istio_ns(), "app=istiod");
   if (!pods) return istioctl_error(pods.error().text());
   Rows rows{{"NAME", "CLUSTER", "CDS", "LDS", "EDS", "RDS", "ECDS", "ISTIOD", "VERSION"}};
+  std::vector<std::string> refusals;
   bool any = false;
   Value raw = Value::array();
   for (const Value& pod : *pods) {
@@ -469,6 +473,10 @@ int istioctl_proxy_status(int argc, char** argv) {
       auto state = [&](const std::string& type) -> std::string {
         const std::string& sent = p[type + "_sent"].as_string();
         const std::string& acked = p[type + "_acked"].as_string();
+        if (const std::string& nack = p[type + "_nack"].as_string(); !nack.empty()) {
+          refusals.push_back(fmt::format("{} refused its {}: {}", proxy, type, nack));
+          return "ERROR";
+        }
         if (sent.empty()) return type == "extensionconfig" ? "IGNORED" : "NOT SENT";
         if (sent == acked) return "SYNCED";
         return acked.empty() ? "STALE (Never Acknowledged)" : "STALE";
@@ -485,6 +493,7 @@ int istioctl_proxy_status(int argc, char** argv) {
   }
   std::sort(rows.begin() + 1, rows.end());
   std::fputs(tabulate(rows).c_str(), stdout);
+  for (const std::string& r : refusals) std::fprintf(stderr, "%s\n", r.c_str());
   return 0;
 }
 

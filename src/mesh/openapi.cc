@@ -380,6 +380,14 @@ Value openapi_v2() {
   return out;
 }
 
+std::string openapi_v2_protobuf() {
+  auto bytes = [](int field, std::string_view value) {  // wire type 2; all lengths here are below 128
+    return std::string{static_cast<char>(field << 3 | 2), static_cast<char>(value.size())} + std::string(value);
+  };
+  constexpr int kSwagger = 1, kInfo = 2, kPaths = 8, kDefinitions = 9;
+  return bytes(kSwagger, "2.0") + bytes(kInfo, bytes(1, "Kubernetes") + bytes(2, "v1.34.0")) + bytes(kPaths, "") + bytes(kDefinitions, "");
+}
+
 std::vector<Value> crd_objects() {
   std::vector<Value> out;
   for (const Kind& kind : all_kinds()) {

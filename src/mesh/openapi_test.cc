@@ -39,5 +39,15 @@ TEST(OpenApi, CustomResourceDefinitionsAreValidThemselves) {
   }
 }
 
+TEST(OpenApi, ProtobufDocumentIsWellFormedAndEmpty) {
+  std::string doc = openapi_v2_protobuf();
+  for (size_t at = 0; at < doc.size();) {
+    ASSERT_LT(at + 1, doc.size());
+    EXPECT_EQ(doc[at] & 7, 2);
+    at += 2 + static_cast<unsigned char>(doc[at + 1]);
+    EXPECT_LE(at, doc.size());
+  }
+}
+
 }  // namespace
 }  // namespace fairlead::mesh
