@@ -2,6 +2,8 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
+
 #include "api/selection.h"
 #include "api/table.h"
 #include "base/log.h"
@@ -134,7 +136,8 @@ class Watch : public std::enable_shared_from_this<Watch> {
   }
 
   void on_bookmark_timer() {
-    // All events up to here were delivered: deliveries precede timers that were armed this long ago.
+    if (!subscription_) return;
+    revision_ = std::max(revision_, subscription_->position());
     bookmark(false);
     bookmark_timer_.arm(kBookmarkInterval);
   }

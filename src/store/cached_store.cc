@@ -27,6 +27,7 @@ class CachedStore::Handle final : public Subscription {
     watcher_->cancelled = true;
     if (auto all = watchers_.lock()) std::erase(all->list, watcher_);
   }
+  uint64_t position() const override { return watcher_->cursor; }
 
  private:
   std::weak_ptr<Watchers> watchers_;

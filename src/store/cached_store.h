@@ -16,8 +16,9 @@ namespace fairlead::store {
 
 class CachedStore : public Store {
  public:
-  // Events kept for watches that start in the past. A client that comes back later than that lists again (410).
-  static constexpr size_t kHistoryEvents = 4096;
+  // Events kept for watches that start in the past. A client that comes back later than that lists again (410). Each
+  // holds an object of some kilobytes, so this is memory as well: bookmarks keep idle clients within it.
+  static constexpr size_t kHistoryEvents = 1024;
 
   explicit CachedStore(io::Loop& loop, size_t history_events = kHistoryEvents);
   ~CachedStore() override;

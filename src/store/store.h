@@ -40,6 +40,8 @@ struct Event {
 class Subscription {
  public:
   virtual ~Subscription() = default;
+  // Everything up to this revision was delivered, or was not for this watch: where a new watch may take over.
+  virtual uint64_t position() const = 0;
 };
 
 class Store {

@@ -105,6 +105,19 @@ TEST(Store, WatchFromBeforeTheHistoryIsExpired) {
   EXPECT_TRUE(s.watch("pods", "", s.oldest_revision(), log.callback()));
 }
 
+TEST(Store, PositionMovesPastWhatIsNotForTheWatch) {
+  io::Loop loop;
+  MemoryStore s(loop);
+  Log log;
+  auto w = s.watch("pods", "", 0, log.callback());
+  ASSERT_TRUE(w);
+  ASSERT_TRUE(s.create({"services", "d", "a"}, pod("x")));
+  EXPECT_EQ((*w)->position(), 0u);
+  loop.run_once(0ms);
+  EXPECT_EQ((*w)->position(), 1u);
+  EXPECT_TRUE(log.lines.empty());
+}
+
 TEST(Store, CallbacksMayWriteCancelAndSubscribe) {
   io::Loop loop;
   MemoryStore s(loop);

@@ -4,6 +4,7 @@ import os
 import pathlib
 import re
 import signal
+import socket
 import ssl
 import subprocess
 import tempfile
@@ -341,6 +342,29 @@ def test_watch_from_a_forgotten_revision_is_gone(server):
     code, text = server.request("GET", "/api/v1/namespaces?watch=true&resourceVersion=999999999&timeoutSeconds=1")
     event = json.loads(text.splitlines()[0])
     assert (event["type"], event["object"]["code"], event["object"]["reason"]) == ("ERROR", 410, "Expired")
+
+
+def test_a_watcher_that_does_not_read_costs_bounded_memory(server, ns):
+    def memory():
+        return int(re.search(r"VmRSS:\s+(\d+)", pathlib.Path(f"/proc/{server.process.pid}/status").read_text())[1])
+
+    context = ssl.create_default_context(cafile=str(server.directory / "data/pki/ca.crt"))
+    context.load_cert_chain(server.directory / "data/pki/admin.crt", server.directory / "data/pki/admin.key")
+    host, port = server.url.removeprefix("https://").rsplit(":", 1)
+    idle = []
+    for _ in range(20):
+        connection = context.wrap_socket(socket.create_connection((host, int(port))), server_hostname=host)
+        connection.sendall(f"GET /api/v1/namespaces/{ns}/configmaps?watch=true HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        idle.append(connection)
+    server.request("POST", f"/api/v1/namespaces/{ns}/configmaps", json.dumps({"metadata": {"name": "big"}}))
+    before = memory()
+    for i in range(60):
+        body = json.dumps({"data": {"a": str(i) + "x" * 250_000}})
+        assert server.request("PATCH", f"/api/v1/namespaces/{ns}/configmaps/big", body, "application/merge-patch+json")[0] == 200
+    # 20 watchers times 15 MB would be 300 MB; what counts is 5 MB for each, and the history (15 MB).
+    assert memory() - before < 180_000
+    for connection in idle:
+        connection.close()
 
 
 def test_watch_list_ends_the_initial_events_with_a_bookmark(server, ns):
