@@ -41,7 +41,7 @@ struct TestCluster {
     KubeletOptions options;
     options.data_dir = data_dir;
     // Back-off in test time: long enough to be seen, short enough to pass while the loop is turned.
-    options.back_off = {std::chrono::milliseconds(20), std::chrono::milliseconds(100), std::chrono::minutes(10)};
+    options.back_off = {std::chrono::milliseconds(300), std::chrono::milliseconds(600), std::chrono::minutes(10)};
     kubelet = std::make_unique<Kubelet>(loop, store, api.client(), runtime, events, [](const TokenRequest& r) { return base::Result<std::string>("token of " + r.service_account); },
                                         options);
     kubelet->start();
