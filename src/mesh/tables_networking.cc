@@ -246,7 +246,7 @@ type LoadBalancerSettings
   localityLbSetting  LocalityLbSetting inert
   simple             enum(UNSPECIFIED|LEAST_CONN|RANDOM|PASSTHROUGH|ROUND_ROBIN|LEAST_REQUEST) oneof=kind # Algorithm: LEAST_REQUEST, ROUND_ROBIN, RANDOM, PASSTHROUGH.
   warmup             Warmup inert
-  warmupDurationSecs duration                           #!use warmup
+  warmupDurationSecs duration inert #!use warmup
   zoneAwareLbSetting ZoneAwareLbSetting inert
 
 type BackendUtilization
