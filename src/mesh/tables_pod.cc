@@ -232,7 +232,7 @@ type HTTPGetAction
 
 type HTTPHeader
   name  string !
-  value string !
+  value string
 
 type TCPSocketAction
   port int-or-string !
@@ -339,7 +339,7 @@ type PodSecurityContext
 
 type Sysctl
   name  string !
-  value string !
+  value string
 
 type Affinity
   nodeAffinity    NodeAffinity
