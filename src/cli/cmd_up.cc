@@ -301,7 +301,8 @@ int cmd_up(int argc, char** argv) {
   if (!mesh.settle()) return 2;
   if (rootful && ::geteuid() != 0) return complain("--rootful needs root: sudo fairlead up --rootful, or leave the flag away");
 
-  if (auto ok = make_folder(mesh.data_dir, 0755); !ok) return complain(ok.error().message);
+  // Secrets and keys are in it.
+  if (auto ok = make_folder(mesh.data_dir, 0700); !ok) return complain(ok.error().message);
   io::Fd lock = try_lock(mesh.data_dir + "/lock");
   if (!lock.valid()) {
     if (errno != EWOULDBLOCK && errno != 0 && errno != EAGAIN) return complain("cannot lock " + mesh.data_dir + "/lock: " + std::strerror(errno));

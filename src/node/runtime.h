@@ -59,7 +59,7 @@ class Sandbox {
   virtual ~Sandbox() = default;
   virtual int init_pid() const = 0;  // in the node's PID namespace
 
-  // Starts a container; on_exit runs once. Fails with a sentence (command not found, image unknown ...).
+  // Starts a container; on_exit runs once. The pid is one of the node's PID namespace. Fails with a sentence (command not found, image unknown ...).
   virtual void start(const ContainerSpec& spec, std::function<void(base::Result<int> pid)> started,
                      std::function<void(Exit)> on_exit) = 0;
   virtual void signal(const std::string& container, int signal_number) = 0;
@@ -68,7 +68,7 @@ class Sandbox {
   // master; else stdin/stdout/stderr pipes. on_exit runs once after the process ended.
   struct ExecHandles {
     io::Fd stdin_write, stdout_read, stderr_read, tty;
-    int pid = 0;
+    int pid = 0;  // in the node's PID namespace
   };
   virtual void exec(const std::string& container, const std::vector<std::string>& command, bool tty, bool want_stdin,
                     std::function<void(base::Result<ExecHandles>)> started, std::function<void(Exit)> on_exit) = 0;

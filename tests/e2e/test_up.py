@@ -32,6 +32,7 @@ def test_the_host_stays_as_it_is(machine):
     machine.serve()
     machine.run_pod()
     during = host_state()
+    assert machine.data.stat().st_mode & 0o077 == 0
     agent = machine.status()["agentPid"]
     processes = below(agent)
     assert "pod-init" in processes.values()
