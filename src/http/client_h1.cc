@@ -172,7 +172,7 @@ class H1ClientConnection final : public ClientConnection {
           complete(std::move(trailers), bytes.empty());
           return transport_ != nullptr;
         }
-        case H1Parser::Event::kError: fail(to_string(parser_.error())); return false;
+        case H1Parser::Event::kError: fail(std::string(to_string(parser_.error()))); return false;
       }
     }
     return false;
@@ -200,7 +200,8 @@ class H1ClientConnection final : public ClientConnection {
     lost("connection closed by the server");
   }
 
-  void lost(std::string_view why) {
+  // By value: the text may belong to the transport that close() destroys.
+  void lost(std::string why) {
     CallPtr call = std::exchange(call_, nullptr);
     bool stale = reused_ && !answered_any_;
     close();
@@ -213,7 +214,7 @@ class H1ClientConnection final : public ClientConnection {
     call->end(base::fail(base::Code::kUnavailable, "{}{}", why, answered_any_ ? " inside the response" : " before the response"));
   }
 
-  void fail(std::string_view why) {
+  void fail(std::string why) {
     CallPtr call = std::exchange(call_, nullptr);
     close();
     if (call) call->end(base::fail(base::Code::kUnavailable, "bad response: {}", why));

@@ -3,7 +3,9 @@
 
 #include <gtest/gtest.h>
 
+#include <map>
 #include <optional>
+#include <random>
 
 #include "http/grpc.h"
 #include "http/server.h"
@@ -228,6 +230,82 @@ TEST_P(Both, WebSocketEchoesThroughARealServer) {
   });
   ASSERT_TRUE(until([&] { return got.size() == 200006; }));
   EXPECT_EQ(socket->protocol(), "v4.channel.k8s.io");
+}
+
+// Any mix of cancelling, aborting, late answers and servers that go away: every call ends once, or is cancelled.
+TEST_P(Both, EveryCallEndsOnceWhateverHappensAround) {
+  std::mt19937 random(7);
+  auto below = [&](unsigned n) { return random() % n; };
+  std::vector<std::shared_ptr<Exchange>> held;
+  handler = [&](std::shared_ptr<Exchange> e) {
+    switch (below(6)) {
+      case 0: e->abort(); break;
+      case 1: held.push_back(e); break;
+      case 2:
+        e->start(200, {});
+        e->write(std::string(below(200000), 'b'));
+        if (below(2)) e->abort();
+        else e->finish();
+        break;
+      case 3:
+        e->start(200, {});
+        e->stream_body([e](std::string_view d) { e->write(d); }, [e] { e->finish(); });
+        break;
+      default: e->read_body(100000, [e](std::string body) { e->respond(200, "text/plain", body); });
+    }
+  };
+  constexpr int kCalls = 150;
+  std::map<int, std::unique_ptr<Call>> calls;
+  int started = 0, ended = 0, cancelled = 0, rounds = 0;
+  ASSERT_TRUE(until([&] {
+    while (started < kCalls && calls.size() < 12) {
+      int id = started++;
+      RequestHead head;
+      head.method = id % 2 ? "POST" : "GET";
+      calls[id] = client->start(base_url + "/", head, id % 2, {nullptr,
+                                [&, id](std::string_view) {
+                                  if (below(30) == 0) cancelled += static_cast<int>(calls.erase(id));
+                                },
+                                [&, id](base::Result<Headers>) {
+                                  ++ended;
+                                  EXPECT_EQ(calls.erase(id), 1u);
+                                }});
+      if (id % 2) {
+        calls[id]->write(std::string(below(150000), 'p'));
+        calls[id]->finish();
+      }
+    }
+    for (auto& e : std::exchange(held, {})) {
+      if (below(2)) e->respond(200, "text/plain", "late");
+      else e->abort();
+    }
+    if (!calls.empty() && rounds < 80 && rounds++ % 8 == 7) {
+      calls.erase(calls.begin());
+      ++cancelled;
+    }
+    return calls.empty() && started == kCalls;
+  }));
+  EXPECT_EQ(ended + cancelled, kCalls);
+}
+
+TEST(Client, NamesAResetConnection) {
+  io::Loop loop;
+  auto listening = io::listen(*io::Address::parse_ip("127.0.0.1", 0));
+  ASSERT_TRUE(listening);
+  std::string url = "http://" + io::local_address(listening->get())->text();
+  std::unique_ptr<io::Transport> accepted;
+  io::Acceptor acceptor(loop, std::move(*listening), [&](io::Fd fd, const io::Address&) { accepted = io::make_socket_transport(loop, std::move(fd)); });
+  Client client(loop, {});
+  std::optional<base::Result<Response>> result;
+  client.fetch("GET", url, {}, {}, std::chrono::seconds(10), [&](base::Result<Response> r) { result = std::move(r); });
+  for (int i = 0; i < 2000 && !result; ++i) {
+    char byte;
+    if (accepted && accepted->read({&byte, 1}).status == io::IoStatus::kOk) accepted->close(true);
+    loop.run_once(std::chrono::milliseconds(10));
+  }
+  ASSERT_TRUE(result.has_value());
+  ASSERT_FALSE(*result);
+  EXPECT_EQ(result->error().message, "Connection reset by peer before the response");
 }
 
 TEST(Url, ParsesWhatPeopleWrite) {

@@ -83,7 +83,15 @@ void ServerExchange::deliver() {
 void ServerExchange::respond(int status, Headers headers, std::string_view body) {
   if (!port_ || state_ != State::kWaiting) return;
   state_ = State::kFinished;
+  drop_unread_body();
   port_->send_whole(*this, status, std::move(headers), body);
+}
+
+// Answered without a look at the body: what is buffered must not hold up the rest, which is discarded.
+void ServerExchange::drop_unread_body() {
+  if (take_ != Take::kBuffer || body_.empty()) return;
+  size_t bytes = std::exchange(body_, {}).size();
+  port_->body_consumed(*this, bytes);
 }
 
 void ServerExchange::start(int status, Headers headers) {
@@ -100,6 +108,7 @@ void ServerExchange::write(std::string_view bytes) {
 void ServerExchange::finish(Headers trailers) {
   if (!port_ || state_ != State::kStreaming) return;
   state_ = State::kFinished;
+  drop_unread_body();
   port_->send_end(*this, trailers);
 }
 

@@ -73,6 +73,7 @@ class ServerExchange final : public Exchange, public std::enable_shared_from_thi
   enum class Take : uint8_t { kBuffer, kCollect, kStream };
   void deliver_later();
   void deliver();
+  void drop_unread_body();
 
   io::Loop& loop_;
   ExchangePort* port_;

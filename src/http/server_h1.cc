@@ -1,4 +1,5 @@
 // A server's HTTP/1.1 connection. One exchange at a time; pipelined requests wait in input_.
+#include "http/farewell.h"
 #include "http/h1_codec.h"
 #include "http/prefixed_transport.h"
 #include "http/server_connection.h"
@@ -69,7 +70,7 @@ class H1Connection final : public ServerConnection, ExchangePort {
     if (lingering_) return true;
     if (closing_) return false;
     if (input_.size() >= kMaxBuffered) return false;
-    if (exchange_ && exchange_->buffered() >= kMaxBuffered && !collecting_) return false;
+    if (exchange_ && !exchange_->finished() && exchange_->buffered() >= kMaxBuffered && !collecting_) return false;
     return exchange_ || unsent() < kMaxUnsent;
   }
 
@@ -241,6 +242,15 @@ class H1Connection final : public ServerConnection, ExchangePort {
     gone();
   }
 
+  // TLS may hold bytes that the socket has not taken: the loop sees them out.
+  void close_orderly() {
+    if (!transport_ || !secure_ || eof_) return close();
+    end_exchange(false);
+    timer_.cancel();
+    close_gracefully(shared_->loop, std::move(transport_));
+    gone();
+  }
+
   void gone() {
     if (std::exchange(gone_, true)) return;
     shared_->gone(*this);
@@ -304,7 +314,7 @@ class H1Connection final : public ServerConnection, ExchangePort {
       return;
     }
     if (!closing_ || lingering_) return;
-    if (!linger_ || eof_) return close();
+    if (!linger_ || eof_) return close_orderly();
     lingering_ = true;
     transport_->shutdown_write();
     timer_.arm(kLinger);

@@ -1,6 +1,7 @@
 // A server's HTTP/2 connection: many exchanges over one H2Session.
 #include <unordered_map>
 
+#include "http/farewell.h"
 #include "http/h2_session.h"
 #include "http/server_connection.h"
 #include "http/server_exchange.h"
@@ -121,7 +122,14 @@ class H2Connection final : public ServerConnection, ExchangePort, H2Sink {
     }
     busy_ = false;
     if (!transport_) return;
-    if (failed_ || session_.over()) return close();
+    if (failed_ || session_.over()) {
+      if (!transport_->secure()) return close();
+      // TLS may hold bytes that the socket has not taken: the loop sees them out.
+      end_all();
+      timer_.cancel();
+      close_gracefully(shared_->loop, std::move(transport_));
+      return shared_->gone(*this);
+    }
     if (session_.wants_write() && !write_blocked_) settle_later();
   }
 

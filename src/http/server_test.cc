@@ -192,6 +192,52 @@ TEST_P(ServerOverMemory, HandsTheConnectionOverOnUpgrade) {
   EXPECT_EQ(rest + end.in, "early late");
 }
 
+TEST(Server, ASlowTlsClientGetsAllOfALastAnswer) {
+  io::Loop loop;
+  io::CertificateRequest request;
+  request.common_name = "test";
+  auto pair = io::issue_certificate(request, nullptr);
+  ASSERT_TRUE(pair);
+  ServerOptions options;
+  io::TlsOptions tls;
+  tls.certificate_pem = pair->certificate_pem;
+  tls.key_pem = pair->key_pem;
+  options.tls = *io::TlsContext::server(tls);
+  Server server(loop, options, [](std::shared_ptr<Exchange> e) { e->respond(200, "text/plain", std::string(200000, 'x')); });
+  auto [a, b] = io::make_memory_pair(loop, 0, 4096);
+  server.accept(std::move(b));
+  Peer peer(io::make_tls_client(loop, std::move(a), *io::TlsContext::client({}), ""));
+  peer.send("GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+  for (int i = 0; i < 20; ++i) {
+    loop.run_once(base::Nanos(0));
+    peer.on_ready(true, true);
+    peer.reading = i < 8;  // after the handshake the client takes its time
+  }
+  peer.reading = true;
+  for (int i = 0; i < 2000 && !peer.ended; ++i) {
+    peer.on_ready(true, true);
+    loop.run_once(base::Nanos(0));
+  }
+  EXPECT_TRUE(peer.in.ends_with(std::string(200000, 'x'))) << peer.in.size();
+  EXPECT_TRUE(peer.ended);
+}
+
+TEST_P(ServerOverMemory, AnsweringEarlyDoesNotStallTheNextRequest) {
+  std::shared_ptr<Exchange> first;
+  serve([&](std::shared_ptr<Exchange> e) {
+    if (e->request().path() == "/first") first = e;
+    else e->respond(200, "text/plain", "second");
+  });
+  peer->send("POST /first HTTP/1.1\r\nHost: x\r\nContent-Length: 150000\r\n\r\n" + std::string(150000, 'b'));
+  peer->send("GET /second HTTP/1.1\r\nHost: x\r\n\r\n");
+  for (int i = 0; i < 200000 && !first; ++i) loop.run_once(base::Nanos(0));
+  turn();
+  first->respond(200, "text/plain", "first");
+  for (int i = 0; i < 400000 && !peer->in.ends_with("second"); ++i) loop.run_once(base::Nanos(0));
+  EXPECT_TRUE(peer->in.contains("\r\n\r\nfirst"));
+  EXPECT_TRUE(peer->in.ends_with("second"));
+}
+
 TEST_P(ServerOverMemory, DrainLetsTheRunningExchangeEndAndClosesTheConnection) {
   std::shared_ptr<Exchange> running;
   serve([&](std::shared_ptr<Exchange> e) { running = e; });

@@ -130,7 +130,11 @@ class TlsTransport final : public Transport, TransportSink {
         data += n;
         left -= static_cast<size_t>(n);
         total += static_cast<size_t>(n);
-        // What does not fit into the socket waits in out_; stop there, so that memory stays bounded.
+        // What does not fit into the socket waits in out_; stop there, so that what we took and the peer did not stays small.
+        if (BIO_ctrl_pending(out_) >= 64 * 1024) {
+          if (!flush()) return {IoStatus::kError};
+          if (BIO_ctrl_pending(out_) > 0) goto done;
+        }
         if (total >= 256 * 1024) goto done;
       }
     }
