@@ -39,18 +39,6 @@ void add_service_metadata(cluster::Cluster& c, const Service& service) {
   fields["namespace"].set_string_value(service.ns);
 }
 
-std::string workload_metadata(const Endpoint& e) {
-  auto get = [&](const char* key) {
-    auto it = e.labels.find(key);
-    return it == e.labels.end() ? std::string() : it->second;
-  };
-  std::string name = get("service.istio.io/canonical-name");
-  if (name.empty()) name = get("app");
-  std::string revision = get("service.istio.io/canonical-revision");
-  if (revision.empty()) revision = get("version");
-  return name.empty() && revision.empty() ? "" : fmt::format("{};{}", name, revision);
-}
-
 // The load assignment of one service port and subset, grouped by locality.
 endpoint::ClusterLoadAssignment assignment(const Context& context, const Service& service, int port, const Labels& subset,
                                            const std::string& name) {
@@ -73,17 +61,19 @@ endpoint::ClusterLoadAssignment assignment(const Context& context, const Service
       lb->set_health_status(envoy::config::core::v3::HEALTHY);
       lb->mutable_load_balancing_weight()->set_value(std::max(1u, e->weight));
       weight += std::max(1u, e->weight);
-      if (auto workload = workload_metadata(*e); !workload.empty())
-        (*(*lb->mutable_metadata()->mutable_filter_metadata())["istio"].mutable_fields())["workload"].set_string_value(workload);
     }
     group->mutable_load_balancing_weight()->set_value(weight);
   }
   return out;
 }
 
-void use_http2(cluster::Cluster& c, HttpProtocolOptions& options) {
-  (void)c;
+void use_http2(HttpProtocolOptions& options) {
   options.mutable_explicit_http_config()->mutable_http2_protocol_options();
+}
+
+void use_downstream_protocol(HttpProtocolOptions& options) {
+  options.mutable_use_downstream_protocol_config()->mutable_http_protocol_options();
+  options.mutable_use_downstream_protocol_config()->mutable_http2_protocol_options();
 }
 
 cluster::Cluster passthrough(const Context& context, const std::string& name, const std::string& alt_name, bool inbound) {
@@ -96,8 +86,7 @@ cluster::Cluster passthrough(const Context& context, const std::string& name, co
   unlimited_circuit_breakers(c);
   HttpProtocolOptions options;
   set_duration(options.mutable_common_http_protocol_options()->mutable_idle_timeout(), std::chrono::seconds(300));
-  options.mutable_use_downstream_protocol_config()->mutable_http_protocol_options();
-  options.mutable_use_downstream_protocol_config()->mutable_http2_protocol_options();
+  use_downstream_protocol(options);
   set_http_options(c, options);
   // The source address by which the pod's rules tell the sidecar's connections to its own application.
   if (inbound) {
@@ -148,7 +137,11 @@ cluster::Cluster outbound(const Context& context, const Service& service, const 
       break;
   }
   HttpProtocolOptions options;
-  if (is_http2(port.protocol)) use_http2(c, options);
+  if (is_http2(port.protocol)) {
+    use_http2(options);
+  } else if (port.protocol == Protocol::kAuto && !context.proxy().router) {
+    use_downstream_protocol(options);  // sniffed: what the client speaks
+  }
   apply_traffic_policy(c, options, effective_policy(rule.policy, subset, port), context.snapshot().mesh, port);
   set_http_options(c, options);
   auto& fields = *istio_metadata(c).mutable_fields();
@@ -200,10 +193,9 @@ xds::ResourceMap Generator::clusters() const {
       c.mutable_upstream_bind_config()->mutable_source_address()->set_port_value(0);
       HttpProtocolOptions options;
       if (is_http2(target.port->protocol)) {
-        use_http2(c, options);
+        use_http2(options);
       } else if (target.port->protocol == Protocol::kAuto) {
-        options.mutable_use_downstream_protocol_config()->mutable_http_protocol_options();
-        options.mutable_use_downstream_protocol_config()->mutable_http2_protocol_options();
+        use_downstream_protocol(options);
       }
       set_http_options(c, options);
     }
@@ -242,7 +234,8 @@ xds::ResourceMap Generator::endpoints(const std::set<std::string>* names) const 
     return out;
   }
   for (const auto& service : context.services()) {
-    if (service->resolution != Resolution::kEds) continue;
+    bool balanced = service->resolution == Resolution::kEds || (context.proxy().router && service->headless);
+    if (!balanced) continue;
     Rule rule = rule_of(context.snapshot(), context.proxy(), service->host, service->ns);
     for (const auto& port : service->ports) {
       if (port.protocol == Protocol::kUdp) continue;

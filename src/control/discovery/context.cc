@@ -83,7 +83,7 @@ std::optional<ClusterKey> parse_cluster_name(std::string_view name) {
   return ClusterKey{std::string(parts[0]), std::string(parts[2]), std::string(parts[3]), static_cast<int>(*port)};
 }
 
-std::string destination_cluster(const Context& context, const base::Value& destination, int listener_port) {
+std::string destination_cluster(const Context& context, const base::Value& destination, int listener_port, bool infer_port) {
   std::string host = destination["host"].as_string();
   if (host.empty()) return "UnknownService";
   const Service* service = context.find(host);
@@ -91,7 +91,7 @@ std::string destination_cluster(const Context& context, const base::Value& desti
   int port = listener_port;
   if (const auto& number = destination["port"]["number"]; number.is_int()) {
     port = static_cast<int>(number.as_int());
-  } else if (service && service->ports.size() == 1) {
+  } else if (infer_port && service && service->ports.size() == 1) {
     port = service->ports[0].number;
   }
   return cluster_name("outbound", port, destination["subset"].as_string(), host);

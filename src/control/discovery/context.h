@@ -46,8 +46,9 @@ struct ClusterKey {
 };
 std::optional<ClusterKey> parse_cluster_name(std::string_view name);
 
-// The cluster a Destination means, seen from a listener on `listener_port`.
-std::string destination_cluster(const Context& context, const base::Value& destination, int listener_port);
+// The cluster a Destination means, seen from a listener on `listener_port`. Without a port of its own: the only port of
+// the service when infer_port, else the listener's.
+std::string destination_cluster(const Context& context, const base::Value& destination, int listener_port, bool infer_port = true);
 
 // "/apis/networking.istio.io/v1/namespaces/default/virtual-service/reviews"
 std::string config_path(const Config& config);

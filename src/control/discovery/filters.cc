@@ -163,26 +163,29 @@ void set_listener_access_log(const Context& context, listener::Listener& l) {
 namespace {
 
 template <class Message>
-void add_listener_filter(listener::Listener& l, const char* name, const Message& config, int disabled_port) {
+void add_listener_filter(listener::Listener& l, const char* name, const Message& config, const std::set<int>& disabled_ports) {
   auto* filter = l.add_listener_filters();
   filter->set_name(name);
   pack(filter->mutable_typed_config(), config);
-  if (disabled_port == 0) return;
-  auto* range = filter->mutable_filter_disabled()->mutable_destination_port_range();
-  range->set_start(disabled_port);
-  range->set_end(disabled_port + 1);
+  auto set_port = [](listener::ListenerFilterChainMatchPredicate& out, int port) {
+    out.mutable_destination_port_range()->set_start(port);
+    out.mutable_destination_port_range()->set_end(port + 1);
+  };
+  if (disabled_ports.size() == 1) set_port(*filter->mutable_filter_disabled(), *disabled_ports.begin());
+  else
+    for (int port : disabled_ports) set_port(*filter->mutable_filter_disabled()->mutable_or_match()->add_rules(), port);
 }
 
 }  // namespace
 
-void add_tls_inspector(listener::Listener& l, int disabled_port) {
+void add_tls_inspector(listener::Listener& l, const std::set<int>& disabled_ports) {
   add_listener_filter(l, "envoy.filters.listener.tls_inspector",
-                      envoy::extensions::filters::listener::tls_inspector::v3::TlsInspector(), disabled_port);
+                      envoy::extensions::filters::listener::tls_inspector::v3::TlsInspector(), disabled_ports);
 }
 
-void add_http_inspector(listener::Listener& l, int disabled_port) {
+void add_http_inspector(listener::Listener& l, const std::set<int>& disabled_ports) {
   add_listener_filter(l, "envoy.filters.listener.http_inspector",
-                      envoy::extensions::filters::listener::http_inspector::v3::HttpInspector(), disabled_port);
+                      envoy::extensions::filters::listener::http_inspector::v3::HttpInspector(), disabled_ports);
 }
 
 }  // namespace fairlead::control

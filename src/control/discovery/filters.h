@@ -1,6 +1,7 @@
 // Filters: the connection manager, TCP proxy and access logs that listeners are made of. Internal; include only in sources.
 #pragma once
 
+#include <set>
 #include <string>
 
 #include "control/discovery/context.h"
@@ -25,7 +26,8 @@ void add_tcp_proxy(const Context& context, envoy::config::listener::v3::FilterCh
 // Connections that match no filter chain (NR).
 void set_listener_access_log(const Context& context, envoy::config::listener::v3::Listener& listener);
 
-void add_tls_inspector(envoy::config::listener::v3::Listener& listener, int disabled_port = 0);
-void add_http_inspector(envoy::config::listener::v3::Listener& listener, int disabled_port = 0);
+// Not run for connections to the disabled ports (original destination).
+void add_tls_inspector(envoy::config::listener::v3::Listener& listener, const std::set<int>& disabled_ports = {});
+void add_http_inspector(envoy::config::listener::v3::Listener& listener, const std::set<int>& disabled_ports = {});
 
 }  // namespace fairlead::control

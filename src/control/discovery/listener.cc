@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 
 #include "base/strings.h"
 #include "control/discovery/context.h"
@@ -238,8 +239,17 @@ listener::Listener virtual_inbound(const Context& context) {
   auto* original = l.add_listener_filters();
   original->set_name("envoy.filters.listener.original_dst");
   pack(original->mutable_typed_config(), envoy::extensions::filters::listener::original_dst::v3::OriginalDst());
-  add_tls_inspector(l, kInboundPort);
-  add_http_inspector(l, kInboundPort);
+  auto targets = targets_of(context.snapshot(), context.proxy());
+  // Declared protocols need no sniffing, and a declared server-first protocol must not wait for the client's first bytes.
+  std::set<int> declared{kInboundPort}, opaque{kInboundPort};
+  std::map<int, Protocol> protocols;  // the first service of a port decides
+  for (const auto& target : targets) protocols.try_emplace(target.endpoint_port, target.port->protocol);
+  for (const auto& [port, protocol] : protocols) {
+    if (protocol != Protocol::kAuto) declared.insert(port);
+    if (is_tcp(protocol)) opaque.insert(port);
+  }
+  add_tls_inspector(l, opaque);
+  add_http_inspector(l, declared);
   set_listener_access_log(context, l);
 
   auto* hole = l.add_filter_chains();
@@ -261,7 +271,7 @@ listener::Listener virtual_inbound(const Context& context) {
   }
 
   std::set<int> done;
-  for (const auto& target : targets_of(context.snapshot(), context.proxy())) {
+  for (const auto& target : targets) {
     if (!done.insert(target.endpoint_port).second) continue;
     Protocol protocol = target.port->protocol;
     std::string cluster = cluster_name("inbound", target.endpoint_port, "", "");
@@ -288,8 +298,7 @@ listener::Listener virtual_inbound(const Context& context) {
       add_tcp_proxy(context, *chain("raw_buffer"), cluster);
       add_tcp_proxy(context, *chain("tls"), cluster);
     } else {
-      add_tcp_proxy(context, *chain("raw_buffer"), cluster);
-      add_tcp_proxy(context, *chain("tls"), cluster);
+      add_tcp_proxy(context, *chain(nullptr), cluster);
     }
   }
   return l;

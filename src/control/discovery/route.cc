@@ -100,6 +100,11 @@ bool is_catch_all(const route::RouteMatch& match) {
 
 // ---- actions
 
+// A sidecar's listener stands for one port: a destination without a port is on the same one. A gateway's does not.
+std::string http_destination(const Context& context, const Value& destination, int port) {
+  return destination_cluster(context, destination, port, context.proxy().router);
+}
+
 bool is_authority(std::string_view name) { return base::iequals(name, ":authority") || base::iequals(name, "host"); }
 bool is_internal(std::string_view name) { return name.starts_with(':') || base::iequals(name, "host"); }
 
@@ -275,7 +280,7 @@ void mirror(const Context& context, route::RouteAction& action, const Value& des
   if (percentage.is_object() && percentage["value"].as_double() <= 0) return;
   if (!percentage.is_object() && old_percent.is_int() && old_percent.as_int() <= 0) return;
   auto& policy = *action.add_request_mirror_policies();
-  policy.set_cluster(destination_cluster(context, destination, port));
+  policy.set_cluster(http_destination(context, destination, port));
   percent(*policy.mutable_runtime_fraction()->mutable_default_value(), percentage, old_percent, 100);
   policy.mutable_trace_sampled()->set_value(false);
 }
@@ -327,7 +332,7 @@ void forward(const Context& context, Route& out, const Value& in, std::string au
   bool hashed = false;
   const auto& destinations = in["route"].items();
   if (destinations.size() == 1) {
-    action.set_cluster(destination_cluster(context, destinations[0]["destination"], port));
+    action.set_cluster(http_destination(context, destinations[0]["destination"], port));
     std::string own = apply_headers(out, destinations[0]["headers"]);
     if (authority.empty()) authority = own;
     hashed = hash_policy(context, action, action.cluster());
@@ -336,7 +341,7 @@ void forward(const Context& context, Route& out, const Value& in, std::string au
     for (const auto& destination : destinations) {
       if (destination["weight"].as_int() == 0) continue;
       auto& cluster = *weighted.add_clusters();
-      cluster.set_name(destination_cluster(context, destination["destination"], port));
+      cluster.set_name(http_destination(context, destination["destination"], port));
       cluster.mutable_weight()->set_value(static_cast<uint32_t>(destination["weight"].as_int()));
       std::string own = apply_headers(cluster, destination["headers"]);
       if (!own.empty()) cluster.set_host_rewrite_literal(own);
