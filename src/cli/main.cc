@@ -9,6 +9,7 @@
 namespace fairlead::cli {
 
 int cmd_apply(int argc, char** argv);
+int cmd_control(int argc, char** argv);
 int cmd_api_server(int argc, char** argv);
 
 int cmd_proxy(int argc, char** argv);
@@ -35,6 +36,8 @@ constexpr Command kCommands[] = {
     {"down", "end it", cmd_down},
     {"status", "its parts, pods, memory, ports", cmd_status},
     {"logs", "the log of its own processes", cmd_logs},
+    {"control", "the control plane (istiod): serves xDS, injects sidecars", cmd_control},
+    {"pilot-discovery", "", cmd_control},
     {"apply", "create or change objects from files, without kubectl", cmd_apply},
     {"api-server", "serve the Kubernetes API alone, without a node", cmd_api_server},
     {"istioctl", "Istio's command line (also when called by that name)", cmd_istioctl},

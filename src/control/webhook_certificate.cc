@@ -1,0 +1,105 @@
+#include "control/webhook_certificate.h"
+
+#include "base/log.h"
+#include "base/strings.h"
+
+namespace fairlead::control {
+namespace {
+
+using base::Value;
+
+constexpr std::string_view kSecret = "istio-ca-secret";
+constexpr std::string_view kConfigurations = "mutatingwebhookconfigurations.admissionregistration.k8s.io";
+constexpr std::string_view kConfiguration = "istio-sidecar-injector";
+
+}  // namespace
+
+WebhookCertificate::WebhookCertificate(io::Loop& loop, store::KubeClient& client, std::string ns,
+                                       std::function<void(std::shared_ptr<const io::TlsContext>)> on_ready)
+    : loop_(loop), client_(client), ns_(std::move(ns)), on_ready_(std::move(on_ready)), retry_(loop, [this] { load(); }) {
+  load();
+}
+
+WebhookCertificate::~WebhookCertificate() { *alive_ = false; }
+
+void WebhookCertificate::load() {
+  client_.get("secrets", ns_, kSecret, [this, alive = alive_](base::Result<Value> secret) {
+    if (!*alive) return;
+    if (secret) {
+      auto certificate = base::base64_decode((*secret)["data"]["ca-cert.pem"].as_string());
+      auto key = base::base64_decode((*secret)["data"]["ca-key.pem"].as_string());
+      if (certificate && key && !certificate->empty() && !key->empty()) return use({*certificate, *key});
+      FL_LOG_ERROR("ca", "Secret {}/{} has no usable ca-cert.pem and ca-key.pem; delete it to have a new one made", ns_, kSecret);
+      return retry_.arm(std::chrono::seconds(5));
+    }
+    if (secret.error().code != base::Code::kNotFound) {
+      FL_LOG_WARN("ca", "{}", secret.error().text());
+      return retry_.arm(std::chrono::milliseconds(200));
+    }
+    auto ca = io::issue_certificate({.organizations = {"cluster.local"}, .is_ca = true, .valid_for = std::chrono::hours(24 * 3650)}, nullptr);
+    if (!ca) {
+      FL_LOG_ERROR("ca", "{}", ca.error().text());
+      return retry_.arm(std::chrono::seconds(5));
+    }
+    Value object = Value::object({{"apiVersion", "v1"},
+                                  {"kind", "Secret"},
+                                  {"type", "istio.io/ca-root"},
+                                  {"metadata", Value::object({{"name", kSecret}, {"namespace", ns_}})},
+                                  {"data", Value::object({{"ca-cert.pem", base::base64_encode(ca->certificate_pem)},
+                                                          {"ca-key.pem", base::base64_encode(ca->key_pem)}})}});
+    client_.create(object, [this, alive, ca = *ca](base::Result<Value> created) {
+      if (!*alive) return;
+      if (created) return use(ca);
+      retry_.arm(std::chrono::milliseconds(50));  // another replica may have been first; read its
+    });
+  });
+}
+
+void WebhookCertificate::use(io::KeyPair ca) {
+  auto leaf = io::issue_certificate({.common_name = "istiod",
+                                     .dns_names = {"istiod." + ns_ + ".svc", "istiod." + ns_ + ".svc.cluster.local", "istiod." + ns_,
+                                                   "istiod-remote." + ns_ + ".svc", "localhost"},
+                                     .ips = {"127.0.0.1"}},
+                                    &ca);
+  base::Result<std::shared_ptr<const io::TlsContext>> tls =
+      leaf ? io::TlsContext::server({.certificate_pem = leaf->certificate_pem + ca.certificate_pem, .key_pem = leaf->key_pem, .alpn = {"h2", "http/1.1"}})
+           : std::unexpected(leaf.error());
+  if (!tls) {
+    FL_LOG_ERROR("ca", "{}", tls.error().text());
+    return retry_.arm(std::chrono::seconds(5));
+  }
+  ca_bundle_ = base::base64_encode(ca.certificate_pem);
+  on_ready_(*tls);
+  informer_ = client_.inform(kConfigurations, "", "", "metadata.name=" + std::string(kConfiguration),
+                             {.on_event =
+                                  [this](store::EventType type, const store::ObjectPtr& object) {
+                                    if (type != store::EventType::kDeleted) publish(*object);
+                                  },
+                              .on_synced =
+                                  [this] {
+                                    if (informer_->objects().empty()) published_ = true;
+                                  },
+                              .on_error = {}});
+}
+
+void WebhookCertificate::publish(const Value& configuration) {
+  bool stale = false;
+  Value updated = configuration;
+  for (auto& webhook : updated["webhooks"].mutable_items()) {
+    if (webhook["clientConfig"]["caBundle"].as_string() == ca_bundle_) continue;
+    stale = true;
+    webhook["clientConfig"].set("caBundle", ca_bundle_);
+  }
+  if (!stale) {
+    published_ = true;
+    return;
+  }
+  // The resourceVersion is in it: when somebody else was faster, their event brings us back.
+  client_.update(updated, [this, alive = alive_](base::Result<Value> done) {
+    if (!*alive) return;
+    if (done) published_ = true;
+    else if (done.error().code != base::Code::kConflict) FL_LOG_WARN("ca", "caBundle cannot be set: {}", done.error().text());
+  });
+}
+
+}  // namespace fairlead::control

@@ -1,0 +1,40 @@
+// WebhookCertificate: the CA of the control plane, kept in Secret istio-ca-secret so that restarts and replicas share it,
+// the serving certificate made from it, and caBundle in the injector's webhook configuration, put back whenever it is lost.
+// Source: Istio's self-signed CA (names of Secret and keys), its webhook patcher. Loop thread only.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "io/tls.h"
+#include "store/kube_client.h"
+
+namespace fairlead::control {
+
+class WebhookCertificate {
+ public:
+  // on_ready runs once, when there is a certificate to serve with.
+  WebhookCertificate(io::Loop& loop, store::KubeClient& client, std::string ns, std::function<void(std::shared_ptr<const io::TlsContext>)> on_ready);
+  ~WebhookCertificate();
+
+  // The API server has been told the CA (or there is no webhook configuration to tell it in).
+  bool published() const { return published_; }
+
+ private:
+  void load();
+  void use(io::KeyPair ca);
+  void publish(const base::Value& configuration);
+
+  io::Loop& loop_;
+  store::KubeClient& client_;
+  std::string ns_;
+  std::function<void(std::shared_ptr<const io::TlsContext>)> on_ready_;
+  std::string ca_bundle_;  // base64
+  bool published_ = false;
+  std::unique_ptr<store::Informer> informer_;
+  io::Timer retry_;
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+};
+
+}  // namespace fairlead::control
