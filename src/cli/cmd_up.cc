@@ -234,6 +234,14 @@ int follow_start(io::Fd report, const MeshOptions& mesh, Clock::time_point began
   }
 }
 
+bool is_empty_kubeconfig(const std::string& path) {
+  auto documents = base::parse_yaml(slurp(path), path);
+  if (!documents) return false;
+  for (auto& d : *documents)
+    if (!d["clusters"].empty() || !d["users"].empty() || !d["contexts"].empty()) return false;
+  return true;
+}
+
 // ---- processes and memory
 
 struct ProcessInfo {
@@ -351,7 +359,11 @@ int cmd_up(int argc, char** argv) {
   kube.client_cert_pem = pki->admin_certificate;
   kube.client_key_pem = pki->admin_key;
   std::string kubeconfig = store::default_kubeconfig_path(mesh.kubeconfig);
-  spill(mesh.data_dir + "/kubeconfig.path", kubeconfig);
+  // What `down` needs to know: where the context went, and whether the file is ours.
+  std::string record_path = mesh.data_dir + "/kubeconfig.json";
+  auto record = base::parse_json(slurp(record_path));
+  bool ours = ::access(kubeconfig.c_str(), F_OK) != 0 || (record && (*record)["path"].as_string() == kubeconfig && (*record)["created"].as_bool());
+  spill(record_path, Value::object({{"path", kubeconfig}, {"created", ours}}).dump());
   (void)store::merge_context(mesh.data_dir + "/kubeconfig", mesh.context(), kube);
 
   std::printf("Starting mesh \"%s\" (profile %s, %s) in %s\n", mesh.name.c_str(), config.profile.c_str(), config.rootful ? "rootful" : "rootless", mesh.data_dir.c_str());
@@ -399,15 +411,23 @@ int cmd_down(int argc, char** argv) {
     return complain("the node does not end; its processes: fuser " + mesh.data_dir + "/node.lock");
   ::unlink((mesh.data_dir + "/control.sock").c_str());
 
-  std::string kubeconfig = mesh.kubeconfig.empty() ? slurp(mesh.data_dir + "/kubeconfig.path") : mesh.kubeconfig;
-  if (!kubeconfig.empty())
+  auto record = base::parse_json(slurp(mesh.data_dir + "/kubeconfig.json"));
+  std::string kubeconfig = !mesh.kubeconfig.empty() ? mesh.kubeconfig : record ? (*record)["path"].as_string() : "";
+  if (!kubeconfig.empty()) {
     if (auto ok = store::remove_context(kubeconfig, mesh.context()); !ok) std::fprintf(stderr, "fairlead: %s\n", ok.error().text().c_str());
+    if (record && (*record)["created"].as_bool() && (*record)["path"].as_string() == kubeconfig && is_empty_kubeconfig(kubeconfig)) {
+      ::unlink(kubeconfig.c_str());
+      if (auto folder = std::filesystem::path(kubeconfig).parent_path(); folder.filename() == ".kube") ::rmdir(folder.c_str());  // stays when anything is in it
+    }
+  }
   if (purge) {
     // Only what is ours: somebody may have named a folder with other things in it.
     std::error_code error;
-    for (const char* name : {"pods", "logs", "pki", "outside", "state.db", "state.db-wal", "state.db-shm", "config.json", "kubeconfig", "kubeconfig.path", "control.sock", "node.lock", "lock"})
+    for (const char* name : {"pods", "logs", "pki", "outside", "state.db", "state.db-wal", "state.db-shm", "config.json", "kubeconfig", "kubeconfig.json", "control.sock", "node.lock", "lock"})
       std::filesystem::remove_all(mesh.data_dir + "/" + name, error);
     std::filesystem::remove(mesh.data_dir, error);
+    auto parent = std::filesystem::path(mesh.data_dir).parent_path();
+    if (!error && parent.filename() == "fairlead") std::filesystem::remove(parent, error);  // refused when there is another mesh
   }
   std::printf("Mesh \"%s\" %s%s.\n", mesh.name.c_str(), ran ? "ended" : "was not running", purge ? ", its state is removed" : "");
   return 0;

@@ -278,3 +278,14 @@ def test_purge_takes_the_state_and_nothing_else(plain):
     plain.fairlead("down", "--purge", check=True)
     assert [p.name for p in plain.data.iterdir()] == ["mine"]
     assert "was not running" in plain.fairlead("down").stdout
+
+
+def test_down_with_purge_leaves_no_file(machine):
+    def files():
+        return sorted(str(p) for p in machine.home.rglob("*"))
+    before = files()
+    machine.serve()
+    machine.fairlead("down", "--purge", check=True)
+    machine.starting[0].wait(20)
+    # kubectl keeps a cache of its own.
+    assert [f for f in files() if "/.kube" not in f] == before
