@@ -27,11 +27,13 @@ constexpr Subcommand kSubcommands[] = {
     {"install", "apply", "Applies an Istio profile to the cluster", istioctl_install},
     {"kube-inject", "", "Inject the sidecar into Kubernetes resources", istioctl_kube_inject},
     {"manifest", "", "Prints the objects of a profile (manifest generate)", istioctl_manifest},
+    {"precheck", "", "Check whether Istio can be installed in the cluster", istioctl_precheck},
     {"profile", "", "Lists the profiles (profile list)", istioctl_profile},
     {"proxy-config", "pc", "Retrieve information about proxy configuration [listeners, routes, clusters, endpoints, all]", istioctl_proxy_config},
     {"proxy-status", "ps", "Retrieves the synchronization status of each proxy in the mesh", istioctl_proxy_status},
     {"uninstall", "", "Uninstall Istio from the cluster", istioctl_uninstall},
     {"validate", "v", "Validate Istio policy and rules files", istioctl_validate},
+    {"verify-install", "", "Check that what a profile installs is there and ready", istioctl_verify_install},
     {"version", "", "Prints out build version information", istioctl_version},
 };
 

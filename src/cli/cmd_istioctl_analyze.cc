@@ -32,9 +32,7 @@ constexpr Flag kFlags[] = {
     {"list-analyzers", 'L'},
     {"recursive", 'R'},
     {"ignore-unknown"},
-    {"meshConfigFile", 0, true},
     {"timeout", 0, true},
-    {"analyzer", 0, true},
 };
 
 constexpr const char* kKinds[] = {"namespaces", "pods", "services", "deployments.apps", "secrets"};
@@ -148,6 +146,11 @@ int istioctl_analyze(int argc, char** argv) {
     std::printf("Analyze Istio configuration and print validation messages.\n\nUsage:\n  istioctl analyze [FILE or FOLDER]... [flags]\n\nFlags:\n");
     for (const Flag& f : kFlags)
       if (!f.help.empty()) std::printf("  --%-18s %s\n", std::string(f.name).c_str(), std::string(f.help).c_str());
+    return 0;
+  }
+  if (args->is_true("list-analyzers")) {
+    for (const auto& a : control::analyzers())
+      std::printf("* %s:\n    %s\n", std::string(a.name).c_str(), std::string(a.what).c_str());
     return 0;
   }
   auto failure = level_of(args->value("failure-threshold", "Error"));

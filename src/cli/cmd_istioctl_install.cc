@@ -269,4 +269,60 @@ int istioctl_profile(int argc, char** argv) {
   return 0;
 }
 
+int istioctl_verify_install(int argc, char** argv) {
+  auto args = Args::parse(argc, argv, kInstallFlags);
+  if (!args) return istioctl_error(args.error().message, kExitUsage);
+  auto cluster = Cluster::open(*args);
+  if (!cluster) return istioctl_error(cluster.error().text());
+  // Without a profile: what is there of the biggest one, and istiod at least.
+  bool told = args->has("set") || args->has("filename");
+  auto options = options_of(*args);
+  if (!options) return istioctl_error(options.error().text());
+  if (!told) options->profile = "demo";
+  auto components = control::install_components(*options);
+  if (!components) return istioctl_error(components.error().text());
+  int deployments = 0, problems = 0;
+  for (const auto& c : *components) {
+    bool optional = !told && (c.component == Component::kIngressGateway || c.component == Component::kEgressGateway);
+    for (const Value& o : c.objects) {
+      const mesh::Kind* kind = mesh::find_kind_of(o);
+      const Value& m = o["metadata"];
+      std::string name = fmt::format("{}: {}.{}", kind->kind, m["name"].as_string(), m["namespace"].as_string());
+      auto found = cluster->get(kind->resource(), m["namespace"].as_string(), m["name"].as_string());
+      if (!found && optional && found.error().code == base::Code::kNotFound) continue;
+      bool deployment = kind->kind == "Deployment";
+      if (!found) {
+        std::printf("✘ %s: %s\n", name.c_str(), found.error().text().c_str());
+        ++problems;
+      } else if (deployment && !ready(*found)) {
+        std::printf("✘ %s: %s\n", name.c_str(), why_not_ready(*cluster, *found).c_str());
+        ++problems;
+      } else {
+        std::printf("✔ %s checked successfully\n", name.c_str());
+        deployments += deployment;
+      }
+    }
+  }
+  auto definitions = cluster->list("customresourcedefinitions.apiextensions.k8s.io");
+  size_t crds = 0;
+  if (definitions)
+    for (const Value& d : *definitions) crds += d["spec"]["group"].as_string().ends_with("istio.io");
+  std::printf("Checked %zu custom resource definitions\nChecked %d Istio Deployments\n", crds, deployments);
+  if (problems) return istioctl_error(fmt::format("Istio installation failed: {} of its objects are missing or not ready", problems));
+  std::printf("✔ Istio is installed and verified successfully\n");
+  return 0;
+}
+
+int istioctl_precheck(int argc, char** argv) {
+  auto args = Args::parse(argc, argv, {});
+  if (!args) return istioctl_error(args.error().message, kExitUsage);
+  auto cluster = Cluster::open(*args);
+  if (!cluster) return istioctl_error(cluster.error().text());
+  auto namespaces = cluster->list("namespaces");
+  if (!namespaces) return istioctl_error("cannot talk to the cluster: " + namespaces.error().text());
+  std::printf("✔ No issues found when checking the cluster. Istio is safe to install or upgrade!\n"
+              "  To get started, check out https://istio.io/latest/docs/setup/getting-started/.\n");
+  return 0;
+}
+
 }  // namespace fairlead::cli

@@ -83,6 +83,8 @@ bool confirmed(const Args& args, std::string_view question);
 int istioctl_version(int argc, char** argv);
 int istioctl_install(int argc, char** argv);
 int istioctl_uninstall(int argc, char** argv);
+int istioctl_verify_install(int argc, char** argv);
+int istioctl_precheck(int argc, char** argv);
 int istioctl_manifest(int argc, char** argv);
 int istioctl_profile(int argc, char** argv);
 int istioctl_analyze(int argc, char** argv);

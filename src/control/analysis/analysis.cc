@@ -169,6 +169,35 @@ bool system_namespace(std::string_view ns) {
 
 }  // namespace
 
+namespace {
+
+struct Analyzer {
+  AnalyzerInfo info;
+  void (*run)(Context&);
+};
+constexpr Analyzer kAnalyzers[] = {
+    {{"annotations.K8sAnalyzer", "Istio's annotations: known ones, in their places (IST0107, IST0108)"}, analyze_annotations},
+    {{"destinationrule.Analyzer", "hosts, subsets and TLS of destination rules (IST0128, IST0173, IST0174)"}, analyze_destination_rules},
+    {{"gateway.Analyzer", "selectors, ports, credentials and conflicts of gateways (IST0101, IST0104, IST0145, IST0162)"}, analyze_gateways},
+    {{"injection.Analyzer", "injection labels of namespaces, pods without sidecar (IST0102, IST0103, IST0123)"}, analyze_injection},
+    {{"schema.ValidationAnalyzer", "every field of every resource (IST0002, IST0106, IST0130, IST0131, IST0133)"}, analyze_schema},
+    {{"selector.Analyzer", "workloads that policies and sidecars select (IST0101, IST0110, IST0111, IST0127)"}, analyze_selectors},
+    {{"service.Analyzer", "port names and protocols of services (IST0118, IST0137, IST0150)"}, analyze_services},
+    {{"virtualservice.Analyzer", "hosts, subsets, ports and gateways of routes, conflicting hosts (IST0101, IST0109, IST0112, IST0132)"},
+     analyze_virtual_services},
+};
+
+}  // namespace
+
+std::span<const AnalyzerInfo> analyzers() {
+  static const std::vector<AnalyzerInfo> kInfos = [] {
+    std::vector<AnalyzerInfo> out;
+    for (const Analyzer& a : kAnalyzers) out.push_back(a.info);
+    return out;
+  }();
+  return kInfos;
+}
+
 std::string suppression_problem(std::string_view suppression) {
   if (std::count(suppression.begin(), suppression.end(), '=') != 1)
     return fmt::format("{} is not a valid suppression value. See istioctl analyze --help", suppression);
@@ -177,14 +206,7 @@ std::string suppression_problem(std::string_view suppression) {
 
 std::vector<Message> analyze(const std::vector<Item>& items, const AnalysisOptions& options) {
   Context context(items, options);
-  analyze_schema(context);
-  analyze_injection(context);
-  analyze_annotations(context);
-  analyze_virtual_services(context);
-  analyze_gateways(context);
-  analyze_services(context);
-  analyze_destination_rules(context);
-  analyze_selectors(context);
+  for (const Analyzer& a : kAnalyzers) a.run(context);
   std::vector<Message> out = context.take();
   std::erase_if(out, [&](const Message& m) {
     if (!options.ns.empty() && m.ns != options.ns) return true;

@@ -2,6 +2,7 @@
 // Codes, levels and sentences are Istio's (https://istio.io/latest/docs/reference/config/analysis/).
 #pragma once
 
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -43,6 +44,12 @@ struct AnalysisOptions {
 
 // Sorted as Istio prints them: errors first, then by code and resource.
 std::vector<Message> analyze(const std::vector<Item>& items, const AnalysisOptions& options);
+
+// What is looked at, and the codes that may come of it.
+struct AnalyzerInfo {
+  std::string_view name, what;
+};
+std::span<const AnalyzerInfo> analyzers();
 
 // What was wrong with the options, e.g. an unknown code in `suppress`; "" when nothing.
 std::string suppression_problem(std::string_view suppression);
