@@ -33,6 +33,7 @@ class FakeRuntime final : public Runtime {
   std::map<std::string, int> start_failures;              // container -> so many starts fail
   std::set<std::string> stubborn;                         // containers that ignore SIGTERM
   std::set<std::string> unready;                          // "pod:port" (or ":port") answers 503
+  std::set<std::string> refused;                          // "pod:port" (or ":port") takes no connection
   std::map<std::string, int> exec_results;                // first word of the command -> exit code
   bool sandbox_fails = false;
   // What the tests look at.
@@ -100,6 +101,10 @@ class FakeRuntime final : public Runtime {
     void dial(const io::Address& to, std::function<void(base::Result<io::Fd>)> done) override {
       std::string port = std::to_string(to.port());
       bool bad = runtime_.unready.contains(name_ + ":" + port) || runtime_.unready.contains(":" + port);
+      if (runtime_.refused.contains(name_ + ":" + port) || runtime_.refused.contains(":" + port)) {
+        runtime_.loop_.post([done = std::move(done)] { done(base::fail(base::Code::kUnavailable, "Connection refused")); });
+        return;
+      }
       int fds[2];
       if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds) != 0) return;
       std::string_view answer = bad ? "HTTP/1.1 503 Service Unavailable\r\n\r\n" : "HTTP/1.1 200 OK\r\n\r\n";

@@ -43,6 +43,7 @@ Container::Container(ContainerHost& host, const Value& spec, ContainerRole role)
       kill_timer_(host.loop(), [this] {
         if (auto* sandbox = host_.sandbox()) sandbox->signal(name_, SIGKILL);
       }),
+      port_timer_(host.loop(), [this] { probe_verdict(ProbeKind::kReadiness, true); }),
       alive_(std::make_shared<bool>(true)) {}
 
 Container::~Container() { *alive_ = false; }
@@ -271,11 +272,32 @@ void Container::begin_steady_probes() {
   if (!spec_["readinessProbe"].empty())
     make_probe(ProbeKind::kReadiness, "readinessProbe");
   else
+    wait_for_port();
+}
+
+void Container::wait_for_port() {
+  int64_t number = 0;
+  for (auto& port : spec_["ports"].items())
+    if (number == 0 && port["protocol"].string_or("TCP") == "TCP") number = port["containerPort"].as_int();
+  if (number == 0) {
     ready_ = true;
+    return;
+  }
+  Value probe = Value::object({{"tcpSocket", Value::object({{"port", number}})}, {"periodSeconds", 1}, {"failureThreshold", 1000000}});
+  Prober::Hooks hooks;
+  hooks.on_failure = [](const std::string&) {};
+  hooks.on_verdict = [this](bool healthy) {
+    if (!healthy) return;
+    host_.loop().dispose(std::move(readiness_));
+    probe_verdict(ProbeKind::kReadiness, true);
+  };
+  readiness_ = std::make_unique<Prober>(host_.loop(), static_cast<ActionTarget&>(*this), probe, ProbeKind::kReadiness, std::move(hooks));
+  port_timer_.arm(kPortPatience);
 }
 
 void Container::stop_probes() {
   auto& loop = host_.loop();
+  port_timer_.cancel();
   loop.dispose(std::move(startup_));
   loop.dispose(std::move(liveness_));
   loop.dispose(std::move(readiness_));
@@ -295,6 +317,10 @@ void Container::make_probe(ProbeKind kind, const char* field) {
 void Container::probe_verdict(ProbeKind kind, bool healthy) {
   if (!up()) return;
   if (kind == ProbeKind::kReadiness) {
+    if (port_timer_.armed() || spec_["readinessProbe"].empty()) {
+      port_timer_.cancel();
+      host_.loop().dispose(std::move(readiness_));
+    }
     if (ready_ == healthy) return;
     ready_ = healthy;
     host_.container_changed(*this);

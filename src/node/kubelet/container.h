@@ -57,6 +57,11 @@ class ContainerHost {
 
 class Container final : ActionTarget {
  public:
+  // A container without a readinessProbe that declares a TCP port becomes ready when the port takes its first
+  // connection, so that READY means that it answers; after this time it does so anyway, since a declared port is no
+  // promise to listen. Kubernetes would say Ready at once: here it only comes when it is true, or a moment later.
+  static constexpr std::chrono::seconds kPortPatience{5};
+
   Container(ContainerHost& host, const base::Value& spec, ContainerRole role);
   ~Container();
 
@@ -98,6 +103,7 @@ class Container final : ActionTarget {
   void wait_and_retry(std::string reason, std::string message, base::Nanos delay);
   void begin_probes();
   void begin_steady_probes();
+  void wait_for_port();
   void stop_probes();
   void make_probe(ProbeKind kind, const char* field);
   void probe_verdict(ProbeKind kind, bool healthy);
@@ -134,7 +140,7 @@ class Container final : ActionTarget {
   BackOff back_off_, pull_back_off_;
   std::unique_ptr<Prober> startup_, liveness_, readiness_;
   std::unique_ptr<Action> hook_;
-  io::Timer retry_timer_, kill_timer_;
+  io::Timer retry_timer_, kill_timer_, port_timer_;
   std::shared_ptr<bool> alive_;
 };
 

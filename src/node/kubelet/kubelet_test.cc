@@ -248,6 +248,18 @@ spec:
   EXPECT_TRUE(c.has_reason("web", "Killing"));
 }
 
+TEST(Kubelet, IsReadyWithoutAProbeWhenItsPortAnswers) {
+  TestCluster c(false);
+  c.runtime.refused.insert(":8080");
+  c.create("{apiVersion: v1, kind: Pod, metadata: {name: web}, spec: {containers: [{name: app, image: i, ports: [{containerPort: 8080}]}]}}");
+  c.turn();
+  EXPECT_EQ(c.phase("web"), "Running");
+  EXPECT_FALSE(c.ready("web"));
+  EXPECT_FALSE(c.has_reason("web", "Unhealthy")) << "nobody asked for a probe";
+  c.runtime.refused.clear();
+  EXPECT_TRUE(c.until([&] { return c.ready("web"); }));
+}
+
 TEST(Kubelet, EndsAPodThatIsNotToBeRestarted) {
   TestCluster c(false);
   c.create("{apiVersion: v1, kind: Pod, metadata: {name: job}, spec: {restartPolicy: Never, containers: [{name: app, image: i}]}}");
