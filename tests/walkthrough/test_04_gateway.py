@@ -23,6 +23,7 @@ def test_analyze_is_content_after_a_restart(mesh):
     mesh.pods_ready("app=helloworld", each="2/2")
 
     def content():
-        out = mesh.sh("istioctl analyze")
-        assert "No validation issues found when analyzing namespace: default." in out, out
+        done = mesh.run("istioctl analyze")
+        assert "No validation issues found when analyzing namespace: default." in done.stderr, done.stdout + done.stderr
+        assert done.returncode == 0
     eventually(content, timeout=30)

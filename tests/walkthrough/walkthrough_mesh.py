@@ -161,7 +161,7 @@ class Mesh:
     def pods_ready(self, selector="", namespace="default", each="2/2"):
         """Waits until every pod is Running with `each` containers; returns the rows."""
         def check():
-            label = f"-l {selector}" if selector else ""
+            label = f"-l '{selector}'" if selector else ""
             rows = self.rows(f"kubectl get pods -n {namespace} {label}")
             assert rows, "no pods"
             bad = [row for row in rows if row[1:3] != [each, "Running"]]
