@@ -287,7 +287,7 @@ int istioctl_verify_install(int argc, char** argv) {
     for (const Value& o : c.objects) {
       const mesh::Kind* kind = mesh::find_kind_of(o);
       const Value& m = o["metadata"];
-      std::string name = fmt::format("{}: {}.{}", kind->kind, m["name"].as_string(), m["namespace"].as_string());
+      std::string name = fmt::format("{}: {}{}{}", kind->kind, m["name"].as_string(), kind->namespaced ? "." : "", m["namespace"].as_string());
       auto found = cluster->get(kind->resource(), m["namespace"].as_string(), m["name"].as_string());
       if (!found && optional && found.error().code == base::Code::kNotFound) continue;
       bool deployment = kind->kind == "Deployment";
