@@ -113,13 +113,13 @@ void Registry::create(const Kind& kind, std::string_view ns, Value object, const
   request.dry_run = options.dry_run;
   request.caller = options.caller;
   request.object = std::move(object);
-  if (!options.webhooks || !webhooks_.wanted(request)) {
+  if (!options.webhooks || !webhooks_.wanted(Webhooks::Phase::kMutating, request)) {
     finish_create(kind, key, std::move(request.object), options, std::move(warnings), done);
     return;
   }
   WriteOptions kept = options;
   kept.duplicates = nullptr;
-  webhooks_.review(std::move(request), [this, alive = alive_, &kind, key, kept, warnings, done](Outcome<Webhooks::Reviewed> reviewed) {
+  webhooks_.review(Webhooks::Phase::kMutating, std::move(request), [this, alive = alive_, &kind, key, kept, warnings, done](Outcome<Webhooks::Reviewed> reviewed) {
     if (!*alive) return;
     if (!reviewed) return done(std::unexpected(reviewed.error()));
     auto all = warnings;
@@ -149,7 +149,29 @@ void Registry::finish_create(const Kind& kind, const Key& key, Value object, con
   if (!problems.empty()) return done(refuse({mesh::invalid_status(kind, key.name, problems)}));
   for (auto& w : warnings_of(kind, object)) warnings.push_back(std::move(w));
   if (store_.get(key)) return done(refuse(already_exists(kind, key.name)));
-  if (options.dry_run) return done(Written{std::make_shared<const Value>(std::move(object)), std::move(warnings), true});
+  Webhooks::Request request;
+  request.kind = &kind;
+  request.version = options.version.empty() ? std::string(kind.versions.front()) : options.version;
+  request.ns = key.ns;
+  request.name = key.name;
+  request.operation = "CREATE";
+  request.dry_run = options.dry_run;
+  request.caller = options.caller;
+  request.object = std::move(object);
+  if (!options.webhooks || !webhooks_.wanted(Webhooks::Phase::kValidating, request))
+    return store_created(kind, key, std::move(request.object), options.dry_run, std::move(warnings), done);
+  webhooks_.review(Webhooks::Phase::kValidating, std::move(request),
+                   [this, alive = alive_, &kind, key, dry_run = options.dry_run, warnings, done](Outcome<Webhooks::Reviewed> reviewed) {
+                     if (!*alive) return;
+                     if (!reviewed) return done(std::unexpected(reviewed.error()));
+                     auto all = warnings;
+                     all.insert(all.end(), reviewed->warnings.begin(), reviewed->warnings.end());
+                     store_created(kind, key, std::move(reviewed->object), dry_run, std::move(all), done);
+                   });
+}
+
+void Registry::store_created(const Kind& kind, const Key& key, Value object, bool dry_run, std::vector<std::string> warnings, const Done& done) {
+  if (dry_run) return done(Written{std::make_shared<const Value>(std::move(object)), std::move(warnings), true});
   auto stored = store_.create(key, std::move(object));
   if (!stored) return done(refuse(from_store(stored.error(), kind, key.name)));
   after_create(kind, **stored);
@@ -220,8 +242,19 @@ void Registry::modify(const std::shared_ptr<Change>& change) {
   request.old = change->current;
   request.dry_run = change->options.dry_run;
   request.caller = change->options.caller;
-  if (change->part != Part::kMain || !change->options.webhooks || !webhooks_.wanted(request)) return store_change(change);
-  webhooks_.review(std::move(request), [this, alive = alive_, change](Outcome<Webhooks::Reviewed> reviewed) {
+  if (change->part != Part::kMain || !change->options.webhooks) return store_change(change);
+  auto validate = [this, alive = alive_, change, request](Value object) mutable {
+    request.object = std::move(object);
+    if (!webhooks_.wanted(Webhooks::Phase::kValidating, request)) return store_change(change);
+    webhooks_.review(Webhooks::Phase::kValidating, std::move(request), [this, alive, change](Outcome<Webhooks::Reviewed> reviewed) {
+      if (!*alive) return;
+      if (!reviewed) return change->done(std::unexpected(reviewed.error()));
+      change->warnings.insert(change->warnings.end(), reviewed->warnings.begin(), reviewed->warnings.end());
+      store_change(change);
+    });
+  };
+  if (!webhooks_.wanted(Webhooks::Phase::kMutating, request)) return validate(change->next);
+  webhooks_.review(Webhooks::Phase::kMutating, std::move(request), [this, validate, alive = alive_, change](Outcome<Webhooks::Reviewed> reviewed) mutable {
     if (!*alive) return;
     if (!reviewed) return change->done(std::unexpected(reviewed.error()));
     change->warnings.insert(change->warnings.end(), reviewed->warnings.begin(), reviewed->warnings.end());
@@ -231,7 +264,7 @@ void Registry::modify(const std::shared_ptr<Change>& change) {
         return change->done(refuse({mesh::invalid_status(*change->kind, change->key.name, problems)}));
       change->next = std::move(reviewed->object);
     }
-    store_change(change);
+    validate(change->next);
   });
 }
 
@@ -293,7 +326,7 @@ Outcome<Value> Registry::next_state(const Kind& kind, const Key& key, Part part,
   if (!admitted) return std::unexpected(admitted.error());
   if (!kinds_.is_custom(kind)) drop_nulls(next);
   if (counts_generations(kind, kinds_) && !(without(next, {"metadata", "status"}) == without(current, {"metadata", "status"})))
-    meta.set("generation", before["generation"].as_int(1) + 1);
+    next["metadata"].set("generation", before["generation"].as_int(1) + 1);  // `meta` may have moved
   Problems problems = mesh::validate_update(kind, next, current);
   problems.insert(problems.end(), admitted->begin(), admitted->end());
   if (!problems.empty()) return refuse({mesh::invalid_status(kind, key.name, problems)});

@@ -88,6 +88,8 @@ class Registry final : public Client {
   std::vector<std::string> warnings_of(const mesh::Kind& kind, const base::Value& object) const;
   void finish_create(const mesh::Kind& kind, const store::Key& key, base::Value object, const WriteOptions& options,
                      std::vector<std::string> warnings, const Done& done);
+  void store_created(const mesh::Kind& kind, const store::Key& key, base::Value object, bool dry_run, std::vector<std::string> warnings,
+                     const Done& done);
   Outcome<base::Value> next_state(const mesh::Kind& kind, const store::Key& key, Part part, const base::Value& current, base::Value next,
                                   const WriteOptions& options, std::vector<std::string>& warnings) const;
   void store_change(const std::shared_ptr<Change>& change);

@@ -67,11 +67,11 @@ Outcome<Deleted> Registry::remove(const Kind& kind, const Key& key, const Delete
   if (!was_deleting || grace < meta["deletionGracePeriodSeconds"].as_int()) {
     marks.set("deletionTimestamp", base::format_rfc3339(std::chrono::system_clock::now() + std::chrono::seconds(grace)));
     marks.set("deletionGracePeriodSeconds", grace);
+    if (marks.contains("generation") && !was_deleting) marks.set("generation", meta["generation"].as_int() + 1);
     if (is_namespace(kind)) {
       marks.erase("deletionGracePeriodSeconds");
-      next["status"].set("phase", "Terminating");
+      next["status"].set("phase", "Terminating");  // last: `marks` may move
     }
-    if (marks.contains("generation") && !was_deleting) marks.set("generation", meta["generation"].as_int() + 1);
   }
   if (options.dry_run) return Deleted{std::make_shared<const Value>(std::move(next)), false};
   auto stored = store_.update(key, std::move(next), 0);

@@ -182,6 +182,33 @@ TEST(Registry, AFailingWebhookRefusesThePod) {
   EXPECT_NE(made.error().message.find("failed calling webhook \"h.example.com\": failed to call webhook: connection refused"), std::string::npos);
 }
 
+TEST(Registry, AValidatingWebhookMayRefuseAnUpdate) {
+  Api api([](WebhookCall call, std::function<void(base::Result<std::string>)> done) {
+    Value review = json(call.body);
+    Value response = json(R"({"allowed":false,"status":{"message":"not today"}})");
+    if (review["request"]["object"]["data"]["a"].as_string() != "bad") response = json(R"({"allowed":true})");
+    response.set("uid", review["request"]["uid"]);
+    done(Value::object({{"response", response}}).dump());
+  });
+  ASSERT_TRUE(api.registry.create_now(json(R"({"apiVersion":"admissionregistration.k8s.io/v1","kind":"ValidatingWebhookConfiguration","metadata":{"name":"v"},
+    "webhooks":[{"name":"v.example.com","clientConfig":{"service":{"namespace":"default","name":"s"}},"sideEffects":"None","admissionReviewVersions":["v1"],
+    "rules":[{"operations":["CREATE","UPDATE"],"apiGroups":[""],"apiVersions":["v1"],"resources":["configmaps"]}]}]})")));
+  base::Result<store::ObjectPtr> made = base::fail(Code::kInternal, "not called");
+  api.registry.create(json(R"({"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"c"},"data":{"a":"good"}})"), [&](auto result) { made = std::move(result); });
+  ASSERT_TRUE(made) << made.error().text();
+  Outcome<Written> written = refuse(bad_request("not called"));
+  api.registry.modify(*mesh::find_kind("", "v1", "configmaps"), {"configmaps", "default", "c"}, Part::kMain,
+                      [](const Value& current) -> Outcome<Value> {
+                        Value next = current;
+                        next["data"].set("a", "bad");
+                        return next;
+                      },
+                      WriteOptions{}, [&](Outcome<Written> result) { written = std::move(result); });
+  ASSERT_FALSE(written);
+  EXPECT_EQ(written.error().message(), "admission webhook \"v.example.com\" denied the request: not today");
+  EXPECT_EQ(api.get({"configmaps", "default", "c"})["data"]["a"].as_string(), "good");
+}
+
 TEST(Registry, ServesKindsThatUsersDefine) {
   Api api;
   auto crd = api.registry.create_now(json(R"({"apiVersion":"apiextensions.k8s.io/v1","kind":"CustomResourceDefinition","metadata":{"name":"widgets.example.com"},

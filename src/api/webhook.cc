@@ -13,6 +13,7 @@ namespace fairlead::api {
 using base::Value;
 
 struct Webhooks::Run {
+  Phase phase;
   Request request;
   std::vector<Value> hooks;
   size_t next = 0;
@@ -41,11 +42,13 @@ static bool selected(const Value* selector, const Value& labels) {
   return parsed && parsed->matches(labels);
 }
 
-std::vector<Value> Webhooks::matching(const Request& request) const {
+std::vector<Value> Webhooks::matching(Phase phase, const Request& request) const {
   std::vector<Value> out;
   // Configurations cannot be kept from being repaired by a webhook of their own.
   if (request.kind->group == "admissionregistration.k8s.io") return out;
-  for (const auto& config : store_.list("mutatingwebhookconfigurations.admissionregistration.k8s.io")) {
+  const char* resource = phase == Phase::kMutating ? "mutatingwebhookconfigurations.admissionregistration.k8s.io"
+                                                   : "validatingwebhookconfigurations.admissionregistration.k8s.io";
+  for (const auto& config : store_.list(resource)) {
     for (const Value& hook : (*config)["webhooks"].items()) {
       const Value& rules = hook["rules"];
       if (std::none_of(rules.items().begin(), rules.items().end(), [&](const Value& r) { return rule_matches(r, request); })) continue;
@@ -62,11 +65,12 @@ std::vector<Value> Webhooks::matching(const Request& request) const {
   return out;
 }
 
-bool Webhooks::wanted(const Request& request) const { return !matching(request).empty(); }
+bool Webhooks::wanted(Phase phase, const Request& request) const { return !matching(phase, request).empty(); }
 
-void Webhooks::review(Request request, Done done) {
+void Webhooks::review(Phase phase, Request request, Done done) {
   auto run = std::make_shared<Run>();
-  run->hooks = matching(request);
+  run->phase = phase;
+  run->hooks = matching(phase, request);
   run->uid = new_uid();
   run->result.object = request.object;
   run->request = std::move(request);
@@ -137,15 +141,16 @@ void Webhooks::answered(const std::shared_ptr<Run>& run, const Value& hook, base
       broken = fmt::format("expected response.uid=\"{}\", got \"{}\"", run->uid, response["uid"].as_string());
   }
   if (broken.empty() && !response["allowed"].as_bool()) {
-    const std::string why = response["status"]["message"].string_or(response["status"]["reason"].string_or("without explanation"));
-    Failure f = failure(static_cast<int>(response["status"]["code"].as_int(400)), response["status"]["reason"].string_or("BadRequest"),
-                        response["status"]["message"].as_string().empty()
-                            ? fmt::format("admission webhook \"{}\" denied the request {}", name, why)
-                            : fmt::format("admission webhook \"{}\" denied the request: {}", name, why));
-    run->done(refuse(std::move(f)));
+    const Value& status = std::as_const(response)["status"];
+    std::string why = status["message"].as_string();
+    if (why.empty()) why = status["reason"].as_string();
+    const int code = static_cast<int>(status["code"].as_int(400));
+    run->done(refuse(failure(code >= 400 && code < 600 ? code : 400, status["reason"].string_or("BadRequest"),
+                             why.empty() ? fmt::format("admission webhook \"{}\" denied the request without explanation", name)
+                                         : fmt::format("admission webhook \"{}\" denied the request: {}", name, why))));
     return;
   }
-  if (broken.empty() && !response["patch"].as_string().empty()) {
+  if (broken.empty() && run->phase == Phase::kMutating && !response["patch"].as_string().empty()) {
     auto text = base::base64_decode(response["patch"].as_string());
     auto patch = text ? base::parse_json(*text) : base::Result<Value>(base::fail(base::Code::kInvalidArgument, "not base64"));
     auto patched = patch ? json_patch(run->result.object, *patch) : patch;

@@ -1,4 +1,5 @@
-// Webhooks: calls the MutatingWebhookConfigurations that want to see an object (AdmissionReview v1, JSONPatch answers).
+// Webhooks: calls the MutatingWebhookConfigurations that want to see an object (AdmissionReview v1, JSONPatch answers),
+// and the ValidatingWebhookConfigurations that may refuse what came of it.
 //
 // Loop thread only. Owner: Registry. How a Service is reached is the node's knowledge: it hands in a WebhookTransport.
 #pragma once
@@ -54,15 +55,16 @@ class Webhooks {
   };
   using Done = std::function<void(Outcome<Reviewed>)>;
 
+  enum class Phase : unsigned char { kMutating, kValidating };
   // True when at least one webhook would be called.
-  bool wanted(const Request& request) const;
+  bool wanted(Phase phase, const Request& request) const;
   // Calls them one after another, each with what the one before made of the object. `done` may run inside this call
   // when none is wanted.
-  void review(Request request, Done done);
+  void review(Phase phase, Request request, Done done);
 
  private:
   struct Run;
-  std::vector<base::Value> matching(const Request& request) const;
+  std::vector<base::Value> matching(Phase phase, const Request& request) const;
   void next(std::shared_ptr<Run> run);
   void answered(const std::shared_ptr<Run>& run, const base::Value& hook, base::Result<std::string> answer);
 
