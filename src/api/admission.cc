@@ -160,7 +160,7 @@ Outcome<void> Admission::admit_pod(Value& pod) const {
   }
   if (!spec.contains("priority")) spec.set("priority", 0);
   if (!spec.contains("preemptionPolicy")) spec.set("preemptionPolicy", "PreemptLowerPriority");
-  if (pod["status"]["phase"].as_string() == "Pending") pod["status"].set("qosClass", qos_class(spec));
+  if (std::as_const(pod)["status"]["phase"].as_string() == "Pending") pod["status"].set("qosClass", qos_class(spec));
   return {};
 }
 
