@@ -234,7 +234,7 @@ xds::ResourceMap Generator::endpoints(const std::set<std::string>* names) const 
     return out;
   }
   for (const auto& service : context.services()) {
-    bool balanced = service->resolution == Resolution::kEds || (context.proxy().router && service->headless);
+    bool balanced = service->resolution == Resolution::kEds || (context.proxy().router && service->resolution == Resolution::kPassthrough);
     if (!balanced) continue;
     Rule rule = rule_of(context.snapshot(), context.proxy(), service->host, service->ns);
     for (const auto& port : service->ports) {

@@ -282,7 +282,7 @@ void mirror(const Context& context, route::RouteAction& action, const Value& des
   auto& policy = *action.add_request_mirror_policies();
   policy.set_cluster(http_destination(context, destination, port));
   percent(*policy.mutable_runtime_fraction()->mutable_default_value(), percentage, old_percent, 100);
-  policy.mutable_trace_sampled()->set_value(false);
+  policy.set_disable_shadow_host_suffix_append(true);
 }
 
 // A consistent hash in the DestinationRule needs its counterpart on the route. False: no hashing.

@@ -16,7 +16,7 @@ bool fits(const Context& context, const base::Value& match, int port, const std:
   return ns.empty() || ns == context.proxy().ns;
 }
 
-TcpChain chain_to(const Context& context, const base::Value& route, int port) {
+TcpChain chain_to(const Context& context, const Config& config, const base::Value& route, int port) {
   TcpChain chain;
   for (const auto& destination : route["route"].items()) {
     std::string name = destination_cluster(context, destination["destination"], port);
@@ -24,7 +24,7 @@ TcpChain chain_to(const Context& context, const base::Value& route, int port) {
   }
   if (chain.clusters.size() > 1) std::erase_if(chain.clusters, [](const auto& c) { return c.second == 0; });
   if (chain.clusters.empty()) chain.clusters.emplace_back("BlackHoleCluster", 1);
-  chain.stat_prefix = chain.clusters.front().first;
+  chain.stat_prefix = chain.clusters.size() == 1 ? chain.clusters.front().first : config.name + "." + config.ns;
   return chain;
 }
 
@@ -42,7 +42,7 @@ std::vector<TcpChain> tls_chains(const Context& context, const Config& config, i
   for (const auto& route : config.spec["tls"].items()) {
     for (const auto& match : route["match"].items()) {
       if (!fits(context, match, port, gateway)) continue;
-      TcpChain chain = chain_to(context, route, port);
+      TcpChain chain = chain_to(context, config, route, port);
       for (auto& name : strings(match["sniHosts"]))
         if (std::any_of(hosts.begin(), hosts.end(), [&](const std::string& h) { return hosts_overlap(h, name); }))
           chain.server_names.push_back(std::move(name));
@@ -58,12 +58,12 @@ std::vector<TcpChain> tcp_chains(const Context& context, const Config& config, i
   std::vector<TcpChain> out;
   for (const auto& route : config.spec["tcp"].items()) {
     if (route["match"].empty()) {
-      out.push_back(chain_to(context, route, port));
+      out.push_back(chain_to(context, config, route, port));
       return out;
     }
     for (const auto& match : route["match"].items()) {
       if (!fits(context, match, port, gateway)) continue;
-      TcpChain chain = chain_to(context, route, port);
+      TcpChain chain = chain_to(context, config, route, port);
       chain.cidrs = strings(match["destinationSubnets"]);
       bool everything = chain.cidrs.empty();
       out.push_back(std::move(chain));

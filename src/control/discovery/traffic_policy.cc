@@ -140,13 +140,18 @@ void upstream_tls(cluster::Cluster& c, const base::Value& in) {
 }  // namespace
 
 base::Value effective_policy(const base::Value* rule_policy, const base::Value* subset, const Port& port) {
-  base::Value out = rule_policy ? *rule_policy : base::Value();
-  if (subset)
-    for (const auto& member : (*subset)["trafficPolicy"].members()) out.set(member.key, member.value);
-  // Port settings stand alone: nothing is inherited from the levels above.
-  for (const auto& level : out["portLevelSettings"].items())
-    if (level["port"]["number"].as_int() == port.number) return base::Value(level);
-  return out;
+  // Settings of a port stand alone: nothing is inherited from the level they are on.
+  auto at_port = [&](base::Value policy) {
+    for (const auto& level : policy["portLevelSettings"].items())
+      if (level["port"]["number"].as_int() == port.number) return base::Value(level);
+    return policy;
+  };
+  base::Value out = at_port(rule_policy ? *rule_policy : base::Value());
+  if (!subset) return out;
+  const auto& own = (*subset)["trafficPolicy"];
+  out.erase("portLevelSettings");
+  for (const auto& member : own.members()) out.set(member.key, member.value);
+  return at_port(std::move(out));
 }
 
 void apply_traffic_policy(cluster::Cluster& c, HttpProtocolOptions& options, const base::Value& policy, const MeshConfig&,

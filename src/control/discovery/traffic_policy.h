@@ -8,7 +8,8 @@
 
 namespace fairlead::control {
 
-// The rule's policy, overridden by the subset's, overridden whole by the port's. Null when there is none.
+// The rule's policy for the port, overridden by the subset's, overridden whole by the subset's for the port. Null when
+// there is none.
 base::Value effective_policy(const base::Value* rule_policy, const base::Value* subset, const Port& port);
 
 void apply_traffic_policy(envoy::config::cluster::v3::Cluster& cluster,
