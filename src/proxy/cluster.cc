@@ -17,25 +17,29 @@ void Cluster::update_config(std::shared_ptr<const ClusterConfig> config) {
   config_ = std::move(config);
   balancer_.reset();
   if (reconnect)
-    for (auto& by_protocol : pools_)
-      for (auto& [host, pool] : by_protocol) pool->drain();
+    drain_all();
 }
 
 void Cluster::update_endpoints(std::shared_ptr<const EndpointSet> endpoints) {
   endpoints_ = std::move(endpoints);
   balancer_.reset();
   if (config_->type == ClusterConfig::Type::kOriginalDst) return;
+  // Draining may end a pool's last connection, and with it the pool (pool_unused): the map is not walked meanwhile.
+  std::vector<HostPool*> gone;
   for (auto& by_protocol : pools_) {
     for (auto& [host, pool] : by_protocol) {
       bool stays = endpoints_ && std::ranges::any_of(endpoints_->hosts, [&](const HostPtr& h) { return h.get() == host; });
-      if (!stays) pool->drain();
+      if (!stays) gone.push_back(pool.get());
     }
   }
+  for (HostPool* pool : gone) pool->drain();
 }
 
 void Cluster::drain_all() {
+  std::vector<HostPool*> all;
   for (auto& by_protocol : pools_)
-    for (auto& [host, pool] : by_protocol) pool->drain();
+    for (auto& [host, pool] : by_protocol) all.push_back(pool.get());
+  for (HostPool* pool : all) pool->drain();
 }
 
 bool Cluster::unused() const {
