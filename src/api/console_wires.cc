@@ -185,8 +185,9 @@ constexpr size_t kForwardBufferBytes = 256u << 10;
 // One forwarded connection: SPDY data stream <-> a socket in the pod.
 class Forwarded final : public io::TransportSink {
  public:
-  Forwarded(io::Loop& loop, http::SpdyConnection& client, http::SpdyStreamId data)
-      : client_(client), data_(data), resume_(loop, [this] { pump(); }) {}
+  // `over` runs when both sides have ended; it has to put off destroying this.
+  Forwarded(io::Loop& loop, http::SpdyConnection& client, http::SpdyStreamId data, std::function<void()> over)
+      : client_(client), data_(data), over_(std::move(over)), resume_(loop, [this] { pump(); }) {}
   ~Forwarded() {
     if (transport_) transport_->set_sink(nullptr);
   }
@@ -210,6 +211,7 @@ class Forwarded final : public io::TransportSink {
   void pump() {
     while (!to_pod_.empty()) {
       auto sent = transport_->write(to_pod_);
+      if (sent.status == io::IoStatus::kError) to_pod_.clear();  // nobody there to take it; reading tells the rest
       if (sent.status != io::IoStatus::kOk) break;
       to_pod_.erase(0, sent.bytes);
     }
@@ -230,10 +232,12 @@ class Forwarded final : public io::TransportSink {
       }
       client_.write(data_, std::string_view(buffer, got.bytes));
     }
+    if (finished_ && client_ended_ && to_pod_.empty()) over_();
   }
 
   http::SpdyConnection& client_;
   const http::SpdyStreamId data_;
+  const std::function<void()> over_;
   io::Timer resume_;
   std::unique_ptr<io::Transport> transport_;
   std::string to_pod_;
@@ -280,25 +284,34 @@ class PortForward : public std::enable_shared_from_this<PortForward> {
       return;
     }
     if (!port || *port < 1 || *port > 65535) return connection_->reset(id, http::SpdyReset::kProtocolError);
-    auto forward = std::make_unique<Forwarded>(loop_, *connection_, id);
+    auto forward = std::make_unique<Forwarded>(loop_, *connection_, id, [weak = weak_from_this(), id] {
+      auto self = weak.lock();
+      if (!self) return;
+      if (auto it = self->forwards_.find(id); it != self->forwards_.end()) {
+        self->loop_.dispose(std::move(it->second));
+        self->forwards_.erase(it);
+      }
+    });
     forwards_[id] = std::move(forward);
     pods_.dial(pod_, static_cast<uint16_t>(*port), [weak = weak_from_this(), id, request, port = *port](base::Result<std::unique_ptr<io::Transport>> dialed) {
       auto self = weak.lock();
       if (!self || !self->self_) return;
       auto it = self->forwards_.find(id);
       if (it == self->forwards_.end()) return;
-      auto error = self->errors_.find(request);
-      if (!dialed) {
-        if (error != self->errors_.end()) {
+      if (auto error = self->errors_.find(request); error != self->errors_.end()) {
+        if (!dialed)
           self->connection_->write(error->second, fmt::format("an error occurred forwarding {} -> {}: error forwarding port {} to pod {}, {}", port, port, port,
                                                               self->pod_.name, dialed.error().text()));
-          self->connection_->finish(error->second);
-        }
+        // Ended without a word: the forwarding works.
+        self->connection_->finish(error->second);
+        self->errors_.erase(error);
+      }
+      if (!dialed) {
         self->connection_->finish(id);
+        self->loop_.dispose(std::move(it->second));
+        self->forwards_.erase(it);
         return;
       }
-      // An error stream that ends without a word: the forwarding works.
-      if (error != self->errors_.end()) self->connection_->finish(error->second);
       it->second->connected(std::move(*dialed));
     });
   }
