@@ -19,8 +19,18 @@ BringUp::BringUp(io::Loop& loop, store::Store& store, api::Client& client, std::
     : loop_(loop), store_(store), client_(client), profile_(std::move(profile)), is_live_(std::move(is_live)), report_(std::move(report)),
       patience_(loop,
                 [this] { fail(whats_wrong()); }),
+      patience_for_others_(loop,
+                           [this] {
+                             others_.clear();
+                             schedule_check();
+                           }),
       alive_(std::make_shared<bool>(true)) {
   patience_.arm(kPatience);
+  patience_for_others_.arm(kPatienceForOthers);
+  // What the store says now is of the time before: the kubelet has written nothing yet.
+  for (auto& pod : store_.list("pods"))
+    if (auto name = name_of(*pod); name.ns != kMeshNamespace && pod_ready(*pod) && !being_deleted(*pod)) others_.insert(name);
+  others_count_ = others_.size();
   install();
 }
 
@@ -71,6 +81,7 @@ void BringUp::fail(const std::string& why) {
   if (done_) return;
   done_ = true;
   patience_.cancel();
+  patience_for_others_.cancel();
   report_.failed(why);
 }
 
@@ -99,12 +110,23 @@ void BringUp::check() {
       report_.progress(fmt::format("{} is ready", name.name));
     }
   }
-  if (!all) return;
+  if (!all || !others_are_back()) return;
   done_ = true;
   patience_.cancel();
+  patience_for_others_.cancel();
   pods_.reset();
   deployments_.reset();
   report_.ready();
+}
+
+bool BringUp::others_are_back() {
+  std::erase_if(others_, [&](const ObjectName& name) {
+    auto pod = store_.get({"pods", name.ns, name.name});
+    return !pod || (pod_ready(**pod) && is_live_(name.ns, name.name));
+  });
+  if (!others_.empty()) return false;
+  if (others_count_ > 0 && patience_for_others_.armed()) report_.progress(fmt::format("{} other pod{} ready again", others_count_, others_count_ == 1 ? " is" : "s are"));
+  return true;
 }
 
 // The first pod that is not Ready, and what it waits for.

@@ -17,6 +17,8 @@ namespace fairlead::node {
 class BringUp {
  public:
   static constexpr std::chrono::seconds kPatience{60};
+  // After a restart the pods that were Ready are waited for, too, but not for long: they are the user's.
+  static constexpr std::chrono::seconds kPatienceForOthers{10};
 
   struct Report {
     std::function<void(const std::string& line)> progress;
@@ -36,6 +38,7 @@ class BringUp {
   void fail(const std::string& why);
   void check();
   void schedule_check();
+  bool others_are_back();
   std::string whats_wrong() const;
 
   io::Loop& loop_;
@@ -48,8 +51,10 @@ class BringUp {
   size_t next_ = 0;
   bool done_ = false, check_posted_ = false;
   std::set<std::string> told_;           // deployments that were reported
+  std::set<ObjectName> others_;          // pods that were Ready when the node ended
+  size_t others_count_ = 0;
   std::unique_ptr<Watch> pods_, deployments_;
-  io::Timer patience_;
+  io::Timer patience_, patience_for_others_;
   std::shared_ptr<bool> alive_;
 };
 
