@@ -12,6 +12,7 @@ using Event = http::H1Parser::Event;
 constexpr size_t kDirectBytes = 4096;       // body pieces from here on are written from where they are
 constexpr size_t kStashBytes = 64 * 1024;   // of pipelined requests read ahead
 constexpr size_t kLowWatermark = 64 * 1024;
+constexpr base::Nanos kDrainIdle = std::chrono::milliseconds(1500);
 
 class H1Downstream final : public DownstreamConnection, DownstreamStream, io::TransportSink, Flushable {
  public:
@@ -39,11 +40,9 @@ class H1Downstream final : public DownstreamConnection, DownstreamStream, io::Tr
 
   void drain() override {
     draining_ = true;
-    // Idle: nothing was begun, so nothing is lost.
-    if (!exchange_ && parser_.idle() && stash_.empty() && !closed_) {
-      ++stats_.downstream_cx_drain_close;
-      close();
-    }
+    // An idle connection is not closed at once: the peer may be sending on it this very moment, and would find it gone.
+    // The next answer tells it to close; one that stays idle goes a little later.
+    if (!exchange_ && parser_.idle() && stash_.empty() && !closed_) timer_.arm(kDrainIdle);
   }
 
   void close() override { shut(0, {}); }
@@ -227,6 +226,10 @@ class H1Downstream final : public DownstreamConnection, DownstreamStream, io::Tr
   }
 
   void send_head(const ResponseHeaders& head, bool end) override {
+    if (keep_alive_ && (draining_ || worker_.draining())) {  // draining began while the request was under way
+      ++stats_.downstream_cx_drain_close;
+      keep_alive_ = http10_keep_ = false;
+    }
     std::string& out = out_.bytes();
     int status = head.status;
     bool switching = status == 101 || (upgrading_ && status / 100 == 2);
@@ -311,12 +314,13 @@ class H1Downstream final : public DownstreamConnection, DownstreamStream, io::Tr
     request_paused_ = false;
     bool whole = request_complete_;
     request_complete_ = false;
-    if (!whole || mode_ == Mode::kTunnel || !keep_alive_ || draining_) {
+    if (!whole || mode_ == Mode::kTunnel || !keep_alive_) {
       linger_after_ = true;
       worker_.mark(*this);
       return;
     }
-    arm_idle();
+    if (draining_) timer_.arm(kDrainIdle);  // the head went out before; the peer does not know yet
+    else arm_idle();
     if (!stash_.empty()) {
       read_again_ = true;
       worker_.mark(*this);
@@ -355,7 +359,8 @@ class H1Downstream final : public DownstreamConnection, DownstreamStream, io::Tr
   }
   void on_timer() {
     if (closed_ || exchange_) return;
-    if (mode_ != Mode::kLinger) ++(parser_.idle() ? stats_.downstream_cx_idle_timeout : stats_.downstream_rq_header_timeout);
+    if (draining_ && parser_.idle()) ++stats_.downstream_cx_drain_close;
+    else if (mode_ != Mode::kLinger) ++(parser_.idle() ? stats_.downstream_cx_idle_timeout : stats_.downstream_rq_header_timeout);
     close();
   }
 

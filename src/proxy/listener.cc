@@ -16,7 +16,7 @@ class Inspecting final : public DownstreamConnection, io::TransportSink {
     if (config_->inspect_timeout.count() > 0) timer_.arm(config_->inspect_timeout);
   }
   void begin() { read(); }
-  void drain() override { close(); }
+  void drain() override {}  // what it becomes will be told
   void close() override { end(); }
 
  private:
@@ -219,7 +219,8 @@ class ChooseCodec final : public DownstreamConnection, io::TransportSink {
       if (!alive.expired() && !done_) read(true);
     });
   }
-  void drain() override { end(); }
+  // Its first bytes may be under way; if none come, it goes a little later.
+  void drain() override { timer_.arm(std::chrono::milliseconds(1500)); }
   void close() override { end(); }
 
  private:
