@@ -102,6 +102,12 @@ struct Config {
 };
 using ConfigPtr = std::shared_ptr<const Config>;
 
+// A certificate for gateways: kubernetes.io/tls, or Istio's generic form (cert, key, cacert).
+struct Credential {
+  std::string certificate_pem, key_pem, ca_pem;
+  bool operator==(const Credential&) const = default;
+};
+
 struct MeshConfig {
   bool registry_only = false;
   std::string access_log_file, access_log_format;

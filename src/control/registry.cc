@@ -14,6 +14,7 @@ namespace {
 constexpr std::string_view kResources[] = {
     "namespaces",
     "configmaps",
+    "secrets",
     "services",
     "endpointslices.discovery.k8s.io",
     "pods",
@@ -48,6 +49,14 @@ PodPtr read_pod(const base::Value& object) {
   add_ports(object["spec"]["containers"]);
   add_ports(object["spec"]["initContainers"]);
   return pod;
+}
+
+std::shared_ptr<const Credential> read_credential(const base::Value& secret) {
+  auto get = [&](const char* key) { return base::base64_decode(secret["data"][key].as_string()).value_or(""); };
+  Credential out{get("tls.crt"), get("tls.key"), get("ca.crt")};
+  if (out.certificate_pem.empty()) out = {get("cert"), get("key"), get("cacert")};
+  if (out.certificate_pem.empty() || out.key_pem.empty()) return nullptr;
+  return std::make_shared<const Credential>(std::move(out));
 }
 
 }  // namespace
@@ -125,6 +134,17 @@ Scope Registry::apply(std::string_view resource, store::EventType type, const st
     if (!gone && it != namespaces_.end() && it->second == labels) return Scope::kNothing;
     if (gone) namespaces_.erase(ns);
     else namespaces_[ns] = std::move(labels);
+  } else if (resource == "secrets") {
+    auto credential = gone ? nullptr : read_credential(*object);
+    auto it = credentials_.find(name);
+    if (!credential) {
+      if (it == credentials_.end()) return Scope::kNothing;  // of no use to a gateway
+      credentials_.erase(it);
+    } else {
+      if (it != credentials_.end() && *it->second == *credential) return Scope::kNothing;
+      credentials_[name] = std::move(credential);
+    }
+    scope = Scope::kAll;
   } else if (resource == "configmaps") {
     if (name != mesh_.root_namespace + "/istio" || gone) return Scope::kNothing;
     base::Value before = mesh_.raw;
@@ -364,6 +384,7 @@ SnapshotPtr Registry::snapshot() {
   out->version = ++version_;
   out->mesh = mesh_;
   out->namespaces = namespaces_;
+  out->credentials = credentials_;
   for (const auto& [name, pod] : pods_) {
     out->pods_by_name.emplace(name, pod);
     if (!pod->ip.empty()) out->pods_by_ip.emplace(pod->ip, pod);

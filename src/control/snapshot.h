@@ -24,6 +24,7 @@ struct Snapshot {
   std::unordered_map<std::string, std::vector<ConfigPtr>> destination_rules;  // by host (wildcards too)
   std::vector<std::string> wildcard_rules;                            // hosts of destination_rules with '*', longest first
   std::map<std::string, Labels> namespaces;
+  std::map<std::string, std::shared_ptr<const Credential>> credentials;  // by "ns/name"
 
   const std::vector<Endpoint>& endpoints_of(const Service& service, int port) const;
 };

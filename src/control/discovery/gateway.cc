@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <map>
 
+#include "base/log.h"
 #include "base/strings.h"
 #include "control/discovery/filters.h"
 #include "control/discovery/proto.h"
@@ -89,32 +90,39 @@ std::vector<std::string> hosts_for(const Config& config, const Server& server, c
   return out;
 }
 
-void downstream_tls(listener::FilterChain& chain, const Server& server) {
+// nullptr: the server names no Secret, or there is none of that name in the gateway's namespace.
+const Credential* credential_of(const Context& context, const Server& server) {
+  auto it = context.snapshot().credentials.find(context.proxy().ns + "/" + (*server.spec)["tls"]["credentialName"].as_string());
+  return it == context.snapshot().credentials.end() ? nullptr : it->second.get();
+}
+
+// A server whose Secret is missing is left out: its chain alone, not the listener.
+bool can_terminate(const Context& context, const Server& server) {
+  return (*server.spec)["tls"]["credentialName"].as_string().empty() || credential_of(context, server) != nullptr;
+}
+
+// Istio sends the name of a secret, to be fetched by SDS; here the certificate goes along with the listener.
+void downstream_tls(const Context& context, listener::FilterChain& chain, const Server& server) {
   const auto& in = (*server.spec)["tls"];
-  tls::DownstreamTlsContext context;
-  auto& common = *context.mutable_common_tls_context();
+  tls::DownstreamTlsContext out;
+  auto& common = *out.mutable_common_tls_context();
   common.add_alpn_protocols("h2");
   common.add_alpn_protocols("http/1.1");
   const std::string& mode = in["mode"].as_string();
   bool mutual = mode == "MUTUAL" || mode == "OPTIONAL_MUTUAL";
-  context.mutable_require_client_certificate()->set_value(mode == "MUTUAL");
-  if (const std::string& secret = in["credentialName"].as_string(); !secret.empty()) {
-    auto* sds = common.add_tls_certificate_sds_secret_configs();
-    sds->set_name("kubernetes://" + secret);
-    set_ads(sds->mutable_sds_config());
-    if (mutual) {
-      auto* ca = common.mutable_validation_context_sds_secret_config();
-      ca->set_name("kubernetes://" + secret + "-cacert");
-      set_ads(ca->mutable_sds_config());
-    }
+  out.mutable_require_client_certificate()->set_value(mode == "MUTUAL");
+  auto& certificate = *common.add_tls_certificates();
+  if (const auto* credential = credential_of(context, server)) {
+    certificate.mutable_certificate_chain()->set_inline_bytes(credential->certificate_pem);
+    certificate.mutable_private_key()->set_inline_bytes(credential->key_pem);
+    if (mutual) common.mutable_validation_context()->mutable_trusted_ca()->set_inline_bytes(credential->ca_pem);
   } else {
-    auto& certificate = *common.add_tls_certificates();
     certificate.mutable_certificate_chain()->set_filename(in["serverCertificate"].as_string());
     certificate.mutable_private_key()->set_filename(in["privateKey"].as_string());
     if (mutual) common.mutable_validation_context()->mutable_trusted_ca()->set_filename(in["caCertificates"].as_string());
   }
   chain.mutable_transport_socket()->set_name("envoy.transport_sockets.tls");
-  pack(chain.mutable_transport_socket()->mutable_typed_config(), context);
+  pack(chain.mutable_transport_socket()->mutable_typed_config(), out);
 }
 
 std::vector<std::string> server_names(const Server& server, const std::string& domain) {
@@ -132,7 +140,7 @@ void add_http_chain(const Context& context, listener::Listener& l, const std::st
   if (tls_server) {
     for (auto& name : server_names(*tls_server, context.snapshot().mesh.domain))
       chain->mutable_filter_chain_match()->add_server_names(std::move(name));
-    downstream_tls(*chain, *tls_server);
+    downstream_tls(context, *chain, *tls_server);
   }
   auto manager = connection_manager(context, ListenerClass::kGateway, "outbound_" + l.name());
   use_rds(manager, rds);
@@ -159,7 +167,7 @@ bool add_tcp_chains(const Context& context, listener::Listener& l, const Server&
       if (server.terminates()) {
         for (auto& name : server_names(server, context.snapshot().mesh.domain))
           chain->mutable_filter_chain_match()->add_server_names(std::move(name));
-        downstream_tls(*chain, server);
+        downstream_tls(context, *chain, server);
         names = true;
       }
       add_tcp_proxy(context, *chain, in.clusters, in.stat_prefix);
@@ -183,6 +191,11 @@ xds::ResourceMap gateway_listeners(const Context& context) {
     bool plain = is_plain_http(servers.front());
     for (const auto& server : servers) {
       if (plain != is_plain_http(server)) continue;
+      if (server.terminates() && !plain && !can_terminate(context, server)) {
+        FL_LOG_WARN("gateway", "Gateway {}: no Secret {}/{} with a certificate; its port {} is left out", server.name(),
+                    context.proxy().ns, (*server.spec)["tls"]["credentialName"].as_string(), server.port);
+        continue;
+      }
       if (plain) {
         if (!plain_done) add_http_chain(context, l, route_name(server, port), nullptr);
         plain_done = true;
