@@ -23,6 +23,7 @@ Prober::Prober(io::Loop& loop, ActionTarget& target, const base::Value& spec, Pr
 }
 
 void Prober::run() {
+  if (first_run_ == base::TimePoint{}) first_run_ = loop_.now();
   action_ = run_action(loop_, target_, spec_, timeout_, [this](base::Status result) { finished(std::move(result)); });
 }
 
@@ -49,7 +50,7 @@ void Prober::finished(base::Status result) {
     timer_.arm(period_);
   }
   // A quarter of a period of slack: quick tries do not fall on the period exactly.
-  bool counts = !quick || !counted_ || loop_.now() - last_counted_ >= period_ * 3 / 4;
+  bool counts = !quick || (counted_ ? loop_.now() - last_counted_ >= period_ * 3 / 4 : loop_.now() - first_run_ >= std::min<base::Nanos>(period_, kFirstCounted));
   if (!counts) return;
   // While it is quick, the next failure counts a period after this one, not a period after it was late.
   last_counted_ = counted_ && quick ? std::max(last_counted_ + period_, loop_.now() - period_ / 4) : loop_.now();

@@ -24,6 +24,8 @@ std::string_view to_string(ProbeKind kind);  // "Startup", "Readiness", "Livenes
 class Prober {
  public:
   static constexpr base::Millis kQuickFirst{50};
+  // No program answers in its first moment: quick failures before this (or a period, if that is shorter) are not told.
+  static constexpr base::Millis kFirstCounted{2000};
 
   struct Hooks {
     std::function<void(bool healthy)> on_verdict;                 // a threshold was crossed; first verdicts included
@@ -42,7 +44,7 @@ class Prober {
   const Hooks hooks_;
   const base::Nanos period_, timeout_;
   const int64_t success_threshold_, failure_threshold_;
-  base::TimePoint last_counted_{};
+  base::TimePoint first_run_{}, last_counted_{};
   bool counted_ = false;          // last_counted_ is set
   bool ever_succeeded_ = false;
   bool verdict_known_ = false, verdict_ = false;
