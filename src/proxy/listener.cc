@@ -128,7 +128,7 @@ void start(Worker& worker, std::shared_ptr<const ListenerConfig> config, Accepte
     }
   }
   const FilterChain* chain = find_chain(*config, facts);
-  if (!chain || (!chain->http && !chain->tcp)) {
+  if (!chain || chain->no_secrets || (!chain->http && !chain->tcp)) {
     if (!chain && accepted.stats) ++accepted.stats->no_filter_chain_match;
     StreamInfo info;
     info.start = worker.now();

@@ -341,7 +341,7 @@ FilterChain filter_chain(const CompileContext& at, const listener_v3::FilterChai
   FilterChain chain;
   chain.name = from.name();
   chain.match = chain_match(at.at("filter_chain_match"), from.filter_chain_match());
-  if (from.has_transport_socket()) chain.tls = downstream_tls(at.at("transport_socket"), from.transport_socket());
+  if (from.has_transport_socket()) chain.tls = downstream_tls(at.at("transport_socket"), from.transport_socket(), chain.no_secrets);
   for (int i = 0; i < from.filters_size(); ++i) {
     const auto& f = from.filters(i);
     CompileContext here = at.at("filters", i).at("typed_config");

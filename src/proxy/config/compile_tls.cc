@@ -35,10 +35,15 @@ io::TlsOptions common(const CompileContext& at, const tls_v3::CommonTlsContext& 
 
 }  // namespace
 
-std::shared_ptr<const io::TlsContext> downstream_tls(const CompileContext& parent, const envoy::config::core::v3::TransportSocket& from) {
+std::shared_ptr<const io::TlsContext> downstream_tls(const CompileContext& parent, const envoy::config::core::v3::TransportSocket& from, bool& no_secrets) {
   if (is_plain(from)) return nullptr;
   CompileContext at = parent.at("typed_config");
   auto tls = unpack<tls_v3::DownstreamTlsContext>(at, from.typed_config());
+  if (tls.common_tls_context().tls_certificate_sds_secret_configs_size()) {
+    no_secrets = true;
+    at.warn("tls_certificate_sds_secret_configs");
+    return nullptr;
+  }
   io::TlsOptions o = common(at.at("common_tls_context"), tls.common_tls_context());
   if (o.certificate_pem.empty()) at.at("common_tls_context.tls_certificates").refuse("a certificate is required");
   o.require_client_certificate = tls.require_client_certificate().value();

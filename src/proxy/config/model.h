@@ -339,7 +339,8 @@ struct FilterChain {
   std::shared_ptr<const HttpConfig> http;        // either this
   std::shared_ptr<const TcpConfig> tcp;          // or this; neither: the connection is closed
   std::shared_ptr<const io::TlsContext> tls;     // nullptr: plain text
-  bool has_sni_cluster = false;
+  // Its certificates come by SDS, which is not taken: connections that match are closed, never served in plain text.
+  bool no_secrets = false;
 };
 
 // Ports on which a listener filter does not run.
