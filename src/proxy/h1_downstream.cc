@@ -54,7 +54,10 @@ class H1Downstream final : public DownstreamConnection, DownstreamStream, io::Tr
   // ---- reading
   void on_ready(bool readable, bool writable) override {
     if (writable && !out_.empty()) write();
-    if (readable && !closed_) read();
+    if (!readable || closed_) return;
+    // What was read before and waits comes first; flush() sees to both.
+    if (read_again_) worker_.mark(*this);
+    else read();
   }
 
   void flush() override {

@@ -1,6 +1,7 @@
 // A client's HTTP/2 connection: an exchange for each stream.
 #include <unordered_map>
 
+#include "base/log.h"
 #include "http/h2_session.h"
 #include "proxy/downstream.h"
 #include "proxy/exchange.h"
@@ -182,7 +183,8 @@ class H2Downstream final : public DownstreamConnection, http::H2Sink, io::Transp
   // ---- io
   void on_ready(bool readable, bool) override {
     worker_.mark(*this);
-    if (readable && !closed_) read();
+    // What was read ahead comes first; flush() sees to both.
+    if (readable && !closed_ && !read_again_) read();
   }
   void read() {
     std::span<char> buffer = worker_.scratch();
@@ -204,6 +206,7 @@ class H2Downstream final : public DownstreamConnection, http::H2Sink, io::Transp
   void feed(std::string_view bytes) {
     if (auto ok = session_.feed(bytes); !ok) {
       ++stats_.downstream_cx_protocol_error;
+      FL_LOG_DEBUG("http", "{}: {}", info_.peer_text, ok.error().text());
       write();  // the GOAWAY says why
       return shut(kFlagDownstreamProtocolError, "http2.protocol_error");
     }
