@@ -1,6 +1,7 @@
 // `istioctl`, or `fairlead istioctl`: picks the subcommand; version, kube-inject and validate are here.
 #include <fcntl.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <fstream>
 #include <iostream>
@@ -21,29 +22,76 @@ using base::Value;
 struct Subcommand {
   std::string_view name, alias, summary;
   int (*run)(int, char**);
+  std::string_view usage;  // what follows the name, then a line for each flag
 };
 constexpr Subcommand kSubcommands[] = {
-    {"analyze", "", "Analyze Istio configuration and print validation messages", istioctl_analyze},
-    {"install", "apply", "Applies an Istio profile to the cluster", istioctl_install},
-    {"kube-inject", "", "Inject the sidecar into Kubernetes resources", istioctl_kube_inject},
-    {"manifest", "", "Prints the objects of a profile (manifest generate)", istioctl_manifest},
-    {"precheck", "", "Check whether Istio can be installed in the cluster", istioctl_precheck},
-    {"profile", "", "Lists the profiles (profile list)", istioctl_profile},
-    {"proxy-config", "pc", "Retrieve information about proxy configuration [listeners, routes, clusters, endpoints, all]", istioctl_proxy_config},
-    {"proxy-status", "ps", "Retrieves the synchronization status of each proxy in the mesh", istioctl_proxy_status},
-    {"uninstall", "", "Uninstall Istio from the cluster", istioctl_uninstall},
-    {"validate", "v", "Validate Istio policy and rules files", istioctl_validate},
-    {"verify-install", "", "Check that what a profile installs is there and ready", istioctl_verify_install},
-    {"version", "", "Prints out build version information", istioctl_version},
+    {"analyze", "", "say what is wrong with the configuration, in the cluster or in files", istioctl_analyze,
+     "[FILE or FOLDER]..."},
+    {"install", "apply", "bring the cluster to a profile", istioctl_install,
+     "[flags]\n"
+     "  -s, --set PATH=VALUE           override a value: profile=demo|default|minimal|empty, meshConfig.*, values.*,\n"
+     "                                 components.ingressGateways[0].enabled, components.egressGateways[0].enabled\n"
+     "  -f, --filename FILE            IstioOperator file\n"
+     "  -y, --skip-confirmation        do not ask\n"
+     "      --readiness-timeout TIME   how long to wait for components (5m)\n"
+     "      --dry-run                  change nothing"},
+    {"kube-inject", "", "add the sidecar to the resources of a file", istioctl_kube_inject,
+     "-f FILE [flags]\n"
+     "  -f, --filename FILE            resources; - for standard input\n"
+     "  -o, --output FILE              where to write instead of standard output"},
+    {"manifest", "", "print what a profile consists of (manifest generate)", istioctl_manifest,
+     "generate [flags]\n"
+     "  -s, --set PATH=VALUE           as for install\n"
+     "  -f, --filename FILE            as for install"},
+    {"precheck", "", "can the cluster be reached and installed into?", istioctl_precheck,
+     "[flags]"},
+    {"profile", "", "list the profiles", istioctl_profile,
+     "list"},
+    {"proxy-config", "pc", "what a proxy is configured with: listeners, routes, clusters, endpoints", istioctl_proxy_config,
+     "listeners|routes|clusters|endpoints|secret|bootstrap|log|all POD[.NAMESPACE]|deploy/NAME [flags]\n"
+     "  -o, --output FORMAT            short, json or yaml\n"
+     "  -f, --file FILE                read a config dump instead of asking a pod\n"
+     "      --port, --address, --type  of listeners; --name of routes; --fqdn, --port, --subset, --direction of clusters;\n"
+     "                                 --cluster, --address, --port, --status of endpoints\n"
+     "      --level LEVEL              log level to set, for log\n"
+     "      --verbose=false            one line a listener or route configuration"},
+    {"proxy-status", "ps", "which proxies have the newest configuration", istioctl_proxy_status,
+     "[POD[.NAMESPACE]] [flags]\n"
+     "  -o, --output FORMAT            table, json or yaml"},
+    {"uninstall", "", "take the control plane and gateways out of the cluster", istioctl_uninstall,
+     "--purge [flags]\n"
+     "      --purge                    everything that install made, in all revisions\n"
+     "  -y, --skip-confirmation        do not ask\n"
+     "      --dry-run                  only say what would go"},
+    {"validate", "v", "check files alone, field by field", istioctl_validate,
+     "-f FILE..."},
+    {"verify-install", "", "is what a profile installs there and ready?", istioctl_verify_install,
+     "[flags]\n"
+     "  -s, --set PATH=VALUE           as for install"},
+    {"version", "", "versions of this program, the control plane and the proxies", istioctl_version,
+     "[flags]\n"
+     "      --remote=false             only the version of this program\n"
+     "  -o, --output FORMAT            json or yaml"},
 };
+
+constexpr const char* kGlobalFlags =
+    "  -c, --kubeconfig FILE          kubeconfig file\n"
+    "      --context NAME             kubeconfig context\n"
+    "  -n, --namespace NAME           namespace\n"
+    "  -i, --istioNamespace NAME      namespace of the control plane (istio-system)\n";
+
+int help_of(const Subcommand& s) {
+  size_t line = std::min(s.usage.find('\n'), s.usage.size());
+  std::string flags(s.usage.substr(std::min(line + 1, s.usage.size())));
+  std::printf("%s\n\nUsage:\n  istioctl %s %s\n\nFlags:\n%s%s%s", std::string(s.summary).c_str(), std::string(s.name).c_str(),
+              std::string(s.usage.substr(0, line)).c_str(), flags.c_str(), flags.empty() ? "" : "\n", kGlobalFlags);
+  return 0;
+}
 
 int usage(FILE* out) {
   std::fputs("Istio's command line, as Fairlead answers it.\n\nUsage:\n  istioctl [command]\n\nAvailable Commands:\n", out);
   for (const Subcommand& s : kSubcommands) std::fprintf(out, "  %-14s %s\n", std::string(s.name).c_str(), std::string(s.summary).c_str());
-  std::fputs("\nFlags:\n  -c, --kubeconfig string       kubeconfig file\n      --context string          kubeconfig context\n"
-             "  -n, --namespace string        namespace\n  -i, --istioNamespace string   namespace of the control plane (default "
-             "\"istio-system\")\n",
-             out);
+  std::fprintf(out, "\nFlags:\n%s", kGlobalFlags);
   return out == stdout ? 0 : kExitUsage;
 }
 
@@ -231,7 +279,11 @@ int cmd_istioctl(int argc, char** argv) {
   if (std::string_view(name) == "help") return usage(stdout);
   std::vector<std::string_view> names;
   for (const Subcommand& s : kSubcommands) {
-    if (s.name == name || (!s.alias.empty() && s.alias == name)) return s.run(static_cast<int>(rest.size()), rest.data());
+    if (s.name == name || (!s.alias.empty() && s.alias == name)) {
+      bool asked = std::any_of(rest.begin() + 1, rest.end(), [](std::string_view a) { return a == "--help" || a == "-h"; });
+      if (asked && s.name != "analyze") return help_of(s);
+      return s.run(static_cast<int>(rest.size()), rest.data());
+    }
     names.push_back(s.name);
   }
   std::string message = fmt::format("unknown command \"{}\" for \"istioctl\"", name);

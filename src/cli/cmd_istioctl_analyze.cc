@@ -143,7 +143,7 @@ int istioctl_analyze(int argc, char** argv) {
   auto args = Args::parse(argc, argv, kFlags);
   if (!args) return istioctl_error(args.error().message, kExitUsage);
   if (args->is_true("help")) {
-    std::printf("Analyze Istio configuration and print validation messages.\n\nUsage:\n  istioctl analyze [FILE or FOLDER]... [flags]\n\nFlags:\n");
+    std::printf("Says what is wrong with the configuration, in the cluster or in files.\n\nUsage:\n  istioctl analyze [FILE or FOLDER]... [flags]\n\nFlags:\n");
     for (const Flag& f : kFlags)
       if (!f.help.empty()) std::printf("  --%-18s %s\n", std::string(f.name).c_str(), std::string(f.help).c_str());
     return 0;

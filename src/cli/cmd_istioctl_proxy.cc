@@ -373,10 +373,10 @@ int istioctl_proxy_config(int argc, char** argv) {
   std::string what = words.empty() ? "" : words[0];
   static const std::map<std::string, std::string> kNames{
       {"listener", "l"}, {"listeners", "l"}, {"l", "l"}, {"route", "r"}, {"routes", "r"}, {"r", "r"}, {"cluster", "c"}, {"clusters", "c"}, {"c", "c"},
-      {"endpoint", "e"}, {"endpoints", "e"}, {"ep", "e"}, {"all", "a"}, {"a", "a"}, {"bootstrap", "b"}, {"b", "b"}, {"log", "o"}, {"o", "o"}};
+      {"endpoint", "e"}, {"endpoints", "e"}, {"ep", "e"}, {"all", "a"}, {"a", "a"}, {"bootstrap", "b"}, {"b", "b"}, {"log", "o"}, {"o", "o"}, {"secret", "s"}, {"secrets", "s"}, {"s", "s"}};
   auto known = kNames.find(what);
   if (known == kNames.end())
-    return istioctl_error(fmt::format("unknown subcommand \"{}\": expected listeners, routes, clusters, endpoints, all, bootstrap or log", what), kExitUsage);
+    return istioctl_error(fmt::format("unknown subcommand \"{}\": expected listeners, routes, clusters, endpoints, secret, all, bootstrap or log", what), kExitUsage);
   char kind = known->second[0];
   std::string format = args->value("output", "short");
   std::string file = args->value("file");
@@ -429,6 +429,17 @@ int istioctl_proxy_config(int argc, char** argv) {
     case 'r': print_routes(dump, *args); break;
     case 'c': print_clusters(dump, *args); break;
     case 'e': print_endpoints(endpoints, *args); break;
+    case 's': {
+      auto secrets = resources(dump, "SecretsConfigDump", {"dynamic_active_secrets", "dynamic_warming_secrets", "static_secrets"}, "secret");
+      if (secrets.empty()) {
+        std::printf("No active or warming secrets found.\n");
+        break;
+      }
+      Rows rows{{"RESOURCE NAME", "TYPE"}};
+      for (const Value& s : secrets) rows.push_back({s["name"].as_string(), field(s, "tls_certificate").is_object() ? "Cert Chain" : "CA"});
+      std::fputs(tabulate(rows).c_str(), stdout);
+      break;
+    }
     case 'b':
       for (const Value& c : dump["configs"].items())
         if (c["@type"].as_string().find("BootstrapConfigDump") != std::string::npos) std::printf("%s\n", c.dump(4).c_str());
