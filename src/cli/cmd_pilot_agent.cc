@@ -109,6 +109,7 @@ int run_proxy(const std::vector<std::string>& args) {
   xds::AdsOptions ads;
   ads.host = identity->discovery_host;
   ads.port = identity->discovery_port;
+  ads.socket_mark = node::kSidecarMark;
   options.ads = std::move(ads);
   FL_LOG_INFO("agent", "{} from {}:{}", identity->node.id, identity->discovery_host, identity->discovery_port);
 

@@ -48,6 +48,7 @@ class Dialer final : io::TransportSink {
     io::Address to = addresses_[index_++];
     io::ConnectOptions connect_options;
     connect_options.timeout = options_.connect_timeout;
+    connect_options.mark = options_.socket_mark;
     connecting_ = io::connect(loop_, to, connect_options, [this](base::Result<std::unique_ptr<io::Transport>> transport) {
       if (!transport) {
         if (index_ >= addresses_.size()) return end(std::unexpected(transport.error()));

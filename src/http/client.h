@@ -24,6 +24,7 @@ struct ClientOptions {
   size_t max_connections_per_host = 100;      // HTTP/1.1
   base::Nanos idle_timeout = std::chrono::seconds(60);
   bool keep_alive = true;
+  int socket_mark = 0;                        // SO_MARK on its connections when not 0
   io::Resolver* resolver = nullptr;           // nullptr: one of its own
 };
 

@@ -13,6 +13,7 @@ struct AdsClient::Core {
     http::ClientOptions c;
     c.http2 = true;
     c.tls = options.tls;
+    c.socket_mark = options.socket_mark;
     client = std::make_unique<http::Client>(l, std::move(c));
   }
 

@@ -105,6 +105,7 @@ struct AdsOptions {
   bool delta = true;
   NodeIdentity node;
   http::Headers headers;                    // of the stream's request
+  int socket_mark = 0;                      // SO_MARK on the connection: a sidecar is not to be sent to itself
   base::Nanos backoff_base = std::chrono::milliseconds(500);
   base::Nanos backoff_max = std::chrono::seconds(30);
 };

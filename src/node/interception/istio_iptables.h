@@ -14,6 +14,7 @@
 namespace fairlead::node {
 
 inline constexpr uint32_t kSidecarMark = 1337;
+inline constexpr int64_t kSidecarUid = 1337;
 
 struct InterceptionOptions {
   uint16_t outbound_port = 15001;                    // -p --envoy-port

@@ -19,6 +19,7 @@
 #include "base/log.h"
 #include "base/strings.h"
 #include "node/agent/message.h"
+#include "node/interception/istio_iptables.h"
 #include "node/network/rtnetlink.h"
 #include "node/node.h"
 #include "node/sandbox/images.h"
@@ -304,7 +305,9 @@ void NamespaceSandbox::start(const ContainerSpec& spec, std::function<void(base:
   int64_t uid = spec.run_as_user.value_or(0), gid = spec.run_as_group.value_or(0);
   if (uid > 0 && id_is_mapped("/proc/self/uid_map", uid)) process.privileges.uid = static_cast<uid_t>(uid);
   if (gid > 0 && id_is_mapped("/proc/self/gid_map", gid)) process.privileges.gid = static_cast<gid_t>(gid);
-  process.privileges.net_admin = spec.net_admin;
+  // The sidecar is known by its uid where that can be taken; where not, it has to mark its sockets, which needs NET_ADMIN.
+  bool sidecar_by_mark = uid == kSidecarUid && process.privileges.uid != static_cast<uid_t>(uid);
+  process.privileges.net_admin = spec.net_admin || sidecar_by_mark;
   auto set = [&](const std::string& key, const std::string& value) {
     for (auto& e : process.env)
       if (e.first == key) {
