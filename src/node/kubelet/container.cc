@@ -76,7 +76,7 @@ void Container::launch() {
   retry_timer_.cancel();
   Sandbox* sandbox = host_.sandbox();
   if (!sandbox || host_.terminating()) return;
-  const std::string& image = spec_["image"].as_string();
+  const std::string& image = spec()["image"].as_string();
   if (auto found = host_.runtime().image(image); !found) {
     bool known = waiting_reason_ == "ErrImagePull" || waiting_reason_ == "ImagePullBackOff";
     if (!known || waiting_reason_ == "ImagePullBackOff") {
@@ -144,7 +144,7 @@ void Container::on_started(base::Result<int> pid, uint64_t life) {
     send_term();
     return host_.container_changed(*this);
   }
-  const Value& hook = spec_["lifecycle"]["postStart"];
+  const Value& hook = spec()["lifecycle"]["postStart"];
   state_ = ContainerState::kRunning;
   if (hook.empty()) {
     launched_ = true;
@@ -227,7 +227,7 @@ void Container::stop(base::Nanos grace, std::string_view message) {
   bool was_running = state_ == ContainerState::kRunning;
   state_ = ContainerState::kStopping;
   kill_timer_.arm(grace);
-  const Value& hook = spec_["lifecycle"]["preStop"];
+  const Value& hook = spec()["lifecycle"]["preStop"];
   if (!was_running || hook.empty() || grace.count() == 0) {
     send_term();
   } else {
@@ -246,6 +246,17 @@ void Container::shorten_grace(base::Nanos grace) {
   if (state_ == ContainerState::kStopping) kill_timer_.arm(grace);
 }
 
+void Container::change_image(const std::string& image) {
+  if (spec()["image"].as_string() == image) return;
+  spec_.set("image", image);
+  announced_ = false;
+  pull_back_off_.reset();
+  if (state_ == ContainerState::kRunning)
+    stop(std::chrono::seconds(host_.pod()["spec"]["terminationGracePeriodSeconds"].as_int(30)), fmt::format("Container {} definition changed, will be restarted", name_));
+  else
+    retry();
+}
+
 void Container::send_term() {
   if (auto* sandbox = host_.sandbox()) sandbox->signal(name_, SIGTERM);
 }
@@ -259,7 +270,7 @@ void Container::lost() {
 // ---- probes
 
 void Container::begin_probes() {
-  if (!spec_["startupProbe"].empty()) {
+  if (!spec()["startupProbe"].empty()) {
     make_probe(ProbeKind::kStartup, "startupProbe");
     return;
   }
@@ -268,8 +279,8 @@ void Container::begin_probes() {
 }
 
 void Container::begin_steady_probes() {
-  if (!spec_["livenessProbe"].empty()) make_probe(ProbeKind::kLiveness, "livenessProbe");
-  if (!spec_["readinessProbe"].empty())
+  if (!spec()["livenessProbe"].empty()) make_probe(ProbeKind::kLiveness, "livenessProbe");
+  if (!spec()["readinessProbe"].empty())
     make_probe(ProbeKind::kReadiness, "readinessProbe");
   else
     wait_for_port();
@@ -277,7 +288,7 @@ void Container::begin_steady_probes() {
 
 void Container::wait_for_port() {
   int64_t number = 0;
-  for (auto& port : spec_["ports"].items())
+  for (auto& port : spec()["ports"].items())
     if (number == 0 && port["protocol"].string_or("TCP") == "TCP") number = port["containerPort"].as_int();
   if (number == 0) {
     ready_ = true;
@@ -311,13 +322,13 @@ void Container::make_probe(ProbeKind kind, const char* field) {
     host_.event(EventLevel::kWarning, "Unhealthy", fmt::format("{} probe failed: {}", to_string(kind), why), *this);
   };
   auto& slot = kind == ProbeKind::kStartup ? startup_ : kind == ProbeKind::kLiveness ? liveness_ : readiness_;
-  slot = std::make_unique<Prober>(host_.loop(), static_cast<ActionTarget&>(*this), spec_[field], kind, std::move(hooks));
+  slot = std::make_unique<Prober>(host_.loop(), static_cast<ActionTarget&>(*this), spec()[field], kind, std::move(hooks));
 }
 
 void Container::probe_verdict(ProbeKind kind, bool healthy) {
   if (!up()) return;
   if (kind == ProbeKind::kReadiness) {
-    if (port_timer_.armed() || spec_["readinessProbe"].empty()) {
+    if (port_timer_.armed() || spec()["readinessProbe"].empty()) {
       port_timer_.cancel();
       host_.loop().dispose(std::move(readiness_));
     }
@@ -335,7 +346,7 @@ void Container::probe_verdict(ProbeKind kind, bool healthy) {
     host_.container_changed(*this);
     return;
   }
-  const Value& probe = spec_[kind == ProbeKind::kStartup ? "startupProbe" : "livenessProbe"];
+  const Value& probe = spec()[kind == ProbeKind::kStartup ? "startupProbe" : "livenessProbe"];
   int64_t grace = probe["terminationGracePeriodSeconds"].as_int(host_.pod()["spec"]["terminationGracePeriodSeconds"].as_int(30));
   std::string message = fmt::format("Container {} failed {} probe, will be restarted", name_, kind == ProbeKind::kStartup ? "startup" : "liveness");
   // The prober that reports this must outlive its own report.
@@ -346,7 +357,7 @@ void Container::probe_verdict(ProbeKind kind, bool healthy) {
 // ---- ActionTarget
 
 uint16_t Container::named_port(const std::string& name) const {
-  for (auto& port : spec_["ports"].items())
+  for (auto& port : spec()["ports"].items())
     if (port["name"].as_string() == name) return static_cast<uint16_t>(port["containerPort"].as_int());
   return 0;
 }
@@ -414,7 +425,7 @@ Value Container::status(std::string_view waiting_reason) const {
       break;
     }
   }
-  const std::string& image = spec_["image"].as_string();
+  const std::string& image = spec()["image"].as_string();
   bool ready = role_ == ContainerRole::kInit ? succeeded() : ready_ && up();
   Value out = Value::object({{"name", name_},
                              {"state", std::move(state)},

@@ -70,6 +70,8 @@ class Container final : ActionTarget {
   // preStop, SIGTERM, and SIGKILL when `grace` is over. kWaiting and kBackOff end at once.
   void stop(base::Nanos grace, std::string_view message);
   void shorten_grace(base::Nanos grace);
+  // The pod's container has another image now (the one thing of it that may change): it is restarted with it.
+  void change_image(const std::string& image);
   // The sandbox is gone, and the process with it.
   void lost();
 
@@ -119,7 +121,7 @@ class Container final : ActionTarget {
   void exec(const std::vector<std::string>& command, std::function<void(base::Result<ExecResult>)> done) override;
 
   ContainerHost& host_;
-  const base::Value spec_;
+  base::Value spec_;                   // changed by change_image() alone
   const std::string name_;
   const ContainerRole role_;
   ContainerState state_ = ContainerState::kWaiting;

@@ -260,6 +260,18 @@ TEST(Kubelet, IsReadyWithoutAProbeWhenItsPortAnswers) {
   EXPECT_TRUE(c.until([&] { return c.ready("web"); }));
 }
 
+TEST(Kubelet, RestartsAContainerThatGetsAnotherImage) {
+  TestCluster c(false);
+  c.create(kPlainPod);
+  c.turn();
+  Value pod = c.pod("web");
+  pod["spec"]["containers"].mutable_items()[0].set("image", "web:2");
+  ASSERT_TRUE(c.api.client().update(pod));
+  ASSERT_TRUE(c.until([&] { return c.runtime.starts["app"] == 2 && c.ready("web"); }));
+  EXPECT_EQ(c.runtime.pods["web"].running["app"].spec.image, "web:2");
+  EXPECT_TRUE(c.has_reason("web", "Killing"));
+}
+
 TEST(Kubelet, EndsAPodThatIsNotToBeRestarted) {
   TestCluster c(false);
   c.create("{apiVersion: v1, kind: Pod, metadata: {name: job}, spec: {restartPolicy: Never, containers: [{name: app, image: i}]}}");

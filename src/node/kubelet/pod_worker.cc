@@ -142,6 +142,9 @@ void PodWorker::update(ObjectPtr pod) {
   pod_ = std::move(pod);
   if (being_deleted(*pod_)) return terminate();
   if (state_ >= PodState::kStopping) return;
+  for (const char* list : {"initContainers", "containers"})
+    for (auto& spec : std::as_const(*pod_)["spec"][list].items())
+      if (auto* c = container(spec["name"].as_string())) c->change_image(spec["image"].as_string());
   refresh_volumes();  // labels and annotations may be in a downwardAPI volume
   mark_dirty();       // readiness gates are conditions that others write
 }
@@ -239,6 +242,11 @@ void PodWorker::create_sandbox() {
   if (!spec["subdomain"].as_string().empty())
     sandbox.hosts.emplace_back(fmt::format("{}.{}.{}.svc.{}", sandbox.hostname, spec["subdomain"].as_string(), key_.ns, domain), ip_);
   sandbox.directory = directory_;
+  bool host_port = false;
+  for (auto& c : spec["containers"].items())
+    for (auto& port : c["ports"].items()) host_port = host_port || port["hostPort"].as_int() != 0;
+  if (spec["hostNetwork"].as_bool() || host_port)
+    pod_event(EventLevel::kWarning, "HostNetworkUnavailable", "hostNetwork and hostPort are not available: the pod has a network of its own; a Service of type NodePort reaches it from the host");
   std::error_code error;
   fs::create_directories(directory_, error);
   enter(PodState::kCreating);
