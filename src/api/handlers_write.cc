@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "api/apply.h"
 #include "api/handlers.h"
 #include "api/ids.h"
 #include "api/patch.h"
@@ -127,19 +128,21 @@ static void handle_apply(Services& services, const RequestPtr& request, const Va
   if (auto ok = check_kind(*request, config); !ok) return request->answer(ok.error());
   if (!config["metadata"]["managedFields"].empty()) return request->answer(bad_request("metadata.managedFields must be nil"));
   const store::Key key = key_of(kind, t.ns, t.name);
+  const Applier applier{request->query("fieldManager"), kind.api_version(t.version), request->flag("force")};
+  options.keep_managed_fields = true;
   if (!services.store.get(key)) {
     if (part_of(t) == Part::kStatus) return request->answer(not_found(kind, t.name));
-    Value object = config;
-    object["metadata"].set("name", t.name);
-    return services.registry.create(kind, t.ns, std::move(object), options,
+    auto object = server_side_apply(kind, Value::object({{"metadata", Value::object({{"name", t.name}})}}), config, applier);
+    if (!object) return request->answer(object.error());
+    return services.registry.create(kind, t.ns, std::move(*object), options,
                                     [request](Outcome<Written> written) { answer_written(request, std::move(written), 201); });
   }
   services.registry.modify(
       kind, key, part_of(t),
-      [config, root = kind.root](const Value& current) -> Outcome<Value> {
+      [config, applier, &kind](const Value& current) -> Outcome<Value> {
         Value live = current;
         live["metadata"].erase("resourceVersion");
-        return apply_merge(root, std::move(live), config);
+        return server_side_apply(kind, std::move(live), config, applier);
       },
       options, [request](Outcome<Written> written) { answer_written(request, std::move(written), 200); });
 }

@@ -18,8 +18,8 @@ base::Value merge_patch(base::Value target, const base::Value& patch);
 // `schema` nullptr: no lists are merged. InvalidArgument when a list element lacks its merge key.
 base::Result<base::Value> strategic_merge(const mesh::Schema* schema, base::Value original, const base::Value& patch);
 
-// Server-side apply: `config` laid over `live`; lists by their list type (map lists by keys, sets joined, atomic replaced).
-// Field ownership is not tracked, so what an earlier apply set and this one leaves out stays.
+// The merge of server-side apply (apply.h): `config` laid over `live`; lists by their list type (map lists by keys, sets
+// joined, atomic ones replaced).
 base::Value apply_merge(const mesh::Schema* schema, base::Value live, const base::Value& config);
 
 }  // namespace fairlead::api

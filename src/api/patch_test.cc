@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "api/apply.h"
+
 namespace fairlead::api {
 namespace {
 
@@ -95,6 +97,44 @@ TEST(Apply, MergesMapListsAndReplacesAtomicOnes) {
   Value live = json(R"({"spec":{"containers":[{"name":"a","image":"1","args":["x"]},{"name":"b"}]}})");
   Value out = apply_merge(pod_schema(), live, json(R"({"spec":{"containers":[{"name":"a","args":["y"]}]}})"));
   EXPECT_EQ(out, json(R"({"spec":{"containers":[{"name":"a","image":"1","args":["y"]},{"name":"b"}]}})"));
+}
+
+const mesh::Kind& deployments() { return *mesh::find_kind("apps", "v1", "deployments"); }
+
+TEST(ServerSideApply, RemovesWhatItsApplierNoLongerSets) {
+  Value live = json(R"({"metadata":{"name":"d"}})");
+  auto first = server_side_apply(deployments(), live, json(R"({"metadata":{"name":"d","labels":{"a":"1","b":"2"}},
+      "spec":{"replicas":3,"template":{"spec":{"containers":[{"name":"x","image":"1"},{"name":"y"}]}}}})"), {"me", "apps/v1", false});
+  ASSERT_TRUE(first) << first.error().message();
+  (*first)["metadata"]["labels"].set("foreign", "kept");
+  auto second = server_side_apply(deployments(), *first, json(R"({"metadata":{"name":"d","labels":{"a":"1"}},
+      "spec":{"template":{"spec":{"containers":[{"name":"x","image":"2"}]}}}})"), {"me", "apps/v1", false});
+  ASSERT_TRUE(second) << second.error().message();
+  EXPECT_EQ((*second)["metadata"]["labels"], json(R"({"a":"1","foreign":"kept"})"));
+  EXPECT_EQ((*second)["spec"], json(R"({"template":{"spec":{"containers":[{"name":"x","image":"2"}]}}})"));
+}
+
+TEST(ServerSideApply, RefusesAnotherAppliersFieldUnlessForced) {
+  auto mine = server_side_apply(deployments(), json(R"({"metadata":{"name":"d"}})"), json(R"({"spec":{"replicas":3}})"), {"me", "apps/v1", false});
+  ASSERT_TRUE(mine);
+  auto same = server_side_apply(deployments(), *mine, json(R"({"spec":{"replicas":3}})"), {"you", "apps/v1", false});
+  EXPECT_TRUE(same) << "sharing a value is no conflict";
+  auto yours = server_side_apply(deployments(), *mine, json(R"({"spec":{"replicas":5}})"), {"you", "apps/v1", false});
+  ASSERT_FALSE(yours);
+  EXPECT_EQ(yours.error().code(), 409);
+  EXPECT_EQ(yours.error().message(), "Apply failed with 1 conflict: conflict with \"me\": .spec.replicas");
+  auto forced = server_side_apply(deployments(), *mine, json(R"({"spec":{"replicas":5}})"), {"you", "apps/v1", true});
+  ASSERT_TRUE(forced);
+  EXPECT_EQ((*forced)["spec"]["replicas"].as_int(), 5);
+}
+
+TEST(ServerSideApply, ChangesNothingTheSecondTime) {
+  const Value config = json(R"({"metadata":{"name":"d"},"spec":{"replicas":3}})");
+  auto first = server_side_apply(deployments(), json(R"({"metadata":{"name":"d"}})"), config, {"me", "apps/v1", false});
+  ASSERT_TRUE(first);
+  auto second = server_side_apply(deployments(), *first, config, {"me", "apps/v1", false});
+  ASSERT_TRUE(second);
+  EXPECT_EQ(*first, *second);
 }
 
 }  // namespace

@@ -91,8 +91,9 @@ void Registry::create(const Kind& kind, std::string_view ns, Value object, const
   const std::string name = given["name"].as_string();
   if (kind.namespaced)
     if (auto open = admission_.namespace_open(kind, ns, name); !open) return done(std::unexpected(open.error()));
-  for (const char* owned : {"selfLink", "deletionTimestamp", "deletionGracePeriodSeconds", "managedFields", "generation", "resourceVersion"})
+  for (const char* owned : {"selfLink", "deletionTimestamp", "deletionGracePeriodSeconds", "generation", "resourceVersion"})
     meta.erase(owned);
+  if (!options.keep_managed_fields) meta.erase("managedFields");
   meta.set("uid", new_uid());
   meta.set("creationTimestamp", now_text());
   if (counts_generations(kind, kinds_)) meta.set("generation", 1);
@@ -312,7 +313,13 @@ Outcome<Value> Registry::next_state(const Kind& kind, const Key& key, Part part,
     else
       meta.erase(owned);
   }
-  for (const char* dropped : {"selfLink", "managedFields"}) meta.erase(dropped);
+  meta.erase("selfLink");
+  if (!options.keep_managed_fields) {
+    if (const Value* fields = before.find("managedFields"))
+      meta.set("managedFields", *fields);
+    else
+      meta.erase("managedFields");
+  }
   if (kind.has_status || kind.resource() == kCrdResource) {
     if (const Value* status = current.find("status"))
       next.set("status", *status);

@@ -27,6 +27,7 @@ struct WriteOptions {
   FieldValidation field_validation = FieldValidation::kIgnore;
   bool dry_run = false;
   bool webhooks = true;
+  bool keep_managed_fields = false;  // server-side apply has brought metadata.managedFields up to date
   Caller caller{"system:apiserver", "", {"system:masters"}};
   std::string version;                                          // as addressed; "": the storage version
   const std::vector<base::DuplicateKey>* duplicates = nullptr;  // found while parsing the object

@@ -196,6 +196,13 @@ def test_server_side_apply(server, ns):
     server.kubectl("apply", "--server-side", "-n", ns, "-f", "-", stdin=DEPLOYMENT)
     server.kubectl("apply", "--server-side", "-n", ns, "-f", "-", stdin=DEPLOYMENT.replace("replicas: 2", "replicas: 6"))
     assert server.kubectl("get", "deploy", "web", "-n", ns, "-o", "jsonpath={.spec.replicas}") == "6"
+    fewer = DEPLOYMENT.replace(", labels: {app: web}}\nspec", "}\nspec")
+    server.kubectl("apply", "--server-side", "-n", ns, "-f", "-", stdin=fewer)
+    assert server.kubectl("get", "deploy", "web", "-n", ns, "-o", "jsonpath={.metadata.labels}") == ""
+    other = server.run("apply", "--server-side", "--field-manager=other", "-n", ns, "-f", "-", stdin=DEPLOYMENT.replace("replicas: 2", "replicas: 9"))
+    assert 'conflict with "kubectl": .spec.replicas' in other.stderr
+    server.kubectl("apply", "--server-side", "--force-conflicts", "--field-manager=other", "-n", ns, "-f", "-",
+                   stdin=DEPLOYMENT.replace("replicas: 2", "replicas: 9"))
 
 
 def test_watch_shows_each_change_as_a_row(server, ns):
