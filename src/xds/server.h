@@ -96,7 +96,8 @@ class Session {
  private:
   struct Subscription;
   Subscription& subscription(std::string_view type);
-  void send_delta(std::string_view type, Subscription& sub, const std::set<std::string>& must_send);
+  // Returns whether removals were held back (with_removals false).
+  bool send_delta(std::string_view type, Subscription& sub, const std::set<std::string>& must_send, bool with_removals = true);
   void send_sotw(std::string_view type, Subscription& sub, bool always);
   bool answered(std::string_view type, Subscription& sub, std::string_view nonce, bool has_error, std::string_view message);
   std::string next_nonce();

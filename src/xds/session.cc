@@ -111,14 +111,18 @@ void Session::on_request(const discovery::DiscoveryRequest& request) {
 }
 
 void Session::push(const std::set<std::string_view>& types) {
+  bool clusters_to_remove = false;
   auto one = [&](std::string_view type) {
     auto it = subscriptions_.find(type);
     if (it == subscriptions_.end() || !it->second->started) return;
     if (!types.empty() && !types.contains(type)) return;
-    if (delta_) send_delta(type, *it->second, {});
-    else send_sotw(type, *it->second, false);
+    if (!delta_) return send_sotw(type, *it->second, false);
+    // Clusters go only after the routes that led to them.
+    if (type == kClusterType) clusters_to_remove = send_delta(type, *it->second, {}, false);
+    else send_delta(type, *it->second, {});
   };
   for (std::string_view type : kPushOrder) one(type);
+  if (clusters_to_remove) send_delta(kClusterType, subscription(kClusterType), {});
   for (const auto& [type, sub] : subscriptions_) {
     bool ordered = false;
     for (std::string_view known : kPushOrder) ordered |= known == type;
@@ -126,7 +130,7 @@ void Session::push(const std::set<std::string_view>& types) {
   }
 }
 
-void Session::send_delta(std::string_view type, Subscription& sub, const std::set<std::string>& must_send) {
+bool Session::send_delta(std::string_view type, Subscription& sub, const std::set<std::string>& must_send, bool with_removals) {
   ResourceMap now = delegate_.generate(id_, type, sub.wildcard ? nullptr : &sub.names);
   discovery::DeltaDiscoveryResponse response;
   std::vector<std::string> changed;
@@ -141,8 +145,14 @@ void Session::send_delta(std::string_view type, Subscription& sub, const std::se
     sub.sent[name] = resource.version;
     changed.push_back(name);
   }
+  bool held_back = false;
   for (auto it = sub.sent.begin(); it != sub.sent.end();) {
     if (now.contains(it->first)) {
+      ++it;
+      continue;
+    }
+    if (!with_removals) {
+      held_back = true;
       ++it;
       continue;
     }
@@ -156,7 +166,7 @@ void Session::send_delta(std::string_view type, Subscription& sub, const std::se
   TypeStatus& status = status_[std::string(type)];
   status.resources = sub.sent.size();
   // The first request is always answered; later ones only with news.
-  if (response.resources().empty() && response.removed_resources().empty() && !sub.nonce.empty()) return;
+  if (response.resources().empty() && response.removed_resources().empty() && !sub.nonce.empty()) return held_back;
   sub.version = delegate_.version();
   sub.nonce = next_nonce();
   response.set_type_url(std::string(type));
@@ -170,6 +180,7 @@ void Session::send_delta(std::string_view type, Subscription& sub, const std::se
   if (type == kClusterType)
     if (auto it = subscriptions_.find(kEndpointType); it != subscriptions_.end())
       for (const auto& name : changed) it->second->sent.erase(name);
+  return held_back;
 }
 
 void Session::send_sotw(std::string_view type, Subscription& sub, bool always) {

@@ -75,7 +75,7 @@ TEST_F(Delta, WildcardGetsEverythingThenOnlyWhatChanged) {
   world.put(kClusterType, "c", "1");
   world.drop(kClusterType, "a");
   session.push();
-  EXPECT_EQ(take(), "CDS b c -a");
+  EXPECT_EQ(take(), "CDS b c; CDS -a");
 }
 
 TEST_F(Delta, AnEmptyWorldIsAnsweredOnce) {
@@ -122,6 +122,19 @@ TEST_F(Delta, PushesInAnOrderThatNeverRefersToWhatIsMissing) {
   for (std::string_view type : {kRouteType, kListenerType, kEndpointType, kClusterType}) world.put(type, "x", "1");
   session.push();
   EXPECT_EQ(take(), "CDS x; EDS x; LDS x; RDS x");
+}
+
+TEST_F(Delta, RemovesAClusterAfterTheRoutesThatLedToIt) {
+  world.put(kClusterType, "v1", "1");
+  world.put(kClusterType, "v2", "1");
+  world.put(kRouteType, "r", "to v2");
+  session.on_request(request(kClusterType));
+  session.on_request(request(kRouteType, {"r"}));
+  take();
+  world.drop(kClusterType, "v2");
+  world.put(kRouteType, "r", "to v1");
+  session.push();
+  EXPECT_EQ(take(), "RDS r; CDS -v2");
 }
 
 TEST_F(Delta, UnsubscribedNamesAreForgotten) {
