@@ -41,6 +41,10 @@ base::Result<Address> Address::parse(std::string_view text) {
 Address Address::from_sockaddr(const sockaddr* sa, socklen_t length) {
   Address out;
   out.length_ = std::min<socklen_t>(length, sizeof out.storage_);
+  // Some calls (SO_ORIGINAL_DST) leave the length as it was asked with: an address has that of its family, or two equal
+  // ones would compare unequal.
+  if (sa->sa_family == AF_INET) out.length_ = std::min<socklen_t>(out.length_, sizeof(sockaddr_in));
+  if (sa->sa_family == AF_INET6) out.length_ = std::min<socklen_t>(out.length_, sizeof(sockaddr_in6));
   std::memcpy(&out.storage_, sa, out.length_);
   // A v4 address inside v6 is a v4 address to everyone above.
   if (out.family() == AF_INET6) {

@@ -204,5 +204,13 @@ TEST(Resolver, AnswersAnAddressWithoutAsking) {
   EXPECT_EQ(got, "10.0.0.1");
 }
 
+TEST(Address, IsTheSameWhateverLengthTheKernelTold) {
+  auto parsed = Address::parse_ip("10.96.0.4", 9000);
+  ASSERT_TRUE(parsed);
+  sockaddr_storage storage{};
+  std::memcpy(&storage, parsed->get(), parsed->length());
+  EXPECT_EQ(Address::from_sockaddr(reinterpret_cast<sockaddr*>(&storage), sizeof storage), *parsed);
+}
+
 }  // namespace
 }  // namespace fairlead::io
