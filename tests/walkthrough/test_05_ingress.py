@@ -12,7 +12,7 @@ from walkthrough_mesh import eventually
 
 def test_the_gateway_has_its_service(mesh):
     row = mesh.rows("kubectl get svc istio-ingressgateway -n istio-system")[0]
-    assert row[1] == "LoadBalancer"
+    assert (row[1], row[3]) == ("LoadBalancer", "127.0.0.1")
     ports = row[4]
     for port in ("15021:", "80:", "443:", "31400:", "15443:"):
         assert port in ports, ports

@@ -13,7 +13,7 @@
 namespace fairlead::node {
 
 struct ControllersOptions {
-  bool load_balancer = true;   // Services of type LoadBalancer get 127.0.0.1 (not in the minimal profile)
+  bool load_balancer = true;   // Services of type LoadBalancer get 127.0.0.1
   std::string runtime_version = "fairlead://0.1.0";
 };
 
