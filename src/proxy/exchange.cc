@@ -312,7 +312,7 @@ void Exchange::on_stream(UpstreamStream& stream) { got_stream(stream); }
 void Exchange::got_stream(UpstreamStream& stream) {
   upstream_ = &stream;
   state_ = State::kForwarding;
-  info_.upstream_local = stream.local().text();
+  info_.upstream_local = request_.fields.store(stream.local());
   bool whole = request_complete_ && body_.empty() && !has_request_trailers_ && !upgrade_;
   upstream_->send_head(request_, whole);
   if (!body_.empty()) upstream_->send_data(body_);

@@ -157,7 +157,7 @@ class H1Upstream final : public UpstreamConnection, UpstreamStream, io::Transpor
     worker().mark(*this);
   }
   size_t pending() const override { return out_.size(); }
-  const io::Address& local() const override { return transport_->local(); }
+  const std::string& local() const override { return local_text_; }
   bool reused() const override { return served > 1; }
 
   // ---- io

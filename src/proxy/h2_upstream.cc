@@ -66,7 +66,7 @@ class H2Upstream final : public UpstreamConnection, http::H2Sink, io::TransportS
       connection.worker().mark(connection);
     }
     size_t pending() const override { return id ? connection.session_->pending(id) : 0; }
-    const io::Address& local() const override { return connection.transport_->local(); }
+    const std::string& local() const override { return connection.local_text_; }
     bool reused() const override { return connection.served > 1; }
   };
 

@@ -207,37 +207,51 @@ void UpstreamConnection::connect() {
   options.mark = worker.options().socket_mark;
   options.bind = config.bind;
   connect_started_ = worker.now();
+  if (worker.options().dial) {
+    // Never inside this call, like the real thing. The pool keeps this connection until it is told of the outcome.
+    worker.loop().defer([this, to = pool_.host()->address] {
+      auto transport = pool_.cluster().worker().options().dial(to);
+      if (transport) connected(std::move(transport));
+      else refused({base::Code::kUnavailable, "connect: Connection refused", {}});
+    });
+    return;
+  }
   connecting_ = io::connect(worker.loop(), pool_.host()->address, options, [this](base::Result<std::unique_ptr<io::Transport>> result) {
-    Cluster& cluster = pool_.cluster();
-    Worker& worker = cluster.worker();
-    worker.loop().dispose(std::move(connecting_));
-    if (!result) {
-      gone_ = true;
-      const std::string& message = result.error().message;
-      size_t colon = message.rfind(": ");
-      std::string why = "delayed connect error: " + (colon == std::string::npos ? message : message.substr(colon + 2));
-      bool late = result.error().code == base::Code::kDeadlineExceeded || message.ends_with("timed out");
-      pool_.on_connect_failed(*this, late ? ResetReason::kConnectTimeout : ResetReason::kConnectFailure, late ? std::string_view() : why);
-      return;
-    }
-    const ClusterConfig& config = cluster.config();
-    transport_ = std::move(*result);
-    if (config.keepalive) {
-      int fd = transport_->fd(), one = 1;
-      auto set = [fd](int option, uint32_t value) {
-        int v = static_cast<int>(value);
-        if (v) ::setsockopt(fd, IPPROTO_TCP, option, &v, sizeof v);
-      };
-      ::setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof one);
-      set(TCP_KEEPCNT, config.keepalive->probes);
-      set(TCP_KEEPIDLE, config.keepalive->time_s);
-      set(TCP_KEEPINTVL, config.keepalive->interval_s);
-    }
-    if (config.tls) transport_ = io::make_tls_client(worker.loop(), std::move(transport_), config.tls, config.sni);
-    cluster.stats.connect_ms.record(std::chrono::duration<double, std::milli>(worker.now() - connect_started_).count());
-    on_transport();
-    pool_.on_connected(*this);
+    pool_.cluster().worker().loop().dispose(std::move(connecting_));
+    if (result) connected(std::move(*result));
+    else refused(result.error());
   });
+}
+
+void UpstreamConnection::refused(const base::Error& error) {
+  gone_ = true;
+  size_t colon = error.message.rfind(": ");
+  std::string why = "delayed connect error: " + (colon == std::string::npos ? error.message : error.message.substr(colon + 2));
+  bool late = error.code == base::Code::kDeadlineExceeded || error.message.ends_with("timed out");
+  pool_.on_connect_failed(*this, late ? ResetReason::kConnectTimeout : ResetReason::kConnectFailure, late ? std::string_view() : why);
+}
+
+void UpstreamConnection::connected(std::unique_ptr<io::Transport> transport) {
+  Cluster& cluster = pool_.cluster();
+  Worker& worker = cluster.worker();
+  const ClusterConfig& config = cluster.config();
+  transport_ = std::move(transport);
+  local_text_ = transport_->local().text();
+  if (config.keepalive && transport_->fd() >= 0) {
+    int fd = transport_->fd(), one = 1;
+    auto set = [fd](int option, uint32_t value) {
+      int v = static_cast<int>(value);
+      if (v) ::setsockopt(fd, IPPROTO_TCP, option, &v, sizeof v);
+    };
+    ::setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof one);
+    set(TCP_KEEPCNT, config.keepalive->probes);
+    set(TCP_KEEPIDLE, config.keepalive->time_s);
+    set(TCP_KEEPINTVL, config.keepalive->interval_s);
+  }
+  if (config.tls) transport_ = io::make_tls_client(worker.loop(), std::move(transport_), config.tls, config.sni);
+  cluster.stats.connect_ms.record(std::chrono::duration<double, std::milli>(worker.now() - connect_started_).count());
+  on_transport();
+  pool_.on_connected(*this);
 }
 
 void UpstreamConnection::close_when_idle() { close_when_idle_ = true; }

@@ -60,7 +60,7 @@ struct StreamInfo {
   std::string_view failure_reason;             // UPSTREAM_TRANSPORT_FAILURE_REASON
   std::string_view cluster, cluster_raw, route, virtual_host;
   std::string_view upstream_host;              // "ip:port"
-  std::string upstream_local;
+  std::string_view upstream_local;
   std::string_view downstream_local, downstream_remote, downstream_direct_remote;
   std::string_view server_name;
 };

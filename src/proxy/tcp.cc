@@ -116,7 +116,8 @@ class TcpConnection final : public DownstreamConnection, Flushable {
     up_.transport = std::move(*result);
     if (cluster_->config().tls) up_.transport = io::make_tls_client(worker_.loop(), std::move(up_.transport), cluster_->config().tls, cluster_->config().sni);
     up_.transport->set_sink(&up_);
-    log_.upstream_local = up_.transport->local().text();
+    local_text_ = up_.transport->local().text();
+    log_.upstream_local = local_text_;
     touch();
     if (!write(up_)) return end(kFlagUpstreamTermination);
     pump(down_, up_);
@@ -238,7 +239,7 @@ class TcpConnection final : public DownstreamConnection, Flushable {
   Side down_, up_;
   Cluster* cluster_ = nullptr;
   HostPtr host_;
-  std::string host_text_, failure_;
+  std::string host_text_, local_text_, failure_;
   Permit permit_ = Permit::kRefused;
   std::unique_ptr<io::Connecting> connecting_;
   StreamInfo log_;

@@ -68,7 +68,7 @@ class UpstreamStream {
   virtual void discard() { cancel(); }
   virtual void resume() = 0;                        // read on, after on_response_data could not be taken
   virtual size_t pending() const = 0;               // bytes waiting to be written
-  virtual const io::Address& local() const = 0;
+  virtual const std::string& local() const = 0;     // our end's address, as text; as long as the connection lives
   virtual bool reused() const = 0;
   // The sink asks to stop reading the response for now.
   virtual void pause() = 0;
@@ -177,10 +177,13 @@ class UpstreamConnection {
   void disarm_idle();
   HostPool& pool_;
   std::unique_ptr<io::Transport> transport_;
+  std::string local_text_;
   bool close_when_idle_ = false;
   bool gone_ = false;
 
  private:
+  void connected(std::unique_ptr<io::Transport> transport);
+  void refused(const base::Error& error);
   std::unique_ptr<io::Connecting> connecting_;
   std::optional<io::Timer> idle_timer_;
   base::TimePoint connect_started_;

@@ -35,6 +35,8 @@ struct WorkerOptions {
   std::function<void(std::function<void()>)> post_main;
   // Main thread's decision on an endpoint that misbehaved.
   std::function<void(ClusterId, HostPtr, int kind)> outlier;
+  // Tests: connections to endpoints come from here (nullptr: refused) instead of from sockets.
+  std::function<std::unique_ptr<io::Transport>(const io::Address&)> dial;
 };
 
 // One change of configuration, prepared by the main thread. Applied between two events, whole.

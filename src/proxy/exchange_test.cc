@@ -1,0 +1,278 @@
+// A worker with clients and endpoints in memory: whole requests through the data path, without sockets.
+#include <gtest/gtest.h>
+
+#include <deque>
+
+#include "envoy/config/bootstrap/v3/bootstrap.pb.h"
+#include "proxy/config/bootstrap.h"
+#include "proxy/config/compile.h"
+#include "proxy/listener.h"
+#include "proxy/upstream.h"
+
+namespace fairlead::proxy {
+namespace {
+
+constexpr const char* kBootstrap = R"(
+static_resources:
+  listeners:
+  - name: l
+    address: {socket_address: {address: 127.0.0.1, port_value: 1}}
+    filter_chains:
+    - filters:
+      - name: hcm
+        typed_config:
+          "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
+          stat_prefix: t
+          codec_type: HTTP1
+          access_log: [{name: f, typed_config: {"@type": type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog, path: log, log_format: {text_format_source: {inline_string: "%RESPONSE_CODE% %RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS%\n"}}}}]
+          route_config:
+            virtual_hosts:
+            - name: all
+              domains: ["*"]
+              routes:
+              - {match: {prefix: /retry}, route: {cluster: two, retry_policy: {retry_on: "connect-failure,retriable-status-codes", retriable_status_codes: [503], num_retries: 2, retry_back_off: {base_interval: 0.001s}}}}
+              - {match: {prefix: /timeout}, route: {cluster: one, timeout: 0.02s}}
+              - {match: {prefix: /limited}, route: {cluster: limited}}
+              - {match: {prefix: /split}, route: {weighted_clusters: {clusters: [{name: one, weight: 50}, {name: two, weight: 50}]}}}
+              - match: {prefix: /abort}
+                route: {cluster: one}
+                typed_per_filter_config: {envoy.filters.http.fault: {"@type": type.googleapis.com/envoy.extensions.filters.http.fault.v3.HTTPFault, abort: {http_status: 418, percentage: {numerator: 100}}}}
+              - {match: {prefix: /nowhere}, route: {cluster: missing}}
+              - {match: {prefix: /}, route: {cluster: one, prefix_rewrite: /up/}}
+          http_filters:
+          - {name: envoy.filters.http.fault, typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.http.fault.v3.HTTPFault}}
+          - {name: envoy.filters.http.router, typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}}
+  clusters:
+  - {name: one, type: STATIC, load_assignment: {cluster_name: one, endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: {address: 10.0.0.1, port_value: 80}}}}]}]}}
+  - {name: two, type: STATIC, load_assignment: {cluster_name: two, endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: {address: 10.0.0.2, port_value: 80}}}}]}]}}
+  - {name: limited, type: STATIC, circuit_breakers: {thresholds: [{max_connections: 1, max_pending_requests: 1}]}, load_assignment: {cluster_name: limited, endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: {address: 10.0.0.3, port_value: 80}}}}]}]}}
+)";
+
+struct Peer {
+  std::unique_ptr<io::Transport> transport;
+  std::string address;  // of the endpoint
+  std::string read() {
+    std::string out;
+    char buffer[4096];
+    for (;;) {
+      auto r = transport->read(buffer);
+      if (r.status == io::IoStatus::kEof) ended = true;
+      if (r.status != io::IoStatus::kOk) return out;
+      out.append(buffer, r.bytes);
+    }
+  }
+  void write(std::string_view bytes) {
+    while (!bytes.empty()) {
+      auto r = transport->write(bytes);
+      ASSERT_EQ(r.status, io::IoStatus::kOk);
+      bytes.remove_prefix(r.bytes);
+    }
+  }
+  bool ended = false;
+};
+
+class ExchangeTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    WorkerOptions o;
+    o.write_logs = [this](std::map<std::string, std::string> lines) { log_ += lines["log"]; };
+    o.dial = [this](const io::Address& to) -> std::unique_ptr<io::Transport> {
+      if (refuse_ > 0) return --refuse_, nullptr;
+      auto [ours, theirs] = io::make_memory_pair(worker_->loop(), step_);
+      endpoints_.push_back({std::move(theirs), to.text()});
+      return std::move(ours);
+    };
+    worker_ = std::make_unique<Worker>(std::move(o));
+    auto bootstrap = load_bootstrap(kBootstrap, "test");
+    ASSERT_TRUE(bootstrap) << bootstrap.error().text();
+    Compiler compiler(names_);
+    ConfigUpdate update;
+    for (const auto& c : (*bootstrap)->static_resources().clusters()) {
+      auto compiled = compiler.cluster(c, "1", nullptr);
+      ASSERT_TRUE(compiled) << compiled.error().text();
+      update.clusters.push_back(*compiled);
+    }
+    auto listener = compiler.listener((*bootstrap)->static_resources().listeners(0), "1");
+    ASSERT_TRUE(listener) << listener.error().text();
+    worker_->apply(std::move(update));
+    listener_ = std::make_unique<Listener>(*worker_, *listener, -1);
+  }
+  void TearDown() override {
+    endpoints_.clear();
+    worker_.reset();
+  }
+  Peer client() {
+    auto [theirs, ours] = io::make_memory_pair(worker_->loop(), step_);
+    listener_->accept(std::move(ours));
+    return {std::move(theirs), {}};
+  }
+  void turn(int rounds = 20) {
+    for (int i = 0; i < rounds; ++i) worker_->loop().run_once(base::Nanos(0));
+  }
+  std::string get(Peer& c, std::string_view path) {
+    c.write(fmt::format("GET {} HTTP/1.1\r\nhost: a\r\n\r\n", path));
+    turn();
+    return c.read();
+  }
+
+  size_t step_ = 0;
+  int refuse_ = 0;
+  std::string log_;
+  std::deque<Peer> endpoints_;
+  ClusterNames names_;
+  std::unique_ptr<Worker> worker_;
+  std::unique_ptr<Listener> listener_;
+};
+
+TEST_F(ExchangeTest, CarriesARequestAndItsAnswerAndKeepsTheConnection) {
+  Peer c = client();
+  EXPECT_EQ(get(c, "/a?b"), "");
+  ASSERT_EQ(endpoints_.size(), 1u);
+  std::string request = endpoints_[0].read();
+  EXPECT_TRUE(request.starts_with("GET /up/a?b HTTP/1.1\r\nhost: a\r\n")) << request;
+  EXPECT_NE(request.find("x-request-id: "), std::string::npos);
+  EXPECT_NE(request.find("x-envoy-original-path: /a?b\r\n"), std::string::npos);
+  endpoints_[0].write("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi");
+  turn();
+  std::string answer = c.read();
+  EXPECT_TRUE(answer.starts_with("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n")) << answer;
+  EXPECT_TRUE(answer.ends_with("\r\n\r\nhi")) << answer;
+  EXPECT_EQ(get(c, "/again"), "");
+  EXPECT_EQ(endpoints_.size(), 1u);  // the pooled connection served again
+}
+
+TEST_F(ExchangeTest, SurvivesReadsAndWritesOfOneByte) {
+  step_ = 1;
+  Peer c = client();
+  c.write("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\n\r\nhello");
+  turn(400);
+  ASSERT_EQ(endpoints_.size(), 1u);
+  std::string request = endpoints_[0].read();
+  EXPECT_TRUE(request.ends_with("\r\n\r\nhello")) << request;
+  endpoints_[0].write("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n");
+  turn(400);
+  std::string answer = c.read();
+  for (int i = 0; i < 300; ++i) turn(2), answer += c.read();
+  EXPECT_TRUE(answer.ends_with("1\r\na\r\n1\r\nb\r\n1\r\nc\r\n0\r\n\r\n")) << answer;
+}
+
+TEST_F(ExchangeTest, RetriesARefusedConnection) {
+  refuse_ = 1;
+  Peer c = client();
+  get(c, "/retry");
+  for (int i = 0; i < 100 && endpoints_.empty(); ++i) worker_->loop().run_once(std::chrono::milliseconds(5));
+  turn();
+  ASSERT_EQ(endpoints_.size(), 1u);
+  endpoints_[0].write("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
+  turn();
+  EXPECT_TRUE(c.read().starts_with("HTTP/1.1 200"));
+}
+
+TEST_F(ExchangeTest, SaysSoWhenRetriesDoNotHelp) {
+  refuse_ = 100;
+  Peer c = client();
+  std::string answer = get(c, "/retry");
+  for (int i = 0; i < 100 && answer.empty(); ++i) worker_->loop().run_once(std::chrono::milliseconds(5)), answer = c.read();
+  EXPECT_TRUE(answer.starts_with("HTTP/1.1 503")) << answer;
+  EXPECT_NE(answer.find("retried and the latest reset reason: remote connection failure"), std::string::npos) << answer;
+  worker_->logs().flush();
+  EXPECT_TRUE(log_.starts_with("503 UF,URX upstream_reset_before_response_started{remote_connection_failure|")) << log_;
+}
+
+TEST_F(ExchangeTest, AnswersForAnUpstreamThatIsLate) {
+  Peer c = client();
+  std::string answer = get(c, "/timeout");
+  for (int i = 0; i < 100 && answer.empty(); ++i) worker_->loop().run_once(std::chrono::milliseconds(5)), answer = c.read();
+  EXPECT_TRUE(answer.starts_with("HTTP/1.1 504")) << answer;
+  EXPECT_TRUE(answer.ends_with("upstream request timeout"));
+  worker_->logs().flush();
+  EXPECT_EQ(log_, "504 UT response_timeout\n");
+}
+
+TEST_F(ExchangeTest, OverflowsWhenTheCircuitBreakerIsFull) {
+  Peer a = client(), b = client(), c = client();
+  EXPECT_EQ(get(a, "/limited"), "");  // the connection
+  EXPECT_EQ(get(b, "/limited"), "");  // waits
+  std::string answer = get(c, "/limited");
+  EXPECT_TRUE(answer.starts_with("HTTP/1.1 503")) << answer;
+  EXPECT_NE(answer.find("x-envoy-overloaded: true"), std::string::npos);
+  EXPECT_EQ(endpoints_.size(), 1u);
+  worker_->logs().flush();
+  EXPECT_EQ(log_, "503 UO upstream_reset_before_response_started{overflow}\n");
+  endpoints_[0].read();
+  endpoints_[0].write("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
+  turn();
+  EXPECT_TRUE(a.read().starts_with("HTTP/1.1 200"));
+  EXPECT_TRUE(endpoints_[0].read().starts_with("GET /limited"));  // the one that waited
+}
+
+TEST_F(ExchangeTest, InjectsAborts) {
+  Peer c = client();
+  std::string answer = get(c, "/abort");
+  EXPECT_TRUE(answer.starts_with("HTTP/1.1 418")) << answer;
+  EXPECT_TRUE(answer.ends_with("fault filter abort"));
+  EXPECT_TRUE(endpoints_.empty());
+}
+
+TEST_F(ExchangeTest, BreaksOnlyTheRouteWhoseClusterIsMissing) {
+  Peer c = client();
+  EXPECT_TRUE(get(c, "/nowhere").starts_with("HTTP/1.1 503"));
+  worker_->logs().flush();
+  EXPECT_EQ(log_, "503 NC cluster_not_found\n");
+  EXPECT_EQ(get(c, "/fine"), "");
+  EXPECT_EQ(endpoints_.size(), 1u);
+}
+
+TEST_F(ExchangeTest, SplitsByWeight) {
+  Peer c = client();
+  std::map<std::string, int> hits;
+  for (int i = 0; i < 1000; ++i) {
+    get(c, "/split");
+    for (Peer& e : endpoints_) {
+      if (e.read().empty()) continue;
+      ++hits[e.address];
+      e.write("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
+    }
+    turn(5);
+    c.read();
+  }
+  EXPECT_EQ(hits["10.0.0.1:80"] + hits["10.0.0.2:80"], 1000);
+  EXPECT_NEAR(hits["10.0.0.1:80"], 500, 100);
+}
+
+TEST_F(ExchangeTest, AnUpstreamThatBreaksOffMidAnswerEndsTheClientsConnection) {
+  Peer c = client();
+  get(c, "/");
+  endpoints_[0].write("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf");
+  turn();
+  endpoints_[0].transport->close();
+  turn();
+  c.read();
+  EXPECT_TRUE(c.ended);
+  worker_->logs().flush();
+  EXPECT_EQ(log_, "200 UC upstream_reset_after_response_started{connection_termination}\n");
+}
+
+TEST_F(ExchangeTest, ARequestInFlightFinishesOnAClusterThatWasRemoved) {
+  Peer c = client();
+  get(c, "/");
+  ConfigUpdate update;
+  update.removed_clusters.push_back(names_.id("one"));
+  worker_->apply(std::move(update));
+  turn();
+  endpoints_[0].write("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
+  turn();
+  EXPECT_TRUE(c.read().starts_with("HTTP/1.1 200"));
+  EXPECT_TRUE(get(c, "/").starts_with("HTTP/1.1 503"));
+}
+
+TEST_F(ExchangeTest, RefusesASmuggledRequest) {
+  Peer c = client();
+  c.write("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n");
+  turn();
+  EXPECT_TRUE(c.read().starts_with("HTTP/1.1 400"));
+  EXPECT_TRUE(endpoints_.empty());
+}
+
+}  // namespace
+}  // namespace fairlead::proxy
