@@ -1,0 +1,108 @@
+"""`fairlead proxy`: the real binary between a real client and a real origin."""
+import http.client
+import http.server
+import os
+import signal
+import socket
+import subprocess
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+FAIRLEAD = Path(os.environ.get("FAIRLEAD", Path(__file__).resolve().parents[2] / "build" / "fairlead"))
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as s:
+        return s.getsockname()[1]
+
+
+class Origin(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self):
+        body = f"{self.path} {self.headers.get('x-forwarded-for')}".encode()
+        self.send_response(200)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["content-length"]))
+        self.send_response(200)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def origin():
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Origin)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield server.server_address[1]
+    server.shutdown()
+
+
+@pytest.fixture
+def proxy(origin):
+    port, admin = free_port(), free_port()
+    process = subprocess.Popen([FAIRLEAD, "proxy", "--listen", f"127.0.0.1:{port}", "--to", f"127.0.0.1:{origin}",
+                                "--admin", f"127.0.0.1:{admin}", "--concurrency", "2"], stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        try:
+            if get(admin, "/ready")[0] == 200:
+                break
+        except OSError:
+            time.sleep(0.02)
+    yield port, admin, process
+    process.kill()
+    process.wait()
+
+
+def get(port, path, method="GET", body=None):
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection.request(method, path, body)
+    answer = connection.getresponse()
+    result = answer.status, answer.read(), dict(answer.getheaders())
+    connection.close()
+    return result
+
+
+def test_requests_reach_the_origin_with_the_clients_address(proxy):
+    status, body, headers = get(proxy[0], "/a?b=c")
+    assert (status, body) == (200, b"/a?b=c 127.0.0.1")
+    assert headers["server"] and "x-envoy-upstream-service-time" in headers
+
+
+def test_a_large_body_goes_up_and_comes_back(proxy):
+    body = os.urandom(4 << 20)
+    status, back, _ = get(proxy[0], "/", "POST", body)
+    assert status == 200 and back == body
+
+
+def test_statistics_count_what_passed(proxy):
+    for _ in range(3):
+        get(proxy[0], "/")
+    _, text, _ = get(proxy[1], "/stats?filter=cluster.upstream.upstream_rq_2xx")
+    assert text == b"cluster.upstream.upstream_rq_2xx: 3\n"
+
+
+def test_a_terminated_proxy_answers_what_it_has_begun_and_exits(proxy):
+    port, _, process = proxy
+    get(port, "/")
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=10) == 0
+
+
+def test_a_bootstrap_that_cannot_work_is_refused_with_the_field(tmp_path):
+    bad = tmp_path / "bad.yaml"
+    bad.write_text("static_resources:\n  clusters:\n  - {name: a, type: STATIC, lb_policy: LOAD_BALANCING_POLICY_CONFIG}\n")
+    run = subprocess.run([FAIRLEAD, "proxy", "-c", bad, "--mode", "validate"], capture_output=True, text=True, timeout=20)
+    assert run.returncode == 1
+    assert "static_resources.clusters[0].lb_policy" in run.stderr
