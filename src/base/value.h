@@ -30,20 +30,25 @@ class Value {
  public:
   enum class Type : uint8_t { kNull, kBool, kInt, kDouble, kString, kArray, kObject };
 
-  Value() = default;
-  Value(std::nullptr_t) {}
-  Value(bool b) : data_(b) {}
-  Value(int v) : data_(static_cast<int64_t>(v)) {}
-  Value(unsigned v) : data_(static_cast<int64_t>(v)) {}
-  Value(long v) : data_(static_cast<int64_t>(v)) {}
-  Value(long long v) : data_(static_cast<int64_t>(v)) {}
-  Value(unsigned long v) : data_(static_cast<int64_t>(v)) {}
-  Value(double v) : data_(v) {}
-  Value(const char* s) : data_(std::string(s)) {}
-  Value(std::string_view s) : data_(std::string(s)) {}
-  Value(std::string s) : data_(std::move(s)) {}
+  Value();
+  Value(std::nullptr_t);
+  Value(bool b);
+  Value(int v);
+  Value(unsigned v);
+  Value(long v);
+  Value(long long v);
+  Value(unsigned long v);
+  Value(double v);
+  Value(const char* s);
+  Value(std::string_view s);
+  Value(std::string s);
   Value(Array a);
   Value(Object o);
+  Value(const Value& other);
+  Value(Value&& other) noexcept;
+  Value& operator=(const Value& other);
+  Value& operator=(Value&& other) noexcept;
+  ~Value();
 
   static Value object();                                     // {}
   static Value object(std::initializer_list<Member> members);
@@ -110,6 +115,25 @@ struct Member {
   Value value;
   Position key_position = {};
 };
+
+// Here and not in the class: a Value holds Members, which hold Values, so both have to be complete first.
+inline Value::Value() = default;
+inline Value::Value(std::nullptr_t) {}
+inline Value::Value(bool b) : data_(b) {}
+inline Value::Value(int v) : data_(static_cast<int64_t>(v)) {}
+inline Value::Value(unsigned v) : data_(static_cast<int64_t>(v)) {}
+inline Value::Value(long v) : data_(static_cast<int64_t>(v)) {}
+inline Value::Value(long long v) : data_(static_cast<int64_t>(v)) {}
+inline Value::Value(unsigned long v) : data_(static_cast<int64_t>(v)) {}
+inline Value::Value(double v) : data_(v) {}
+inline Value::Value(const char* s) : data_(std::string(s)) {}
+inline Value::Value(std::string_view s) : data_(std::string(s)) {}
+inline Value::Value(std::string s) : data_(std::move(s)) {}
+inline Value::Value(const Value& other) = default;
+inline Value::Value(Value&& other) noexcept = default;
+inline Value& Value::operator=(const Value& other) = default;
+inline Value& Value::operator=(Value&& other) noexcept = default;
+inline Value::~Value() = default;
 
 // A duplicate key found while parsing: dotted path in the way Kubernetes prints it ("spec.ports[0].name").
 struct DuplicateKey {
