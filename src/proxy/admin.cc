@@ -34,6 +34,24 @@ Value entry(std::string_view field, std::string_view url, const ConfigManager::R
   return out;
 }
 
+// Private keys, passwords and tokens never leave by the admin port (Envoy's names of sensitive fields, and its word).
+void redact(Value& v) {
+  if (v.is_array())
+    for (Value& item : v.mutable_items()) redact(item);
+  if (!v.is_object()) return;
+  for (auto& m : v.mutable_members()) {
+    bool secret = m.key == "private_key" || m.key == "password" || m.key == "inline_token" || m.key == "session_ticket_keys";
+    if (!secret) {
+      redact(m.value);
+    } else if (m.value.is_object()) {
+      for (auto& source : m.value.mutable_members())
+        if (source.key.starts_with("inline_")) source.value = source.key == "inline_bytes" ? "W3JlZGFjdGVkXQ==" : "[redacted]";
+    } else {
+      m.value = "[redacted]";
+    }
+  }
+}
+
 std::string config_dump(Server& server, std::string_view query) {
   ConfigManager& c = server.config();
   std::string resource = http::query_param(query, "resource");
@@ -91,6 +109,7 @@ std::string config_dump(Server& server, std::string_view query) {
   if (!routes.empty()) route_dump.set("dynamic_route_configs", std::move(routes));
   add("RoutesConfigDump", std::move(route_dump));
   add("SecretsConfigDump", Value::object());
+  redact(configs);
   return Value::object({{"configs", std::move(configs)}}).dump(1);
 }
 
