@@ -405,10 +405,8 @@ void listener_filters(const CompileContext& parent, const listener_v3::Listener&
     } else if (type == "envoy.extensions.filters.listener.http_inspector.v3.HttpInspector" || f.name() == "envoy.filters.listener.http_inspector") {
       listener.http_inspector = true;
       listener.http_inspector_off = off;
-    } else if (type == "envoy.extensions.filters.listener.proxy_protocol.v3.ProxyProtocol" || f.name() == "envoy.filters.listener.proxy_protocol") {
-      listener.proxy_protocol = true;
     } else {
-      at.refuse("the listener filter {} ({}) is not known", f.name(), type);
+      at.refuse("the listener filter {} ({}) is not implemented; original_dst, tls_inspector and http_inspector are", f.name(), type);
     }
   }
 }

@@ -359,7 +359,7 @@ struct ListenerConfig {
   bool bind = true;
   bool use_original_dst = false;                 // hand the connection to the listener of its original destination
   bool transparent = false;
-  bool original_dst_filter = false, tls_inspector = false, http_inspector = false, proxy_protocol = false;
+  bool original_dst_filter = false, tls_inspector = false, http_inspector = false;
   PortPredicate tls_inspector_off, http_inspector_off;
   Nanos inspect_timeout = std::chrono::seconds(15);
   bool continue_on_inspect_timeout = false;
