@@ -79,6 +79,9 @@ Worker::Worker(WorkerOptions options)
 Worker::~Worker() {
   close_all();
   flush_marked();
+  // Connections that wait for their deletion still name their cluster: let them go first. Deleting one side puts up the
+  // other: downstream, exchange, upstream, and one more for what they defer.
+  for (int rounds = 0; rounds < 4; ++rounds) loop_.run_once(base::Nanos(0));
   for (Slot& s : clusters_) s.cluster.reset();
   removed_clusters_.clear();
 }
@@ -145,7 +148,10 @@ void Worker::apply(ConfigUpdate update) {
 // Removed clusters go when nothing uses them; exchanges hold plain pointers, so one more round is waited.
 void Worker::sweep() {
   if (active_exchanges_ == 0) {
-    std::erase_if(removed_clusters_, [](const auto& c) { return c->unused(); });
+    // Behind the connections that this round has put up for deletion, which still name their cluster.
+    for (auto& c : removed_clusters_)
+      if (c->unused()) loop_.dispose(std::move(c));
+    std::erase(removed_clusters_, nullptr);
   }
   if (!removed_clusters_.empty()) sweep_timer_.arm(std::chrono::seconds(5));
 }
