@@ -187,7 +187,12 @@ base::Result<Volumes::Files> Volumes::files_of(const Value& pod, const Value& vo
 Status Volumes::write(const std::string& volume, const Files& files) {
   const std::string root = paths_[volume];
   std::error_code ignored;
-  std::string data = fmt::format("..{}_{:09}", std::time(nullptr), ++generation_);
+  // A name that nobody holds: a node that starts again within the second of its last start counts from the beginning, and
+  // would write into the folder that it then removes as the old one.
+  std::string data;
+  do {
+    data = fmt::format("..{}_{:09}", std::time(nullptr), ++generation_);
+  } while (fs::exists(root + "/" + data, ignored));
   if (auto ok = make_folder(root + "/" + data, 0755); !ok) return ok;
   for (auto& [path, file] : files)
     if (auto ok = write_whole(fmt::format("{}/{}/{}", root, data, path), file.text, file.mode); !ok) return ok;
