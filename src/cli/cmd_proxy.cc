@@ -79,7 +79,7 @@ int cmd_proxy(int argc, char** argv) {
     hooks.hosts_changed = [](proxy::ClusterId) {};
     hooks.ready_changed = [] {};
     proxy::ConfigManager config(loop, std::move(hooks));
-    if (auto ok = config.load_static(**bootstrap); !ok) return fail(file + ": " + ok.error().text());
+    if (auto ok = config.load_static(**bootstrap); !ok) return fail(proxy::explain(ok.error(), text, file));
     for (const auto& [field, n] : config.warnings()) std::cerr << "warning: " << field << " is not acted on (" << n << ")\n";
     std::cout << "configuration '" << file << "' OK\n";
     return 0;
@@ -97,7 +97,7 @@ int cmd_proxy(int argc, char** argv) {
     options.node.zone = zone;
   }
   proxy::Server server(std::move(options));
-  if (auto ok = server.start(); !ok) return fail(ok.error().text());
+  if (auto ok = server.start(); !ok) return fail(proxy::explain(ok.error(), text, file));
   return server.run();
 }
 

@@ -1,10 +1,9 @@
 #include "proxy/config/bootstrap.h"
 
-#include <google/protobuf/util/json_util.h>
-
 #include "base/strings.h"
 #include "base/value.h"
 #include "io/address.h"
+#include "proxy/config/document.h"
 #include "envoy/config/bootstrap/v3/bootstrap.pb.h"
 #include "envoy/extensions/access_loggers/file/v3/file.pb.h"
 #include "envoy/extensions/access_loggers/stream/v3/stream.pb.h"
@@ -44,37 +43,28 @@ static void link_types() {
   google::protobuf::LinkMessageReflection<ext::upstreams::http::v3::HttpProtocolOptions>();
 }
 
-static void merge(base::Value& into, const base::Value& from) {
-  if (into.is_object() && from.is_object()) {
-    for (const auto& m : from.members()) {
-      if (auto* known = into.find(m.key)) merge(*known, m.value);
-      else into.set(m.key, m.value);
-    }
-  } else if (into.is_array() && from.is_array()) {
-    for (const auto& item : from.items()) into.push(item);
-  } else {
-    into = from;
-  }
-}
-
 base::Result<std::shared_ptr<envoy::config::bootstrap::v3::Bootstrap>> load_bootstrap(std::string_view text, std::string_view name, std::string_view overlay) {
   link_types();
-  base::Value document = base::Value::object();
+  auto out = std::make_shared<envoy::config::bootstrap::v3::Bootstrap>();
   for (auto& [source, source_name] : {std::pair{text, name}, std::pair{overlay, std::string_view("--config-yaml")}}) {
     if (base::trim(source).empty()) continue;
     auto parsed = base::parse_yaml(source, source_name);
     if (!parsed) return std::unexpected(parsed.error());
     if (parsed->size() != 1 || !(*parsed)[0].is_object())
       return base::fail(base::Code::kInvalidArgument, "{}: one document with an object is expected", source_name);
-    merge(document, (*parsed)[0]);
-  }
-  auto out = std::make_shared<envoy::config::bootstrap::v3::Bootstrap>();
-  auto status = google::protobuf::util::JsonStringToMessage(document.dump(), out.get());
-  if (!status.ok()) {
-    std::string message(status.message().data(), status.message().size());
-    return std::unexpected(base::Error{base::Code::kInvalidArgument, message, std::string(name.empty() ? "--config-yaml" : name)});
+    envoy::config::bootstrap::v3::Bootstrap part;
+    if (auto problems = to_message((*parsed)[0], part); !problems.empty())
+      return base::fail(base::Code::kInvalidArgument, "{}", to_text(problems, source_name));
+    out->MergeFrom(part);
   }
   return out;
+}
+
+std::string explain(const base::Error& error, std::string_view text, std::string_view name) {
+  auto parsed = base::parse_yaml(text, name);
+  base::Position at;
+  if (parsed && parsed->size() == 1 && !error.where.empty()) at = locate((*parsed)[0], error.where);
+  return to_text({Problem{error.where, at, error.message}}, name.empty() ? "--config-yaml" : name);
 }
 
 base::Result<std::string> reverse_proxy_bootstrap(std::string_view listen, std::string_view targets, std::string_view certificate_file,
