@@ -12,7 +12,11 @@
 #include "base/strings.h"
 #include "cli/commands.h"
 #include "control/control_plane.h"
+#include "control/discovery/generate.h"
+#include "control/files.h"
+#include "control/registry.h"
 #include "http/client.h"
+#include "proxy/proto_json.h"
 
 namespace fairlead::cli {
 namespace {
@@ -43,13 +47,39 @@ int request(int argc, char** argv) {
   return 0;
 }
 
+// --print: what a proxy with this node id is told, as one JSON object; nothing is served.
+int print_xds(const std::string& folder, const std::string& node, const std::string& metadata_text) {
+  auto fail = [](const base::Error& error) {
+    std::fprintf(stderr, "fairlead control: %s\n", error.text().c_str());
+    return 1;
+  };
+  auto metadata = base::parse_json(metadata_text);
+  if (!metadata) return fail(metadata.error());
+  auto proxy = control::parse_proxy(node, std::move(*metadata));
+  if (!proxy) return fail(proxy.error());
+  auto objects = control::read_folder(folder);
+  if (!objects) return fail(objects.error());
+  control::Registry registry;
+  registry.replace(*objects);
+  control::Generator generator(registry.snapshot(), std::move(*proxy));
+  base::Value out = base::Value::object();
+  for (auto [name, type] : {std::pair{"clusters", xds::kClusterType}, std::pair{"endpoints", xds::kEndpointType},
+                            std::pair{"listeners", xds::kListenerType}, std::pair{"routes", xds::kRouteType}}) {
+    base::Value list = base::Value::array();
+    for (const auto& [key, resource] : generator.generate(type, nullptr)) list.push(proxy::any_to_json(type, *resource.bytes));
+    out.set(name, std::move(list));
+  }
+  std::printf("%s\n", out.dump(2).c_str());
+  return 0;
+}
+
 }  // namespace
 
 int cmd_control(int argc, char** argv) {
   if (argc > 1 && std::string_view(argv[1]) == "request") return request(argc - 1, argv + 1);
   CLI::App app("The control plane: reads Istio and Kubernetes resources, serves xDS, injects sidecars", "fairlead control");
   std::string command, grpc = ":15010", secure_grpc = ":15012", https = ":15017", http = ":8080", monitoring = ":15014";
-  std::string log_level = "default:info", domain, kubeconfig_ignored;
+  std::string log_level = "default:info", domain, print, metadata = "{}";
   control::ControlOptions options;
   app.add_option("command", command, "discovery (the default)");
   app.add_option("--grpcAddr,--xds", grpc, "where xDS is served in plain text; empty: not");
@@ -58,6 +88,8 @@ int cmd_control(int argc, char** argv) {
   app.add_option("--httpAddr", http, "where /ready is served; empty: not");
   app.add_option("--monitoringAddr", monitoring, "where metrics and debug pages are served; empty: not");
   app.add_option("--files", options.files, "folder of YAML to read instead of an API server; SIGHUP reads it again");
+  app.add_option("--print", print, "print what the proxy with this node id (sidecar~IP~POD.NAMESPACE~DOMAIN) is told, and end; with --files");
+  app.add_option("--metadata", metadata, "of that node, as JSON");
   app.add_option("--log_output_level", log_level, "default:info, or another level");
   app.add_option("--domain", domain, "DNS domain suffix (cluster.local)");
   app.allow_extras();  // flags of istiod that have no meaning here
@@ -70,6 +102,14 @@ int cmd_control(int argc, char** argv) {
   if (size_t colon = level.find(':'); colon != std::string_view::npos) level = level.substr(colon + 1);
   if (auto parsed = base::parse_log_level(level.substr(0, level.find(',')))) base::set_log_level(*parsed);
 
+  if (!print.empty()) {
+    if (options.files.empty()) {
+      std::fputs("fairlead control: --print needs --files DIR\n", stderr);
+      return 2;
+    }
+    if (app.count("--log_output_level") == 0) base::set_log_level(base::LogLevel::kWarning);
+    return print_xds(options.files, print, metadata);
+  }
   options.ns = env_or("POD_NAMESPACE", "istio-system");
   options.revision = env_or("REVISION", "default");
   options.cluster_id = env_or("CLUSTER_ID", "Kubernetes");

@@ -1,16 +1,13 @@
 #include "control/control_plane.h"
 
-#include <dirent.h>
-
 #include <algorithm>
-#include <fstream>
-#include <iterator>
 #include <map>
 
 #include "base/log.h"
 #include "base/strings.h"
 #include "control/debug_pages.h"
 #include "control/discovery/generate.h"
+#include "control/files.h"
 #include "control/registry.h"
 #include "control/webhook.h"
 #include "control/webhook_certificate.h"
@@ -50,24 +47,9 @@ class ControlPlane::Core final : xds::Delegate {
   io::Address grpc_address() const { return grpc_address_; }
 
   base::Status reload() {
-    std::vector<Value> objects;
-    DIR* dir = ::opendir(options_.files.c_str());
-    if (!dir) return base::fail_errno("open folder " + options_.files);
-    std::vector<std::string> names;
-    while (dirent* entry = ::readdir(dir)) {
-      std::string name = entry->d_name;
-      if (name.ends_with(".yaml") || name.ends_with(".yml") || name.ends_with(".json")) names.push_back(name);
-    }
-    ::closedir(dir);
-    std::ranges::sort(names);
-    for (const auto& name : names) {
-      std::ifstream in(options_.files + "/" + name, std::ios::binary);
-      std::string text{std::istreambuf_iterator<char>(in), {}};
-      auto documents = base::parse_yaml(text, name);
-      if (!documents) return std::unexpected(documents.error());
-      std::ranges::move(*documents, std::back_inserter(objects));
-    }
-    registry_.replace(objects);
+    auto objects = read_folder(options_.files);
+    if (!objects) return std::unexpected(objects.error());
+    registry_.replace(*objects);
     changed(Scope::kAll);
     return {};
   }
