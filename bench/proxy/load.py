@@ -45,7 +45,7 @@ def wrk(port, seconds, nice, connections=64, path="/", tls=False, headers=()):
     if sockets and "Connection: close" not in headers:  # wrk takes the announced end of a connection for a read error
         errors += sum(int(n) for n in sockets.groups())
     return Seen(int(re.search(r"(\d+) requests in", out)[1]), float(re.search(r"Requests/sec:\s+([\d.]+)", out)[1]),
-                microseconds(re.search(r"50%\s+(\S+)", out)[1]), microseconds(re.search(r"99%\s+(\S+)", out)[1]), errors)
+                microseconds(re.search(r"\n +50% +(\S+)", out)[1]), microseconds(re.search(r"\n +99% +(\S+)", out)[1]), errors)
 
 
 def h2load(port, seconds, nice, folder, tls=False, connections=16, streams=32, path="/", extra=()):

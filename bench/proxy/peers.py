@@ -232,9 +232,9 @@ def origin_config(folder, port):
     (body / "index.html").write_text("x" * 100)
     (body / "mib").write_bytes(b"x" * 2**20)
     (folder / "origin.conf").write_text(NGINX_HEAD.format(folder=folder, name="origin") + f"""
-http {{ access_log off; keepalive_requests 1000000000; keepalive_timeout 3600s; sendfile on; client_body_temp_path {folder}/o-body; proxy_temp_path {folder}/o-proxy;
+http {{ access_log off; keepalive_requests 1000000000; keepalive_timeout 3600s; client_body_temp_path {folder}/o-body; proxy_temp_path {folder}/o-proxy;
   fastcgi_temp_path {folder}/o-f; uwsgi_temp_path {folder}/o-u; scgi_temp_path {folder}/o-s;
-  server {{ listen 127.0.0.1:{port} backlog=4096; root {body}; open_file_cache max=10; }} }}
+  server {{ listen 127.0.0.1:{port} backlog=4096; root {body}; open_file_cache max=10; location /mib {{ sendfile on; }} }} }}
 """)
 
 

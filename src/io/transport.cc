@@ -20,6 +20,7 @@ class SocketTransport final : public Transport, EventSink {
   SocketTransport(Loop& loop, Fd fd) : loop_(loop), fd_(std::move(fd)) {
     if (auto a = peer_address(fd_.get())) peer_ = *a;
     if (auto a = local_address(fd_.get())) local_ = *a;
+    is_ip_ = local_.is_ip();
     (void)loop_.watch(fd_.get(), kBoth, *this);
   }
   ~SocketTransport() override { close(false); }
@@ -82,7 +83,7 @@ class SocketTransport final : public Transport, EventSink {
 
   Loop& loop_;
   Fd fd_;
-  bool is_ip_ = local_.is_ip();
+  bool is_ip_ = false;
   bool drained_ = false;        // the last read took all; cleared by the next edge
   bool end_announced_ = false;  // no edge follows any more
 };
