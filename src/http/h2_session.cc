@@ -53,6 +53,29 @@ void append_fields(std::vector<nghttp2_nv>& out, const Headers& headers) {
 struct H2Session::Callbacks {
   static H2Session& self(void* user) { return *static_cast<H2Session*>(user); }
 
+  // nghttp2 ignores HEADERS on a lower id than the last, since they may be late trailers of a stream that was reset. On an
+  // id that was never used they are a new stream out of order: an error of the connection (RFC 9113 section 5.1.1).
+  static int on_begin_frame(nghttp2_session* session, const nghttp2_frame_hd* hd, void* user) {
+    H2Session& s = self(user);
+    if (hd->type != NGHTTP2_HEADERS || s.side_ != Side::kServer || hd->stream_id % 2 == 0) return 0;
+    if (hd->stream_id > s.highest_) {
+      constexpr size_t kMostRanges = 64;  // of a peer that skips ids on and on, the oldest are forgotten
+      H2Stream expected = s.highest_ == 0 ? 1 : s.highest_ + 2;
+      if (hd->stream_id > expected) {
+        if (s.skipped_.size() == kMostRanges) s.skipped_.erase(s.skipped_.begin());
+        s.skipped_.emplace_back(expected, hd->stream_id - 2);
+      }
+      s.highest_ = hd->stream_id;
+      return 0;
+    }
+    for (auto [from, to] : s.skipped_) {
+      if (hd->stream_id < from || hd->stream_id > to) continue;
+      nghttp2_session_terminate_session(session, NGHTTP2_PROTOCOL_ERROR);
+      break;
+    }
+    return 0;
+  }
+
   static int on_begin_headers(nghttp2_session*, const nghttp2_frame* frame, void* user) {
     H2Session& s = self(user);
     Stream* stream = s.find(frame->hd.stream_id);
@@ -184,6 +207,7 @@ struct H2Session::Callbacks {
 H2Session::H2Session(Side side, H2Sink& sink, const H2Options& options) : side_(side), sink_(sink), options_(options) {
   nghttp2_session_callbacks* callbacks = nullptr;
   nghttp2_session_callbacks_new(&callbacks);
+  nghttp2_session_callbacks_set_on_begin_frame_callback(callbacks, Callbacks::on_begin_frame);
   nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks, Callbacks::on_begin_headers);
   nghttp2_session_callbacks_set_on_header_callback(callbacks, Callbacks::on_header);
   nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, Callbacks::on_frame);

@@ -11,6 +11,8 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "base/result.h"
 #include "http/message.h"
@@ -97,6 +99,8 @@ class H2Session {
   nghttp2_session* session_ = nullptr;
   std::map<H2Stream, std::unique_ptr<Stream>> streams_;
   std::string output_;
+  H2Stream highest_ = 0;                               // stream that the peer opened
+  std::vector<std::pair<H2Stream, H2Stream>> skipped_;  // ranges of ids under it that the peer left out, [from, to]
 };
 
 }  // namespace fairlead::http
