@@ -279,7 +279,9 @@ H1Error H1Parser::parse_request_line(char* begin, char* end) {
     if (!host_is_clean(head_.target)) return H1Error::kBadTarget;
   } else if (head_.target.front() != '/' && !(head_.target == "*" && head_.method == "OPTIONS")) {
     size_t scheme = head_.target.find("://");
-    if (scheme == std::string_view::npos || scheme == 0) return H1Error::kBadTarget;
+    if (scheme == std::string_view::npos) return H1Error::kBadTarget;
+    std::string_view name = head_.target.substr(0, scheme);
+    if (!base::iequals(name, "http") && !base::iequals(name, "https")) return H1Error::kBadTarget;
     std::string_view authority = head_.target.substr(scheme + 3);
     authority = authority.substr(0, authority.find_first_of("/?#"));
     if (authority.empty() || !host_is_clean(authority)) return H1Error::kBadTarget;

@@ -45,8 +45,40 @@ void Exchange::on_request(bool end, bool upgrade) {
   if (end) info_.request_received = base::Nanos(0);
   state_ = State::kFilters;
   touch();
+  arm_stream_timers();
   if (!normalise()) return;
   route();
+}
+
+void Exchange::arm_stream_timers() {
+  if (config_->request_timeout.count() > 0 && !request_complete_ && !upgrade_) {
+    if (!request_timer_) request_timer_.emplace(worker_.loop(), [this] { on_request_timeout(); });
+    request_timer_->arm(config_->request_timeout);
+  }
+  if (config_->max_stream_duration.count() > 0) {
+    if (!life_) life_.emplace(worker_.loop(), [this] { on_max_duration(); });
+    life_->arm(config_->max_stream_duration);
+  }
+}
+
+void Exchange::on_request_timeout() {
+  ++stats_->downstream_rq_timeout;
+  break_off(408, "request_overall_timeout", 0, "request timeout");
+}
+
+void Exchange::on_max_duration() {
+  ++stats_->downstream_rq_max_duration_reached;
+  break_off(request_complete_ ? 504 : 408, "max_duration_timeout", 0, "downstream duration timeout");
+}
+
+void Exchange::break_off(int status, std::string_view details, uint32_t flag, std::string_view body) {
+  if (state_ == State::kOver) return;
+  if (!response_begun_) return reply(status, body, details, flag);
+  info_.flags |= flag;
+  info_.details = details;
+  DownstreamStream* stream = std::exchange(downstream_, nullptr);
+  finish();
+  stream->reset();
 }
 
 void Exchange::refuse(int status, std::string_view details, uint32_t flag, std::string_view body) {
@@ -81,6 +113,14 @@ void Exchange::route() {
     return reply(404, {}, "route_not_found", kFlagNoRoute);
   }
   info_.route = route_->name;
+  if (route_->max_stream_duration) {
+    if (life_) life_->cancel();
+    if (route_->max_stream_duration->count() > 0) {
+      if (!life_) life_.emplace(worker_.loop(), [this] { on_max_duration(); });
+      life_->arm(*route_->max_stream_duration);
+    }
+  }
+  if (upgrade_ && !upgrade_allowed()) return reply(403, {}, "upgrade_failed", 0);
   if (route_->action == Route::Action::kForward && route_->cluster_header.empty()) {
     route_cluster_ = &route_->clusters[0];
     if (route_->total_weight) {
@@ -94,6 +134,14 @@ void Exchange::route() {
   }
   filter_ = 0;
   run_filters();
+}
+
+// The route's word comes before the connection manager's; a type that neither names is refused.
+bool Exchange::upgrade_allowed() const {
+  std::string type = request_.method == "CONNECT" ? "connect" : base::to_lower(request_.fields.get("upgrade"));
+  for (const StringMap<bool>* list : {&route_->upgrades, &config_->upgrades})
+    if (auto at = list->find(type); at != list->end()) return at->second;
+  return false;
 }
 
 // -------------------------------------------------------------------------------------------------- 4. filtered
@@ -351,6 +399,7 @@ void Exchange::on_request_end(const HeaderMap* trailers) {
   if (state_ == State::kOver || request_complete_) return;
   request_complete_ = true;
   info_.request_received = since_start();
+  if (request_timer_) request_timer_->cancel();
   if (trailers) {
     has_request_trailers_ = true;
     for (const HeaderMap::Field& f : *trailers) request_trailer_map_.add_copy(f.name, f.value);
@@ -378,6 +427,12 @@ void Exchange::on_interim(const ResponseHeaders& head) {
 void Exchange::on_response(ResponseHeaders& head, bool end) {
   touch();
   if (try_timeout_) try_timeout_->cancel();
+  if (head.status == 101 && (!upgrade_ || request_.method == "CONNECT")) {
+    // A switch nobody asked for: what follows would not be HTTP.
+    ++cluster_->stats.upstream_cx_protocol_error;
+    std::exchange(upstream_, nullptr)->cancel();
+    return attempt_failed(ResetReason::kProtocolError, "unexpected 101", false);
+  }
   cluster_->report(*host_, head.status, false);
   if (may_retry_response(head) && try_retry(true)) {
     drop_response_ = true;
@@ -399,8 +454,8 @@ void Exchange::on_response(ResponseHeaders& head, bool end) {
   info_.details = "via_upstream";
   prepare_response_headers(false);
   if (timeout_ && (end || head.status == 101)) timeout_->cancel();
-  bool tunnel = upgrade_ && (head.status == 101 || (request_.method == "CONNECT" && head.status / 100 == 2));
-  if (upgrade_ && !tunnel) upgrade_ = false;
+  bool tunnel = upgrade_ && (request_.method == "CONNECT" ? head.status / 100 == 2 : head.status == 101);
+  if (upgrade_ && !tunnel) upgrade_ = false, request_complete_ = true;  // it was a request without a body
   downstream_->send_head(response_, end && !tunnel);
   if (tunnel) {
     ++stats_->downstream_cx_upgrades_total;
@@ -465,7 +520,7 @@ void Exchange::on_downstream_reset(uint32_t flag, std::string_view details) {
 void Exchange::finish() {
   if (state_ == State::kOver) return;
   state_ = State::kOver;
-  for (auto* timer : {&timeout_, &try_timeout_, &idle_, &delay_, &retry_})
+  for (auto* timer : {&timeout_, &try_timeout_, &idle_, &delay_, &retry_, &request_timer_, &life_})
     if (*timer) (*timer)->cancel();
   if (std::exchange(fault_active_, false)) --stats_->fault_active_faults;
   if (waiting_in_) waiting_in_->cancel(*this);
@@ -501,15 +556,7 @@ void Exchange::touch() {
 
 void Exchange::on_idle() {
   ++stats_->downstream_rq_idle_timeout;
-  if (response_begun_) {
-    info_.flags |= kFlagStreamIdleTimeout;
-    info_.details = "stream_idle_timeout";
-    DownstreamStream* stream = std::exchange(downstream_, nullptr);
-    finish();
-    stream->reset();
-    return;
-  }
-  reply(request_complete_ ? 504 : 408, "stream timeout", "stream_idle_timeout", kFlagStreamIdleTimeout);
+  break_off(request_complete_ ? 504 : 408, "stream_idle_timeout", kFlagStreamIdleTimeout, "stream timeout");
 }
 
 void Exchange::recycle() {

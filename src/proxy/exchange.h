@@ -44,6 +44,8 @@ class Exchange final : UpstreamSink, StreamWaiter {
   bool response_begun() const { return response_begun_; }
   // An answer to what is no request (HTTP/1.1 parse error): logged, nothing else happens.
   void refuse(int status, std::string_view details, uint32_t flag, std::string_view body);
+  // The request turned out to be malformed after it was begun, and no answer to it: an answer of our own.
+  void break_off(int status, std::string_view details, uint32_t flag, std::string_view body);
   // Back to the state after construction, keeping buffers.
   void recycle();
 
@@ -96,6 +98,7 @@ class Exchange final : UpstreamSink, StreamWaiter {
   void schedule_retry(base::Nanos after);
   void attempt_failed(ResetReason reason, std::string_view detail, bool reused);
   void end_attempt();
+  void abandon_attempt();
   void start_mirrors();
 
   // --- answers of our own (exchange_reply.cc)
@@ -115,6 +118,10 @@ class Exchange final : UpstreamSink, StreamWaiter {
   void on_stream(UpstreamStream& stream) override;
   void on_stream_failure(ResetReason reason, std::string_view detail) override;
 
+  bool upgrade_allowed() const;
+  void arm_stream_timers();
+  void on_request_timeout();
+  void on_max_duration();
   void on_timeout();                       // route time-out
   void on_try_timeout();
   void on_idle();
@@ -165,7 +172,7 @@ class Exchange final : UpstreamSink, StreamWaiter {
   base::TimePoint attempt_start_, upstream_start_;
   std::string failure_detail_;
 
-  std::optional<io::Timer> timeout_, try_timeout_, idle_, delay_, retry_;
+  std::optional<io::Timer> timeout_, try_timeout_, idle_, delay_, retry_, request_timer_, life_;
 };
 
 }  // namespace fairlead::proxy

@@ -23,6 +23,12 @@ bool is_hop_by_hop(std::string_view name) {
   }
 }
 
+bool has_member(std::string_view list, std::string_view word) {
+  for (std::string_view part : base::split(list, ','))
+    if (base::iequals(base::trim(part), word)) return true;
+  return false;
+}
+
 // RFC 1918 and its IPv6 counterparts: Envoy's meaning of an internal address.
 bool is_internal(const io::Address& a) {
   if (a.family() == AF_INET) {
@@ -235,9 +241,11 @@ void Exchange::prepare_request_headers() {
   HeaderMap& fields = request_.fields;
   std::erase_if(fields.fields(), [&](const HeaderMap::Field& f) {
     if (f.name == "upgrade" && upgrade_) return false;
-    if (f.name == "te") return f.value != "trailers";
+    if (f.name == "te") return !has_member(f.value, "trailers");
     return is_hop_by_hop(f.name) || f.name == "expect";
   });
+  for (HeaderMap::Field& f : fields.fields())
+    if (f.name == "te") f.value = "trailers";
   mutate_request();
   rewrite_for_route();
 }

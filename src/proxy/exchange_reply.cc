@@ -6,11 +6,12 @@ namespace fairlead::proxy {
 
 void Exchange::reply(int status, std::string_view body, std::string_view details, uint32_t flag, bool overloaded) {
   if (state_ == State::kOver || response_begun_) return;
+  abandon_attempt();
   state_ = State::kReplying;
-  for (auto* timer : {&timeout_, &try_timeout_})
+  for (auto* timer : {&timeout_, &try_timeout_, &delay_, &retry_})
     if (*timer) (*timer)->cancel();
   response_begun_ = true;
-  upgrade_ = false;
+  if (std::exchange(upgrade_, false)) request_complete_ = true;
   info_.flags |= flag;
   info_.details = details;
   info_.response_first = since_start();

@@ -173,6 +173,13 @@ void Exchange::end_attempt() {
   if (state_ == State::kOver) cluster_->give_back(retry_permit_, Resource::kRetry, route_->high_priority);
 }
 
+// Whatever is under way toward an endpoint stops.
+void Exchange::abandon_attempt() {
+  if (upstream_) std::exchange(upstream_, nullptr)->cancel();
+  if (waiting_in_) waiting_in_->cancel(*this);
+  end_attempt();
+}
+
 void Exchange::on_timeout() {
   if (response_begun_) {
     // The answer is on its way but does not end in time.
@@ -186,9 +193,6 @@ void Exchange::on_timeout() {
   }
   ++cluster_->stats.upstream_rq_timeout;
   if (host_) cluster_->report(*host_, 504, cluster_->config().outlier && cluster_->config().outlier->split_local);
-  if (upstream_) std::exchange(upstream_, nullptr)->cancel();
-  if (waiting_in_) waiting_in_->cancel(*this);
-  end_attempt();
   reply(504, "upstream request timeout", "response_timeout", kFlagUpstreamTimeout);
 }
 
@@ -196,9 +200,7 @@ void Exchange::on_try_timeout() {
   if (response_begun_ || !cluster_) return;
   ++cluster_->stats.upstream_rq_per_try_timeout;
   if (host_) cluster_->report(*host_, 504, cluster_->config().outlier && cluster_->config().outlier->split_local);
-  if (upstream_) std::exchange(upstream_, nullptr)->cancel();
-  if (waiting_in_) waiting_in_->cancel(*this);
-  end_attempt();
+  abandon_attempt();
   const RetryPolicy* p = route_->retry.get();
   bool wanted = p && (p->retry_on & (kRetry5xx | kRetryGatewayError | kRetryReset)) != 0;
   if (p && (p->retry_on & kRetryRetriableStatusCodes))

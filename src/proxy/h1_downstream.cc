@@ -1,4 +1,6 @@
 // A client's HTTP/1.x connection: one exchange at a time, pipelined requests wait in order.
+#include "base/log.h"
+#include "base/strings.h"
 #include "http/h1_codec.h"
 #include "proxy/downstream.h"
 #include "proxy/exchange.h"
@@ -14,6 +16,47 @@ constexpr size_t kStashBytes = 64 * 1024;   // of pipelined requests read ahead
 constexpr size_t kLowWatermark = 64 * 1024;
 constexpr base::Nanos kDrainIdle = std::chrono::milliseconds(1500);
 
+// Envoy's details and body for what is no request.
+struct Refusal {
+  int status;
+  std::string_view details, body;
+};
+Refusal refusal(http::H1Error error) {
+  using E = http::H1Error;
+  switch (error) {
+    case E::kHeadTooLarge:
+    case E::kTrailersTooLarge:
+      return {431, "http1.headers_too_large", "Request Header Fields Too Large"};
+    case E::kTooManyFields:
+      return {431, "http1.too_many_headers", "Request Header Fields Too Large"};
+    case E::kBadCoding:
+      return {501, "http1.invalid_transfer_encoding", "Not Implemented"};
+    case E::kBadVersion:
+      return {505, "http1.codec_error", "HTTP Version Not Supported"};
+    case E::kLengthAndCoding:
+      return {400, "http1.content_length_and_chunked_not_allowed", "Bad Request"};
+    case E::kBadTarget:
+      return {400, "http1.invalid_url", "Bad Request"};
+    case E::kBadFieldValue:
+    case E::kBadFieldName:
+      return {400, "http1.invalid_characters", "Bad Request"};
+    default:
+      return {400, "http1.codec_error", "Bad Request"};
+  }
+}
+
+// One member of a Connection list: calls `visit` with each, in lower case, until it returns false.
+template <class Visit>
+bool each_nominated(std::string_view list, Visit visit) {
+  while (true) {
+    size_t comma = list.find(',');
+    std::string_view token = base::trim(list.substr(0, comma));
+    if (!token.empty() && !visit(base::to_lower(token))) return false;
+    if (comma == std::string_view::npos) return true;
+    list.remove_prefix(comma + 1);
+  }
+}
+
 class H1Downstream final : public DownstreamConnection, DownstreamStream, io::TransportSink, Flushable {
  public:
   H1Downstream(Worker& worker, Accepted accepted)
@@ -27,6 +70,13 @@ class H1Downstream final : public DownstreamConnection, DownstreamStream, io::Tr
         listener_stats_(accepted.stats),
         parser_(http::H1Parser::Kind::kRequest, {config_->max_header_bytes, config_->max_header_count}),
         timer_(worker.loop(), [this] { on_timer(); }) {
+    if (config_->max_connection_duration.count() > 0) {
+      life_.emplace(worker.loop(), [this] {
+        ++stats_.downstream_cx_max_duration_reached;
+        drain();
+      });
+      life_->arm(config_->max_connection_duration);
+    }
     ++stats_.downstream_cx_total;
     ++stats_.downstream_cx_active;
     ++stats_.downstream_cx_http1_total;
@@ -72,7 +122,8 @@ class H1Downstream final : public DownstreamConnection, DownstreamStream, io::Tr
     }
   }
 
-  bool holding() const { return request_paused_ || (exchange_ && request_complete_ && mode_ == Mode::kHttp); }
+  // What a client sends behind its request waits for the answer, also when that decides whether a tunnel begins.
+  bool holding() const { return request_paused_ || (exchange_ && (request_complete_ || upgrading_) && mode_ == Mode::kHttp); }
 
   void read() {
     std::span<char> buffer = worker_.scratch();
@@ -108,7 +159,7 @@ class H1Downstream final : public DownstreamConnection, DownstreamStream, io::Tr
 
   void process(std::string_view input) {
     while (!closed_ && !input.empty()) {
-      if (mode_ == Mode::kLinger) return;
+      if (mode_ == Mode::kLinger || broken_ || linger_after_) return;  // the last answer was given
       if (mode_ == Mode::kTunnel) {
         if (request_paused_) stash_.append(input);
         else if (exchange_) exchange_->on_request_data(input);
@@ -152,16 +203,22 @@ class H1Downstream final : public DownstreamConnection, DownstreamStream, io::Tr
     if (!head.target.empty() && head.target[0] != '/' && head.method != "CONNECT") {
       if (size_t at = head.target.find("://"); at != std::string_view::npos) {
         std::string_view rest = head.target.substr(at + 3);
-        size_t slash = rest.find_first_of("/?");
+        size_t slash = rest.find_first_of("/?#");
+        request.scheme = at == 5 ? "https" : "http";
         request.authority = rest.substr(0, slash);
-        request.target = slash == std::string_view::npos ? std::string_view("/") : rest.substr(slash);
+        if (slash == std::string_view::npos) request.target = "/";
+        else if (rest[slash] == '/') request.target = rest.substr(slash);
+        else request.target = request.fields.store("/" + std::string(rest.substr(slash)));
       }
     }
-    bool upgrade = false;
-    if (!head.upgrade.empty() || head.method == "CONNECT") upgrade = upgrade_allowed(head.upgrade.empty() ? "connect" : head.upgrade);
+    connect_ = head.method == "CONNECT";
+    // An upgrade with a body has nowhere to put it, and h2c is not offered: plain requests then.
+    bool upgrade = connect_ || (!head.upgrade.empty() && head.framing == BodyFraming::kNone && !base::iequals(head.upgrade, "h2c"));
+    if (connect_ && head.framing != BodyFraming::kNone) upgrade = false;
     for (const http::FieldView& f : head.fields)
       if (f.name != "host") request.fields.add_view(f.name, f.value);
-    if (!head.upgrade.empty() && !upgrade) request.fields.remove("upgrade");
+    if (!upgrade) request.fields.remove("upgrade");
+    bool nominations_ok = remove_nominated(request.fields);
     keep_alive_ = head.keep_alive;
     if (config_->max_requests_per_connection && served_ >= config_->max_requests_per_connection) {
       keep_alive_ = false;
@@ -178,23 +235,42 @@ class H1Downstream final : public DownstreamConnection, DownstreamStream, io::Tr
     request_complete_ = false;
     upgrading_ = upgrade;
     timer_.cancel();
+    head_timed_ = false;
     if (end) {
       // The end event belongs to this request; taking it now leaves the parser ready for the next one.
       (void)parser_.next(input);
       request_complete_ = true;
-    } else if (head.expect_continue) {
-      out_.append("HTTP/1.1 100 Continue\r\n\r\n");
-      worker_.mark(*this);
     }
-    if (upgrade && head.framing == BodyFraming::kNone) (void)parser_.next(input);
+    if (upgrade) (void)parser_.next(input);
+    if (!nominations_ok) keep_alive_ = false;
+    if (!nominations_ok) return exchange_->refuse(400, "http1.connection_header_rejected", kFlagDownstreamProtocolError, "Bad Request");
     exchange_->on_request(end, upgrade);
   }
 
-  bool upgrade_allowed(std::string_view type) const {
-    std::string lower;
-    for (char c : type) lower += c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
-    auto at = config_->upgrades.find(lower);
-    return at != config_->upgrades.end() && at->second;
+  // Fields that Connection names are for this hop (RFC 9110 section 7.6.1). False when it names one whose removal would
+  // hide where the request comes from. What frames the message stays whatever is said.
+  static bool remove_nominated(HeaderMap& fields) {
+    bool ok = true;
+    for (size_t i = 0; i < fields.fields().size(); ++i) {
+      HeaderMap::Field f = fields.fields()[i];
+      if (f.name != "connection" || base::iequals(f.value, "keep-alive") || base::iequals(f.value, "close")) continue;
+      ok &= each_nominated(f.value, [&](const std::string& name) {
+        if (name == "x-forwarded-for" || name == "x-forwarded-host" || name == "x-forwarded-proto" || name[0] == ':') return false;
+        if (name == "close" || name == "keep-alive" || name == "upgrade" || name == "te" || name == "connection" || name == "host" ||
+            name == "content-length" || name == "transfer-encoding")
+          return true;
+        for (size_t k = 0; k < fields.fields().size();) {
+          if (fields.fields()[k].name != name) {
+            ++k;
+            continue;
+          }
+          fields.fields().erase(fields.fields().begin() + static_cast<std::ptrdiff_t>(k));
+          if (k <= i) --i;
+        }
+        return true;
+      });
+    }
+    return ok;
   }
 
   void on_end() {
@@ -209,13 +285,24 @@ class H1Downstream final : public DownstreamConnection, DownstreamStream, io::Tr
 
   void on_bad_request() {
     ++stats_.downstream_cx_protocol_error;
-    keep_alive_ = false;
-    if (exchange_) return shut(kFlagDownstreamProtocolError, "http1.codec_error");
+    FL_LOG_DEBUG("http", "{}: {}", info_.peer_text, http::to_string(parser_.error()));
+    refuse(refusal(parser_.error()));
+  }
+
+  // Answers what can't be served, unless an answer is on its way already, and ends the connection.
+  void refuse(Refusal why, uint32_t flag = kFlagDownstreamProtocolError) {
+    keep_alive_ = http10_keep_ = false;
+    broken_ = true;
+    timer_.cancel();
+    if (exchange_) {
+      if (exchange_->response_begun()) return shut(flag, why.details);
+      return exchange_->break_off(why.status, why.details, flag, why.body);
+    }
     exchange_ = worker_.take_exchange();
     exchange_->begin(*this, *listener_, *config_, info_, stats_);
-    http10_ = head_request_ = false;
+    http10_ = head_request_ = upgrading_ = connect_ = false;
     request_complete_ = true;
-    exchange_->refuse(http::status_for(parser_.error()), "http1.codec_error", kFlagDownstreamProtocolError, http::to_string(parser_.error()));
+    exchange_->refuse(why.status, why.details, flag, why.body);
   }
 
   // ---- DownstreamStream
@@ -235,7 +322,9 @@ class H1Downstream final : public DownstreamConnection, DownstreamStream, io::Tr
     }
     std::string& out = out_.bytes();
     int status = head.status;
-    bool switching = status == 101 || (upgrading_ && status / 100 == 2);
+    bool switching = upgrading_ && (connect_ ? status / 100 == 2 : status == 101);
+    // Not switched: the request that asked for it was one without a body.
+    if (upgrading_ && !switching) upgrading_ = false, request_complete_ = true;
     http::h1_append_status_line(out, status);
     bool length = false;
     bool no_body = status == 204 || status == 304 || switching;
@@ -249,7 +338,7 @@ class H1Downstream final : public DownstreamConnection, DownstreamStream, io::Tr
     chunked_ = false;
     if (!request_complete_ && !switching && end) keep_alive_ = false;  // the rest of the request would be in the way
     if (switching) {
-      out += "connection: Upgrade\r\n";
+      if (!connect_) out += "connection: Upgrade\r\n";
     } else {
       if (!length && !no_body) {
         if (end) {
@@ -310,13 +399,18 @@ class H1Downstream final : public DownstreamConnection, DownstreamStream, io::Tr
     worker_.mark(*this);
   }
   size_t pending() const override { return out_.size(); }
-  void tunnel() override { mode_ = Mode::kTunnel; }
+  void tunnel() override {
+    mode_ = Mode::kTunnel;
+    upgrading_ = false;
+    read_again_ = true;  // what the client sent behind its request
+    worker_.mark(*this);
+  }
 
   void exchange_done() override {
     worker_.give_back(std::move(exchange_));
     request_paused_ = false;
     bool whole = request_complete_;
-    request_complete_ = false;
+    request_complete_ = upgrading_ = false;
     if (!whole || mode_ == Mode::kTunnel || !keep_alive_) {
       linger_after_ = true;
       worker_.mark(*this);
@@ -348,8 +442,9 @@ class H1Downstream final : public DownstreamConnection, DownstreamStream, io::Tr
     if (mode_ == Mode::kLinger) return;
     mode_ = Mode::kLinger;
     stash_.clear();
+    if (config_->delayed_close_timeout.count() <= 0) return close();
     transport_->shutdown_write();
-    timer_.arm(std::chrono::seconds(1));
+    timer_.arm(config_->delayed_close_timeout);
     read_again_ = true;
     worker_.mark(*this);
   }
@@ -357,13 +452,19 @@ class H1Downstream final : public DownstreamConnection, DownstreamStream, io::Tr
   void arm_idle() {
     if (config_->idle_timeout.count() > 0) timer_.arm(config_->idle_timeout);
   }
+  // From the first byte of a head to its last; bytes in between win no time.
   void arm_headers() {
+    if (std::exchange(head_timed_, true)) return;
     if (config_->request_headers_timeout.count() > 0) timer_.arm(config_->request_headers_timeout);
   }
   void on_timer() {
     if (closed_ || exchange_) return;
-    if (draining_ && parser_.idle()) ++stats_.downstream_cx_drain_close;
-    else if (mode_ != Mode::kLinger) ++(parser_.idle() ? stats_.downstream_cx_idle_timeout : stats_.downstream_rq_header_timeout);
+    if (mode_ == Mode::kLinger) return close();
+    if (!parser_.idle() && head_timed_ && config_->request_headers_timeout.count() > 0) {
+      ++stats_.downstream_rq_header_timeout;
+      return refuse({408, "request_header_timeout", "request header timeout"}, 0);
+    }
+    ++(draining_ ? stats_.downstream_cx_drain_close : stats_.downstream_cx_idle_timeout);
     close();
   }
 
@@ -375,6 +476,7 @@ class H1Downstream final : public DownstreamConnection, DownstreamStream, io::Tr
       worker_.give_back(std::move(exchange_));
     }
     timer_.cancel();
+    if (life_) life_->cancel();
     transport_->close();
     ++stats_.downstream_cx_destroy;
     --stats_.downstream_cx_active;
@@ -397,6 +499,7 @@ class H1Downstream final : public DownstreamConnection, DownstreamStream, io::Tr
   http::H1Parser parser_;
   Output out_;
   io::Timer timer_;                     // idle, header and linger time-outs
+  std::optional<io::Timer> life_;       // max_connection_duration
   std::unique_ptr<Exchange> exchange_;
   HeaderMap trailers_;
   uint32_t served_ = 0;
@@ -404,6 +507,9 @@ class H1Downstream final : public DownstreamConnection, DownstreamStream, io::Tr
   bool closed_ = false, draining_ = false, keep_alive_ = true, request_complete_ = false, request_paused_ = false;
   bool head_request_ = false, http10_ = false, http10_keep_ = false, chunked_ = false, upgrading_ = false;
   bool linger_after_ = false, read_again_ = false;
+  bool connect_ = false;                // the request is a CONNECT
+  bool head_timed_ = false;             // the time of a head that is not complete runs
+  bool broken_ = false;                 // what still comes can't be understood
 };
 
 }  // namespace

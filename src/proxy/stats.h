@@ -55,7 +55,7 @@ struct CodeCounts {
   COUNTER(downstream_cx_drain_close) COUNTER(downstream_rq_total) GAUGE(downstream_rq_active) COUNTER(downstream_rq_http1_total) \
   COUNTER(downstream_rq_http2_total) COUNTER(downstream_rq_completed) COUNTER(downstream_rq_rx_reset)                  \
   COUNTER(downstream_rq_tx_reset) COUNTER(downstream_rq_timeout) COUNTER(downstream_rq_idle_timeout)                   \
-  COUNTER(downstream_rq_header_timeout) COUNTER(downstream_rq_too_large) COUNTER(downstream_rq_redirected_with_normalized_path) \
+  COUNTER(downstream_rq_header_timeout) COUNTER(downstream_rq_max_duration_reached) COUNTER(downstream_rq_too_large) COUNTER(downstream_rq_redirected_with_normalized_path) \
   COUNTER(no_route) COUNTER(no_cluster) COUNTER(rq_redirect) COUNTER(rq_direct_response) COUNTER(rq_total)             \
   COUNTER(fault_delays_injected) COUNTER(fault_aborts_injected) GAUGE(fault_active_faults)
 

@@ -20,7 +20,7 @@ REFUSED = {
     "both": (request("content-length: 6\r\n" + CHUNKED, body="0\r\n\r\nG"), 400),
     "both, coding first": (request(CHUNKED + "content-length: 6\r\n", body="0\r\n\r\nG"), 400),
     "both, length 0": (request("content-length: 0\r\n" + CHUNKED, body="0\r\n\r\n"), 400),
-    "both, in HTTP/1.0": (request("content-length: 6\r\n" + CHUNKED, line="POST / HTTP/1.0", body="0\r\n\r\nG"), 400),
+    "both, in HTTP/1.0": (request("content-length: 6\r\n" + CHUNKED, line="POST / HTTP/1.0", body="0\r\n\r\nG"), 501),
     # --- Transfer-Encoding
     "coding twice": (request(CHUNKED + CHUNKED, body="0\r\n\r\n"), 501),
     "coding twice in one field": (request("transfer-encoding: chunked, chunked\r\n", body="0\r\n\r\n"), 501),
@@ -93,7 +93,6 @@ REFUSED = {
     "second version in the target": (request(line="GET / HTTP/1.1 HTTP/1.1"), 400),
     # --- authority
     "no Host": (b"GET / HTTP/1.1\r\n\r\n", 400),
-    "empty Host": (b"GET / HTTP/1.1\r\nhost:\r\n\r\n", 400),
     "two Hosts": (b"GET / HTTP/1.1\r\nhost: a\r\nhost: b\r\n\r\n", 400),
     "two Hosts, the same": (b"GET / HTTP/1.1\r\nhost: a\r\nhost: a\r\n\r\n", 400),
     "Host as a list": (b"GET / HTTP/1.1\r\nhost: a, b\r\n\r\n", 400),
@@ -108,10 +107,10 @@ REFUSED = {
     "relative target": (request(line="GET x HTTP/1.1"), 400),
     "asterisk for GET": (request(line="GET * HTTP/1.1"), 400),
     "backslash for the first slash": (request(line="GET \\x HTTP/1.1"), 400),
-    # --- fields that change what a connection is
-    "Upgrade to h2c with settings": None,  # normalised, below
+    # --- fields that a client may not take away from us
+    "connection names x-forwarded-for": (request("connection: x-forwarded-for\r\n", line="GET / HTTP/1.1"), 400),
+    "connection names a pseudo field": (request("connection: :path\r\n", line="GET / HTTP/1.1"), 400),
 }
-REFUSED = {name: case for name, case in REFUSED.items() if case}
 
 # Bodies in chunks that are malformed: the head may have gone on; the origin must never see the request as complete, nor another.
 BAD_CHUNKS = {
@@ -168,6 +167,7 @@ def test_refused(name, proxy, origin):
         c.send(data + INNER.encode())
         answer = c.rest()
     assert answer.startswith(b"HTTP/1.1 %d " % status), answer
+    assert b"\r\nconnection: close\r\n" in answer
     assert answer.count(b"HTTP/1.1 ") == 1, answer  # and nothing behind it was served
     assert origin.raw == b""
 
@@ -182,7 +182,9 @@ def test_a_malformed_chunk_ends_everything(name, proxy, origin):
                 c.rest()
         else:
             assert b" 200 " not in c.rest()
-    assert origin.requests == [] and b"smuggled" not in origin.raw.replace(b"GET /smuggled HTTP/1.1\r\nhost: a\r\n\r\n", b"", "overflows 32" in name)
+    assert origin.requests == []
+    if "overflows 32" not in name:
+        assert b"smuggled" not in origin.raw
 
 
 def test_the_proxy_says_why_a_chunk_was_refused(proxy, origin):
@@ -229,6 +231,13 @@ def test_what_follows_a_body_is_the_next_request_and_nothing_else(proxy, origin)
         c.send(request("content-length: 3\r\n", body="abc") + request(CHUNKED, body="1\r\nx\r\n0\r\n\r\n") + INNER.encode())
         assert [c.answer()[0] for _ in range(3)] == [200, 200, 200]
     assert [(r.line, r.body) for r in origin.requests] == [("POST / HTTP/1.1", b"abc"), ("POST / HTTP/1.1", b"x"), ("GET /smuggled HTTP/1.1", b"")]
+
+
+def test_nothing_is_served_behind_a_request_that_closes(proxy, origin):
+    with Raw(proxy.port) as c:
+        c.send(b"GET /last HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n" + INNER.encode())
+        assert c.rest().count(b"HTTP/1.1 ") == 1
+    assert [r.line for r in origin.requests] == ["GET /last HTTP/1.1"]
 
 
 def test_an_answer_before_the_body_ends_closes_the_connection(proxy, origin):

@@ -272,6 +272,7 @@ std::shared_ptr<const HttpConfig> http_config(const CompileContext& at, const go
   if (from.has_stream_idle_timeout()) c->stream_idle_timeout = nanos(from.stream_idle_timeout());
   if (from.has_request_timeout()) c->request_timeout = nanos(from.request_timeout());
   if (from.has_request_headers_timeout()) c->request_headers_timeout = nanos(from.request_headers_timeout());
+  if (from.has_delayed_close_timeout()) c->delayed_close_timeout = nanos(from.delayed_close_timeout());
   if (from.has_drain_timeout()) c->drain_timeout = nanos(from.drain_timeout());
   const auto& h2 = from.http2_protocol_options();
   if (h2.has_max_concurrent_streams()) c->max_concurrent_streams = h2.max_concurrent_streams().value();

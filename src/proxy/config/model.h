@@ -297,6 +297,7 @@ struct HttpConfig {                              // the HTTP connection manager
   Nanos request_headers_timeout{0};
   Nanos max_connection_duration{0};
   Nanos max_stream_duration{0};
+  Nanos delayed_close_timeout = std::chrono::seconds(1);
   Nanos drain_timeout = std::chrono::seconds(5);
   uint32_t max_requests_per_connection = 0;
   uint32_t max_concurrent_streams = 100;
