@@ -2,7 +2,11 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cstring>
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 
 #include "base/strings.h"
 
@@ -57,11 +61,15 @@ bool target_is_clean(const char* p, size_t n) {
 }
 
 // RFC 3986 host and port, loosely: what could be taken for another delimiter is refused.
+constexpr std::array<bool, 256> make_host_table() {
+  std::array<bool, 256> t{};
+  for (size_t c = 0x21; c < 256; ++c) t[c] = c != 0x7f;
+  for (char c : std::string_view("/?#@,\\\"<>{}|^`")) t[static_cast<unsigned char>(c)] = false;
+  return t;
+}
+constexpr auto kHost = make_host_table();
 bool host_is_clean(std::string_view host) {
-  return std::ranges::all_of(host, [](char ch) {
-    auto c = static_cast<unsigned char>(ch);
-    return c > 0x20 && c != 0x7f && std::string_view("/?#@,\\\"<>{}|^`").find(ch) == std::string_view::npos;
-  });
+  return std::ranges::all_of(host, [](char c) { return kHost[static_cast<unsigned char>(c)]; });
 }
 
 bool has_list_member(std::string_view list, std::string_view lower_word) {
@@ -78,6 +86,34 @@ bool forbidden_in_trailers(std::string_view name) {
          name == "content-encoding" || name == "content-type" || name == "trailer" || name == "authorization" ||
          name == "upgrade" || name == "te" || name == "expect";
 }
+
+#ifdef __SSE2__
+// Lowers the letters, digits and hyphens at the front of a name, up to 32, and tells how many there are.
+inline size_t lower_common_name(char* p, const char* limit) {
+  const __m128i bit = _mm_set1_epi8(0x20);
+  size_t done = 0;
+  for (; done < 32 && p + 16 <= limit; p += 16) {
+    __m128i x = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+    __m128i lower = _mm_or_si128(x, bit);
+    // Signed comparisons: bytes from 0x80 on are negative, and so out of both ranges.
+    __m128i letter = _mm_and_si128(_mm_cmpgt_epi8(lower, _mm_set1_epi8('a' - 1)), _mm_cmplt_epi8(lower, _mm_set1_epi8('z' + 1)));
+    __m128i digit = _mm_and_si128(_mm_cmpgt_epi8(x, _mm_set1_epi8('0' - 1)), _mm_cmplt_epi8(x, _mm_set1_epi8('9' + 1)));
+    __m128i good = _mm_or_si128(_mm_or_si128(letter, digit), _mm_cmpeq_epi8(x, _mm_set1_epi8('-')));
+    auto n = static_cast<size_t>(std::countr_one(static_cast<uint16_t>(_mm_movemask_epi8(good))));
+    // Letters behind the name must stay as they are.
+    static constexpr auto kFirst = [] {
+      std::array<char, 32> t{};
+      for (size_t i = 0; i < 16; ++i) t[i] = static_cast<char>(-1);
+      return t;
+    }();
+    __m128i in_name = _mm_loadu_si128(reinterpret_cast<const __m128i*>(kFirst.data() + 16 - n));
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm_or_si128(x, _mm_and_si128(_mm_and_si128(letter, in_name), bit)));
+    done += n;
+    if (n < 16) break;
+  }
+  return done;
+}
+#endif
 
 constexpr size_t kMaxChunkExtensionBytes = 16 * 1024;  // of one message; nobody needs any
 
@@ -130,7 +166,7 @@ void H1Parser::reset() {
   block_.clear();
   trailer_block_.clear();
   gathering_ = &block_;
-  lines_.clear();
+  clear_lines();
   left_ = 0;
   extension_bytes_ = 0;
   fields_.clear();
@@ -185,37 +221,58 @@ H1Parser::Event H1Parser::finish() {
 bool H1Parser::gather(std::string_view& input, H1Error& problem) {
   std::string& block = *gathering_;
   const char* begin = input.data();
-  const char* end = begin + input.size();
-  const char* p = begin;
+  size_t size = input.size(), held = block.size();
   size_t line_start = lines_.empty() ? 0 : lines_.back();
   bool complete = false;
-  while (p < end) {
-    const char* lf = static_cast<const char*>(std::memchr(p, '\n', static_cast<size_t>(end - p)));
-    if (!lf) {
-      p = end;
-      break;
+  size_t taken = size;
+
+  // At a control character (any but HTAB). CRs are judged by the LF behind them: when there are as many of both, and
+  // each LF follows a CR, no CR is bare.
+  auto control = [&](size_t i) {
+    if (begin[i] != '\n') {
+      if (begin[i] == '\r') ++unpaired_;
+      else odd_bytes_ = true;
+      return true;
     }
-    size_t at = block.size() + static_cast<size_t>(lf - begin);  // where this LF will be in the block
-    char before = lf > begin ? lf[-1] : block.empty() ? '\0' : block.back();
+    size_t at = held + i;  // where this LF will be in the block
+    char before = i > 0 ? begin[i - 1] : block.empty() ? '\0' : block.back();
     if (before != '\r' || at == line_start) {
       problem = H1Error::kBadLineEnd;
       return false;
     }
-    p = lf + 1;
+    --unpaired_;
+    bool empty_line = at == line_start + 1;
     line_start = at + 1;
-    bool empty_line = lines_.empty() ? at == 1 : at == lines_.back() + 1u;
     lines_.push_back(static_cast<uint32_t>(line_start));
     if (empty_line) {
       complete = true;
-      break;
+      taken = i + 1;
+      return false;
     }
     if (lines_.size() > limits_.max_fields + 1) {
       problem = H1Error::kTooManyFields;
       return false;
     }
+    return true;
+  };
+
+  size_t i = 0;
+  bool on = true;
+#ifdef __SSE2__
+  const __m128i last_control = _mm_set1_epi8(0x1f), tab = _mm_set1_epi8('\t'), del = _mm_set1_epi8(0x7f);
+  for (; on && i + 16 <= size; i += 16) {
+    __m128i x = _mm_loadu_si128(reinterpret_cast<const __m128i*>(begin + i));
+    __m128i low = _mm_andnot_si128(_mm_cmpeq_epi8(x, tab), _mm_cmpeq_epi8(_mm_min_epu8(x, last_control), x));
+    auto mask = static_cast<unsigned>(_mm_movemask_epi8(_mm_or_si128(low, _mm_cmpeq_epi8(x, del))));
+    for (; on && mask; mask &= mask - 1) on = control(i + static_cast<size_t>(std::countr_zero(mask)));
   }
-  auto taken = static_cast<size_t>(p - begin);
-  if (block.size() + taken > limits_.max_head_bytes) {
+#endif
+  for (; on && i < size; ++i) {
+    auto c = static_cast<unsigned char>(begin[i]);
+    if ((c < 0x20 && c != '\t') || c == 0x7f) on = control(i);
+  }
+  if (problem != H1Error::kNone) return false;
+  if (held + taken > limits_.max_head_bytes) {
     problem = gathering_ == &block_ ? H1Error::kHeadTooLarge : H1Error::kTrailersTooLarge;
     return false;
   }
@@ -224,11 +281,17 @@ bool H1Parser::gather(std::string_view& input, H1Error& problem) {
   return complete;
 }
 
+void H1Parser::clear_lines() {
+  lines_.clear();
+  unpaired_ = 0;
+  odd_bytes_ = false;
+}
+
 H1Parser::Event H1Parser::read_head(std::string_view& input) {
   if (head_done_) {  // the message before ended; its views end here
     head_done_ = false;
     block_.clear();
-    lines_.clear();
+    clear_lines();
     trailers_.clear();
   }
   gathering_ = &block_;
@@ -244,7 +307,7 @@ H1Parser::Event H1Parser::read_head(std::string_view& input) {
     // An empty line before the start line is tolerated (RFC 9112 section 2.2) in requests.
     if (kind_ == Kind::kResponse) return fail(H1Error::kBadStartLine);
     block_.clear();
-    lines_.clear();
+    clear_lines();
   }
   head_ = {};
   fields_.clear();
@@ -255,6 +318,7 @@ H1Parser::Event H1Parser::read_head(std::string_view& input) {
   if (error == H1Error::kNone) error = interpret_fields();
   if (error != H1Error::kNone) return fail(error);
   head_.fields = fields_;
+  head_.block = block_;
   head_done_ = true;
   extension_bytes_ = 0;
   state_ = head_.interim() ? State::kHead : State::kBodyBegin;
@@ -302,17 +366,26 @@ H1Error H1Parser::parse_status_line(char* begin, char* end) {
   if (line.size() > 12) {
     if (line[12] != ' ') return H1Error::kBadStartLine;
     head_.reason = line.substr(13);
-    if (!value_is_clean(head_.reason.data(), head_.reason.size())) return H1Error::kBadStartLine;
+    if ((odd_bytes_ || unpaired_ != 0) && !value_is_clean(head_.reason.data(), head_.reason.size())) return H1Error::kBadStartLine;
   }
   return H1Error::kNone;
 }
 
 H1Error H1Parser::parse_fields(char* block, size_t first_line, std::vector<FieldView>& into) {
-  for (size_t i = first_line; i + 1 < lines_.size(); ++i) {
+  size_t count = lines_.size() - 1;
+  // gather() has seen every byte: only when one was odd do the values have to be looked at again.
+  bool odd = odd_bytes_ || unpaired_ != 0;
+  into.resize(count - first_line);
+  FieldView* field = into.data();
+  [[maybe_unused]] const char* block_end = block + lines_.back();
+  for (size_t i = first_line; i < count; ++i, ++field) {
     char* p = block + (i == 0 ? 0 : lines_[i - 1]);
     char* end = block + lines_[i] - 2;
     if (*p == ' ' || *p == '\t') return H1Error::kFoldedLine;
     char* name = p;
+#ifdef __SSE2__
+    p += lower_common_name(p, block_end);
+#endif
     while (p < end) {
       char lower = kToken[static_cast<unsigned char>(*p)];
       if (!lower) break;
@@ -324,8 +397,8 @@ H1Error H1Parser::parse_fields(char* block, size_t first_line, std::vector<Field
     while (p < end && (*p == ' ' || *p == '\t')) ++p;
     while (end > p && (end[-1] == ' ' || end[-1] == '\t')) --end;
     auto value_length = static_cast<size_t>(end - p);
-    if (!value_is_clean(p, value_length)) return H1Error::kBadFieldValue;
-    into.push_back({{name, name_length}, {p, value_length}});
+    if (odd && !value_is_clean(p, value_length)) return H1Error::kBadFieldValue;
+    *field = {{name, name_length}, {p, value_length}};
   }
   return H1Error::kNone;
 }
@@ -335,7 +408,7 @@ H1Error H1Parser::interpret_fields() {
   size_t kept = 0;
   std::string_view upgrade;
   for (size_t i = 0; i < fields_.size(); ++i) {
-    FieldView f = fields_[i];
+    const FieldView f = fields_[i];
     // The length tells most names apart before any comparison.
     switch (f.name.size()) {
       case 4:
@@ -355,6 +428,8 @@ H1Error H1Parser::interpret_fields() {
         break;
       case 10:
         if (f.name == "connection") {
+          if (f.value == "close") { close = true; break; }
+          if (f.value == "keep-alive") { keep = true; break; }
           close |= has_list_member(f.value, "close");
           keep |= has_list_member(f.value, "keep-alive");
           upgrade_named |= has_list_member(f.value, "upgrade");
@@ -384,7 +459,8 @@ H1Error H1Parser::interpret_fields() {
         break;
       default: break;
     }
-    fields_[kept++] = f;
+    if (kept != i) fields_[kept] = f;
+    ++kept;
   }
   fields_.resize(kept);
   if (chunked && head_.has_content_length) return H1Error::kLengthAndCoding;
@@ -502,7 +578,7 @@ H1Parser::Event H1Parser::read_body(std::string_view& input) {
         state_ = State::kTrailers;
         trailer_block_.clear();
         trailers_.clear();
-        lines_.clear();
+        clear_lines();
         gathering_ = &trailer_block_;
         return read_trailers(input);
 

@@ -60,6 +60,7 @@ struct H1Head {
   int status = 0;            // responses
   std::string_view reason;   // responses
   Version version = Version::kHttp11;
+  std::string_view block;    // the bytes that every other view lies in
   std::span<const FieldView> fields;  // in order, Host included; identical repeated Content-Length only once
   std::string_view host;     // the Host field
   BodyFraming framing = BodyFraming::kNone;
@@ -126,6 +127,7 @@ class H1Parser {
   Event read_body(std::string_view& input);
   Event read_trailers(std::string_view& input);
   bool gather(std::string_view& input, H1Error& problem);  // true when block_ holds a whole field section
+  void clear_lines();
   H1Error parse_request_line(char* begin, char* end);
   H1Error parse_status_line(char* begin, char* end);
   H1Error parse_fields(char* block, size_t first_line, std::vector<FieldView>& into);
@@ -145,6 +147,8 @@ class H1Parser {
   std::string trailer_block_;
   std::string* gathering_ = &block_;
   std::vector<uint32_t> lines_;     // where each line of the section being gathered ends (behind its LF)
+  int unpaired_ = 0;                // CRs less LFs in the section being gathered
+  bool odd_bytes_ = false;          // other control characters (but HTAB) in it
   uint64_t left_ = 0;               // bytes of the body or chunk still to come
   size_t extension_bytes_ = 0;      // of all chunks of this message
   std::vector<FieldView> fields_;

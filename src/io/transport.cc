@@ -41,10 +41,15 @@ class SocketTransport final : public Transport, EventSink {
 
   IoResult write(std::span<const iovec> from) override {
     if (!fd_.valid()) return {IoStatus::kError};
-    msghdr message{};
-    message.msg_iov = const_cast<iovec*>(from.data());
-    message.msg_iovlen = std::min<size_t>(from.size(), 1024);  // IOV_MAX
-    ssize_t n = ::sendmsg(fd_.get(), &message, MSG_NOSIGNAL);
+    ssize_t n;
+    if (from.size() == 1) {
+      n = ::send(fd_.get(), from[0].iov_base, from[0].iov_len, MSG_NOSIGNAL);
+    } else {
+      msghdr message{};
+      message.msg_iov = const_cast<iovec*>(from.data());
+      message.msg_iovlen = std::min<size_t>(from.size(), 1024);  // IOV_MAX
+      n = ::sendmsg(fd_.get(), &message, MSG_NOSIGNAL);
+    }
     if (n >= 0) return {IoStatus::kOk, static_cast<size_t>(n)};
     return failure();
   }

@@ -22,6 +22,12 @@ struct ConnectionInfo {
   uint64_t id = 0;
   io::Address peer, local;        // local: the original destination where the connection was redirected
   std::string peer_text, local_text;
+  std::string_view peer_ip() const {   // of peer_text
+    if (!peer.is_ip()) return {};
+    std::string_view text = peer_text;
+    text = text.substr(0, text.rfind(':'));
+    return text.starts_with('[') ? text.substr(1, text.size() - 2) : text;
+  }
   std::string server_name;
   bool secure = false;
   bool original_dst = false;      // local was restored by SO_ORIGINAL_DST

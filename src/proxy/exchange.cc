@@ -450,7 +450,7 @@ void Exchange::on_response(ResponseHeaders& head, bool end) {
   response_begun_ = true;
   info_.response_first = since_start();
   response_.status = head.status;
-  for (const HeaderMap::Field& f : head.fields) response_.fields.add_copy(f.name, f.value);
+  response_.fields.add_all(head.fields, head.block);
   info_.details = "via_upstream";
   prepare_response_headers(false);
   if (timeout_ && (end || head.status == 101)) timeout_->cancel();

@@ -191,20 +191,28 @@ void Exchange::forwarded_headers() {
       }
     }
     if (!c.skip_xff_append) {
-      std::string value = xff ? std::string(xff->value) + "," : std::string();
-      value += connection_->peer.ip();
-      fields.set("x-forwarded-for", value);
+      std::string_view ip = connection_->peer_ip();
+      if (xff) {
+        size_t size = xff->value.size() + 1 + ip.size();
+        char* at = fields.allocate(size);
+        char* p = base::put(at, xff->value);
+        *p++ = ',';
+        base::put(p, ip);
+        fields.set_view("x-forwarded-for", {at, size});
+      } else {
+        fields.add_view("x-forwarded-for", ip);
+      }
     }
-    if (c.xff_trusted_hops == 0 || !fields.has("x-forwarded-proto")) fields.set("x-forwarded-proto", scheme);
+    if (c.xff_trusted_hops == 0 || !fields.has("x-forwarded-proto")) fields.set_view("x-forwarded-proto", scheme);
     if (internal) {
-      fields.set("x-envoy-internal", "true");
+      fields.set_view("x-envoy-internal", "true");
     } else {
       // An outsider's word on how we shall treat its request is not taken.
       for (std::string_view name : {"x-envoy-internal", "x-envoy-retry-on", "x-envoy-max-retries", "x-envoy-upstream-rq-timeout-ms",
                                     "x-envoy-upstream-rq-per-try-timeout-ms", "x-envoy-expected-rq-timeout-ms", "x-envoy-attempt-count",
                                     "x-envoy-decorator-operation", "x-envoy-original-path"})
         fields.remove(name);
-      fields.set("x-envoy-external-address", connection_->peer.ip());
+      fields.set_view("x-envoy-external-address", connection_->peer_ip());
       if (!c.preserve_request_id) fields.remove("x-request-id");
     }
   } else {

@@ -328,12 +328,14 @@ class H1Downstream final : public DownstreamConnection, DownstreamStream, io::Tr
     http::h1_append_status_line(out, status);
     bool length = false;
     bool no_body = status == 204 || status == 304 || switching;
-    for (const HeaderMap::Field& f : head.fields) {
-      if (f.name == "content-length") {
-        if (status == 204 || switching) continue;
-        length = true;
-      }
-      out.append(f.name).append(": ").append(f.value).append("\r\n");
+    if (status == 204 || switching) {
+      for (const HeaderMap::Field& f : head.fields)
+        if (f.name != "content-length") out.append(f.name).append(": ").append(f.value).append("\r\n");
+    } else {
+      size_t old = out.size();
+      out.resize_and_overwrite(old + head.fields.byte_size(),
+                               [&](char* begin, size_t) { return static_cast<size_t>(put_fields(begin + old, head.fields) - begin); });
+      length = head.fields.has("content-length");
     }
     chunked_ = false;
     if (!request_complete_ && !switching && end) keep_alive_ = false;  // the rest of the request would be in the way

@@ -87,9 +87,16 @@ class H1Upstream final : public UpstreamConnection, UpstreamStream, io::Transpor
     bool connect = head.method == "CONNECT";
     chunked_ = !end && !length && !upgrade && !connect;
     tunnel_request_ = upgrade || connect;
-    out.append(head.method).append(" ").append(head.target).append(" HTTP/1.1\r\nhost: ").append(head.authority).append("\r\n");
-    for (const HeaderMap::Field& f : head.fields)
-      out.append(f.name).append(": ").append(f.value).append("\r\n");
+    size_t old = out.size(), most = head.method.size() + head.target.size() + head.authority.size() + head.fields.byte_size() + 24;
+    out.resize_and_overwrite(old + most, [&](char* begin, size_t) {
+      char* p = base::put(begin + old, head.method);
+      *p++ = ' ';
+      p = base::put(p, head.target);
+      p = base::put(p, " HTTP/1.1\r\nhost: ");
+      p = base::put(p, head.authority);
+      p = base::put(p, "\r\n");
+      return static_cast<size_t>(put_fields(p, head.fields) - begin);
+    });
     if (upgrade) out += "connection: Upgrade\r\n";
     if (chunked_) out += "transfer-encoding: chunked\r\n";
     else if (end && !length && (head.method == "POST" || head.method == "PUT" || head.method == "PATCH")) out += "content-length: 0\r\n";
@@ -259,6 +266,7 @@ class H1Upstream final : public UpstreamConnection, UpstreamStream, io::Transpor
     response_.clear();
     response_.status = head.status;
     response_.version = head.version;
+    response_.block = head.block;
     for (const http::FieldView& f : head.fields)
       if (!hop_by_hop(f.name) || (f.name == "upgrade" && head.status == 101)) response_.fields.add_view(f.name, f.value);
     if (head.interim()) return sink_->on_interim(response_);

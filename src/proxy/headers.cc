@@ -28,17 +28,29 @@ bool HeaderMap::get_all(std::string_view name, std::string_view& value, std::str
   return true;
 }
 
-void HeaderMap::set(std::string_view name, std::string_view value) {
-  std::string_view stored = store(value);
-  bool done = false;
-  std::erase_if(fields_, [&](Field& f) {
-    if (f.name != name) return false;
-    if (done) return true;
-    f.value = stored;
-    done = true;
-    return false;
-  });
-  if (!done) add_view(name, stored);
+void HeaderMap::set(std::string_view name, std::string_view value) { set_view(name, store(value)); }
+
+void HeaderMap::set_view(std::string_view name, std::string_view stored) {
+  size_t i = 0, n = fields_.size();
+  while (i < n && fields_[i].name != name) ++i;
+  if (i == n) return add_view(name, stored);
+  fields_[i].value = stored;
+  size_t kept = i + 1;
+  for (size_t j = kept; j < n; ++j)
+    if (fields_[j].name != name) fields_[kept++] = fields_[j];
+  fields_.resize(kept);
+}
+
+void HeaderMap::add_all(const HeaderMap& from, std::string_view block) {
+  if (block.empty()) {
+    for (const Field& f : from) add_copy(f.name, f.value);
+    return;
+  }
+  // One copy of all, and the same views into it.
+  const char* copy = store(block).data();
+  fields_.reserve(fields_.size() + from.fields_.size() + 8);
+  for (const Field& f : from)
+    add_view({copy + (f.name.data() - block.data()), f.name.size()}, {copy + (f.value.data() - block.data()), f.value.size()});
 }
 
 void HeaderMap::set_copy(std::string_view name, std::string_view value) {

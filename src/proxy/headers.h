@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/put.h"
 #include "http/message.h"
 
 namespace fairlead::proxy {
@@ -29,7 +30,7 @@ class Arena {
   std::string_view copy(std::string_view bytes) {
     if (bytes.empty()) return {};
     char* at = allocate(bytes.size());
-    std::memcpy(at, bytes.data(), bytes.size());
+    base::put(at, bytes);
     return {at, bytes.size()};
   }
   void clear() {
@@ -77,8 +78,11 @@ class HeaderMap {
   // All values joined by ',' (RFC 9110 section 5.3) when repeated; `scratch` holds the joined text.
   bool get_all(std::string_view name, std::string_view& value, std::string& scratch) const;
   void set(std::string_view name, std::string_view value);       // the first is replaced, the others go; name outlives
+  void set_view(std::string_view name, std::string_view value);  // set(), but the value outlives, too
   void set_copy(std::string_view name, std::string_view value);
   size_t remove(std::string_view name);
+  // Copies what `from` has; `block` is its ResponseHeaders::block.
+  void add_all(const HeaderMap& from, std::string_view block);
 
   std::vector<Field>& fields() { return fields_; }
   const std::vector<Field>& fields() const { return fields_; }
@@ -94,6 +98,19 @@ class HeaderMap {
   std::vector<Field> fields_;
   Arena arena_;
 };
+
+// Writes "name: value\r\n" of each field: byte_size() bytes. Returns the end.
+inline char* put_fields(char* p, const HeaderMap& fields) {
+  for (const HeaderMap::Field& f : fields) {
+    p = base::put(p, f.name);
+    *p++ = ':';
+    *p++ = ' ';
+    p = base::put(p, f.value);
+    *p++ = '\r';
+    *p++ = '\n';
+  }
+  return p;
+}
 
 struct RequestHeaders {
   std::string_view method, target, authority, scheme, protocol;  // into `fields`' arena, or static
@@ -116,8 +133,10 @@ struct ResponseHeaders {
   int status = 0;
   http::Version version = http::Version::kHttp11;
   HeaderMap fields;
+  std::string_view block;                                        // holds all of fields' names and values, when not empty
   void clear() {
     status = 0;
+    block = {};
     fields.clear();
   }
 };

@@ -45,8 +45,19 @@ UpstreamStream* HostPool::take(UpstreamConnection& connection, UpstreamSink& sin
     ++cluster_.stats.upstream_cx_max_requests;
     connection.close_when_idle();
   }
-  if (!connection.has_room() || connection.closing()) std::erase(ready_, &connection);
+  if (!connection.has_room() || connection.closing()) not_ready(connection);
   return stream;
+}
+
+void HostPool::make_ready(UpstreamConnection& connection) {
+  if (std::exchange(connection.ready, true)) return;
+  ready_.push_back(&connection);
+}
+
+void HostPool::not_ready(UpstreamConnection& connection) {
+  if (!std::exchange(connection.ready, false)) return;
+  if (ready_.back() == &connection) ready_.pop_back();  // it was the first choice, so nearly always
+  else std::erase(ready_, &connection);
 }
 
 UpstreamStream* HostPool::request(StreamWaiter& waiter, UpstreamSink& sink, bool high, bool& overflow) {
@@ -54,7 +65,7 @@ UpstreamStream* HostPool::request(StreamWaiter& waiter, UpstreamSink& sink, bool
   draining_ = false;  // a request for the host means that it is back
   while (!ready_.empty()) {
     if (UpstreamStream* stream = take(*ready_.back(), sink, high)) return stream;
-    ready_.pop_back();
+    not_ready(*ready_.back());
   }
   Permit permit = cluster_.take(Resource::kPending, high);
   if (permit == Permit::kRefused) {
@@ -110,7 +121,7 @@ void HostPool::serve_waiting() {
     UpstreamConnection& connection = *ready_.back();
     UpstreamStream* stream = take(connection, *w.sink, w.waiter->waiting_high_);
     if (!stream) {
-      std::erase(ready_, &connection);
+      not_ready(connection);
       continue;
     }
     waiting_.pop_front();
@@ -133,7 +144,7 @@ void HostPool::fail(std::deque<Waiting>& failed, ResetReason reason, std::string
 
 void HostPool::on_connected(UpstreamConnection& connection) {
   --connecting_;
-  ready_.push_back(&connection);
+  make_ready(connection);
   serve_waiting();
   if (waiting_.empty() && connection.streams() == 0) {
     if (draining_) connection.close();
@@ -160,13 +171,13 @@ void HostPool::on_idle(UpstreamConnection& connection) {
     if (connection.streams() == 0) connection.close();
     return;
   }
-  if (std::ranges::find(ready_, &connection) == ready_.end()) ready_.push_back(&connection);
+  make_ready(connection);
   serve_waiting();
   if (connection.streams() == 0) connection.arm_idle();
 }
 
 void HostPool::on_closed(UpstreamConnection& connection) {
-  std::erase(ready_, &connection);
+  not_ready(connection);
   ++cluster_.stats.upstream_cx_destroy;
   --cluster_.stats.upstream_cx_active;
   cluster_.give_back(connection.permit, Resource::kConnection, connection.high);

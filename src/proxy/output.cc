@@ -10,10 +10,21 @@ void Output::consume(size_t n) {
     return;
   }
   start_ = 0;
-  if (bytes_.capacity() > kKeepBytes)
+  if (bytes_.capacity() > kKeepBytes) [[unlikely]]
     bytes_ = std::string();
   else
     bytes_.clear();
+}
+
+bool Output::flush(io::Transport& transport) {
+  while (size_t waiting = size()) {
+    iovec v{bytes_.data() + start_, waiting};
+    io::IoResult r = transport.write(std::span<const iovec>(&v, 1));
+    if (r.status != io::IoStatus::kOk) return r.status == io::IoStatus::kAgain;
+    written_ += r.bytes;
+    consume(r.bytes);
+  }
+  return true;
 }
 
 bool Output::write(io::Transport& transport, std::initializer_list<std::string_view> pieces) {

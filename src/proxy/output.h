@@ -29,7 +29,7 @@ class Output {
   void append(std::string_view more) { bytes_ += more; }
 
   // Writes what waits. False when the connection is broken.
-  bool flush(io::Transport& transport) { return write(transport, {}); }
+  bool flush(io::Transport& transport);
   // Writes what waits and then the pieces, straight from where they are; what the socket does not take is copied.
   bool write(io::Transport& transport, std::initializer_list<std::string_view> pieces);
   uint64_t written() const { return written_; }

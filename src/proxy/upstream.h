@@ -139,6 +139,8 @@ class HostPool {
   };
   bool start_connection(bool high);
   void serve_waiting();
+  void make_ready(UpstreamConnection& connection);
+  void not_ready(UpstreamConnection& connection);
   void fail(std::deque<Waiting>& failed, ResetReason reason, std::string_view detail);
   UpstreamStream* take(UpstreamConnection& connection, UpstreamSink& sink, bool high);
 
@@ -166,6 +168,7 @@ class UpstreamConnection {
   void close();                          // now; pool_.on_closed follows
   bool closing() const { return close_when_idle_; }
   size_t index = 0;                      // in the pool's list
+  bool ready = false;                    // the pool lists it as ready
   bool high = false;
   Permit permit = Permit::kRefused;
   uint64_t served = 0;

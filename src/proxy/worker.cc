@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstring>
 #include <ctime>
 
 #include "proxy/exchange.h"
@@ -336,16 +337,24 @@ std::string_view Worker::http_date() {
 
 // A random UUID (RFC 9562 version 4).
 std::string_view Worker::new_request_id(char (&out)[36]) {
-  static constexpr char kHex[] = "0123456789abcdef";
+  static constexpr auto kHex = [] {
+    std::array<char, 512> t{};
+    for (size_t i = 0; i < 512; ++i) t[i] = "0123456789abcdef"[i % 2 ? (i / 2) & 15 : i / 2 >> 4];
+    return t;
+  }();
   uint64_t a = random(), b = random();
   a = (a & ~0xF000ULL) | 0x4000ULL;
   b = (b & ~(3ULL << 62)) | (2ULL << 62);
-  size_t at = 0;
-  for (int i = 0; i < 32; ++i) {
-    if (i == 8 || i == 12 || i == 16 || i == 20) out[at++] = '-';
-    uint64_t word = i < 16 ? a : b;
-    out[at++] = kHex[(word >> (60 - 4 * (i % 16))) & 15];
-  }
+  auto octet = [&](size_t at, uint64_t word, int shift) { std::memcpy(out + at, kHex.data() + 2 * ((word >> shift) & 255), 2); };
+  octet(0, a, 56), octet(2, a, 48), octet(4, a, 40), octet(6, a, 32);
+  out[8] = '-';
+  octet(9, a, 24), octet(11, a, 16);
+  out[13] = '-';
+  octet(14, a, 8), octet(16, a, 0);
+  out[18] = '-';
+  octet(19, b, 56), octet(21, b, 48);
+  out[23] = '-';
+  octet(24, b, 40), octet(26, b, 32), octet(28, b, 24), octet(30, b, 16), octet(32, b, 8), octet(34, b, 0);
   return {out, 36};
 }
 
