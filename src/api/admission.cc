@@ -1,5 +1,6 @@
 #include "api/admission.h"
 
+#include <arpa/inet.h>
 #include <fmt/core.h>
 
 #include <algorithm>
@@ -47,6 +48,16 @@ static std::string qos_class(const Value& spec) {
   return !any ? "BestEffort" : guaranteed ? "Guaranteed" : "Burstable";
 }
 
+// Names of a definition that follow from its kind.
+static void default_names(Value& spec) {
+  if (!spec.is_object() || !spec["names"].is_object()) return;
+  Value& names = spec["names"];
+  const std::string name = names["kind"].as_string();
+  if (name.empty()) return;
+  if (names["listKind"].as_string().empty()) names.set("listKind", name + "List");
+  if (names["singular"].as_string().empty()) names.set("singular", base::to_lower(name));
+}
+
 void Admission::begin(const mesh::Kind& kind, Value& object) const {
   if (kind.group.empty() && kind.kind == "Pod") {
     object.set("status", Value::object({{"phase", "Pending"}, {"qosClass", qos_class(object["spec"])}}));
@@ -59,6 +70,7 @@ void Admission::begin(const mesh::Kind& kind, Value& object) const {
   } else if (kind.group.empty() && kind.kind == "Node") {
     // A kubelet registers its node with the status already filled in.
   } else if (kind.kind == "CustomResourceDefinition") {
+    default_names(object["spec"]);
     Value status = Value::object();
     const std::string now = now_text();
     auto condition = [&](const char* type, const char* reason, const char* message) {
@@ -80,6 +92,7 @@ void Admission::begin(const mesh::Kind& kind, Value& object) const {
 }
 
 Outcome<Problems> Admission::admit(const mesh::Kind& kind, Value& object, const Value* old) const {
+  if (kind.kind == "CustomResourceDefinition") default_names(object["spec"]);
   if (kind.group.empty()) {
     if (kind.kind == "Pod" && !old)
       if (auto done = admit_pod(object); !done) return std::unexpected(done.error());
@@ -174,7 +187,12 @@ Problems Admission::admit_service(Value& service, const Value* old) const {
   if (!spec.is_object()) return {};
   if (spec["type"].as_string().empty()) spec.set("type", "ClusterIP");
   if (spec["type"].as_string() == "ExternalName") {
-    for (const char* gone : {"clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy", "internalTrafficPolicy"}) spec.erase(gone);
+    for (const char* gone : {"clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy", "internalTrafficPolicy", "allocateLoadBalancerNodePorts"}) spec.erase(gone);
+    if (old && exposed_on_nodes(*old)) {
+      spec.erase("externalTrafficPolicy");
+      if (Value* ports = spec.find("ports"); ports && ports->is_array())
+        for (Value& port : ports->mutable_items()) port.erase("nodePort");
+    }
     return {};
   }
   if (old) {
@@ -193,8 +211,8 @@ Problems Admission::admit_service(Value& service, const Value* old) const {
     if (!exposed_on_nodes(service) && exposed_on_nodes(*old) && spec["ports"].is_array())
       for (Value& port : spec["ports"].mutable_items()) port.erase("nodePort");
   }
-  if (spec["ports"].is_array())
-    for (Value& port : spec["ports"].mutable_items())
+  if (Value* ports = spec.find("ports"); ports && ports->is_array())
+    for (Value& port : ports->mutable_items())
       if (const Value* node_port = port.find("nodePort"); node_port && node_port->as_int() == 0) port.erase("nodePort");
   Problems problems = allocate_cluster_ip(service);
   for (const auto& [key, value] : {std::pair<const char*, Value>{"internalTrafficPolicy", "Cluster"},
@@ -205,7 +223,7 @@ Problems Admission::admit_service(Value& service, const Value* old) const {
   if (exposed_on_nodes(service)) {
     if (!spec.contains("externalTrafficPolicy")) spec.set("externalTrafficPolicy", "Cluster");
     for (auto& p : allocate_node_ports(service)) problems.push_back(std::move(p));
-  } else {
+  } else if (old && exposed_on_nodes(*old)) {
     spec.erase("externalTrafficPolicy");
   }
   if (spec["type"].as_string() == "LoadBalancer" && !spec.contains("allocateLoadBalancerNodePorts"))
@@ -230,7 +248,9 @@ Problems Admission::allocate_cluster_ip(Value& service) const {
                               fmt::format("Invalid value: [\"{0}\"]: failed to allocate IP {0}: {1}", ip, why), {}, {}}};
     };
     if (!ip.empty()) {
-      if (!ip.starts_with(range_.prefix)) return refused(fmt::format("the provided IP ({}) is not in the valid range. The range of valid IPs is {}0.0/16", ip, range_.prefix));
+      unsigned char bytes[16];
+      if (inet_pton(AF_INET, ip.c_str(), bytes) != 1) return {};  // validation says so
+      if (!ip.starts_with(range_.prefix)) return refused("the provided network does not match the current range");
       if (taken.contains(ip)) return refused("provided IP is already allocated");
     } else {
       taken.insert(range_.api_server);

@@ -31,6 +31,27 @@ Outcome<Caller> Auth::authenticate(http::Exchange& exchange) const {
   return refuse(unauthorized());
 }
 
+Outcome<Caller> Auth::impersonated(const Caller& caller, const http::Headers& headers) const {
+  const std::string user(headers.get("impersonate-user"));
+  if (user.empty()) return caller;
+  if (!allowed(caller, "impersonate", "", "users")) {
+    Target target;
+    target.plural = "users";
+    target.name = user;
+    if (auto ok = authorize(caller, "impersonate", target); !ok) return std::unexpected(ok.error());
+  }
+  Caller out{user, std::string(headers.get("impersonate-uid")), {}};
+  for (const auto& [name, value] : headers)
+    if (name == "impersonate-group") out.groups.push_back(value);
+  // Without groups of its own, a ServiceAccount is in those that follow from its name.
+  const auto parts = base::split(user, ':');
+  if (out.groups.empty() && parts.size() == 4 && parts[0] == "system" && parts[1] == "serviceaccount")
+    out.groups = {"system:serviceaccounts", "system:serviceaccounts:" + std::string(parts[2])};
+  if (user != "system:anonymous" && std::find(out.groups.begin(), out.groups.end(), "system:authenticated") == out.groups.end())
+    out.groups.emplace_back("system:authenticated");
+  return out;
+}
+
 base::Result<Caller> Auth::authenticate_token(std::string_view token, std::string_view audience) const {
   auto claims = tokens_.verify(token);
   if (!claims) return std::unexpected(claims.error());
@@ -153,7 +174,7 @@ Outcome<Value> Auth::review(const Caller& caller, const Target& target, Value bo
                                   {"resources", Value::array({"selfsubjectaccessreviews", "selfsubjectrulesreviews"})}}));
       }
       Value paths = all ? Value::array({"*"}) : Value::array({"/api", "/api/*", "/apis", "/apis/*", "/healthz", "/livez", "/openapi", "/openapi/*", "/readyz", "/version"});
-      Value other = Value::array({Value::object({{"verbs", Value::array({"get"})}, {"nonResourceURLs", std::move(paths)}})});
+      Value other = Value::array({Value::object({{"verbs", Value::array({all ? "*" : "get"})}, {"nonResourceURLs", std::move(paths)}})});
       body.set("status", Value::object({{"incomplete", false}, {"resourceRules", std::move(rules)}, {"nonResourceRules", std::move(other)}}));
       return body;
     }

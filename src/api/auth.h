@@ -25,6 +25,8 @@ class Auth {
   // The token's owner, checked against the ServiceAccount (and pod) that it was made for.
   base::Result<Caller> authenticate_token(std::string_view token, std::string_view audience) const;
 
+  // Impersonate-User, Impersonate-Group, Impersonate-Uid (kubectl --as): the caller that the request speaks for.
+  Outcome<Caller> impersonated(const Caller& caller, const http::Headers& headers) const;
   bool allowed(const Caller& caller, std::string_view verb, std::string_view group, std::string_view resource) const;
   // 403 with Kubernetes' sentence.
   Outcome<void> authorize(const Caller& caller, std::string_view verb, const Target& target) const;

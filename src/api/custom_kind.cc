@@ -23,10 +23,10 @@ class Maker {
     return views;
   }
 
-  Field field(std::string_view name, const Value& schema, bool required) {
+  // What may be in a field is checked against the definition itself (mesh/structural.h); here are types, defaults, list keys.
+  Field field(std::string_view name, const Value& schema) {
     Field f;
     f.name = name;
-    f.required = required;
     f.nullable = schema["nullable"].as_bool();
     f.doc = keep(schema["description"]);
     if (const Value* fallback = schema.find("default")) f.default_json = keep(fallback->dump());
@@ -35,10 +35,6 @@ class Maker {
       f.type = Type::kIntOrString;
     } else if (type == "string") {
       f.type = schema["format"].as_string() == "byte" ? Type::kBytes : Type::kString;
-      if (schema.contains("enum")) {
-        f.type = Type::kEnum;
-        f.values = keep_list(schema["enum"]);
-      }
     } else if (type == "boolean") {
       f.type = Type::kBool;
     } else if (type == "integer") {
@@ -47,7 +43,7 @@ class Maker {
       f.type = Type::kDouble;
     } else if (type == "array") {
       f.type = Type::kArray;
-      f.element = &out_.elements.emplace_back(field("", schema["items"], false));
+      f.element = &out_.elements.emplace_back(field("", schema["items"]));
       const std::string& list = schema["x-kubernetes-list-type"].as_string();
       f.list_type = list == "map" ? mesh::ListType::kMap : list == "set" ? mesh::ListType::kSet : mesh::ListType::kAtomic;
       f.list_keys = keep_list(schema["x-kubernetes-list-map-keys"]);
@@ -57,7 +53,7 @@ class Maker {
         f.object = object(schema);
       } else if (schema["additionalProperties"].is_object()) {
         f.type = Type::kMap;
-        f.element = &out_.elements.emplace_back(field("", schema["additionalProperties"], false));
+        f.element = &out_.elements.emplace_back(field("", schema["additionalProperties"]));
       } else {
         f.type = Type::kObject;
         f.object = object(schema);
@@ -69,9 +65,7 @@ class Maker {
   const Schema* object(const Value& schema) {
     std::vector<Field> fields;
     for (const auto& [name, child, position] : schema["properties"].members()) {
-      bool required = false;
-      for (const Value& r : schema["required"].items()) required = required || r.as_string() == name;
-      fields.push_back(field(keep(name), child, required));
+      fields.push_back(field(keep(name), child));
     }
     return object(schema, std::move(fields));
   }
@@ -118,7 +112,9 @@ std::unique_ptr<CustomKind> make_custom_kind(const Value& crd) {
   k.categories = make.keep_list(names["categories"]);
   k.namespaced = spec["scope"].as_string() == "Namespaced";
   k.has_status = (*storage)["subresources"].contains("status");
-  k.has_scale = false;
+  const Value& scale = (*storage)["subresources"]["scale"];
+  k.has_scale = scale.is_object();
+  out->scale = {scale["specReplicasPath"].as_string(), scale["statusReplicasPath"].as_string(), scale["labelSelectorPath"].as_string()};
   k.resource_ = make.keep(std::string(k.plural) + "." + std::string(k.group));
 
   out->schema = (*storage)["schema"]["openAPIV3Schema"];
@@ -137,9 +133,7 @@ std::unique_ptr<CustomKind> make_custom_kind(const Value& crd) {
   root.push_back(metadata);
   for (const auto& [name, child, position] : out->schema["properties"].members()) {
     if (name == "apiVersion" || name == "kind" || name == "metadata") continue;
-    bool required = false;
-    for (const Value& r : out->schema["required"].items()) required = required || r.as_string() == name;
-    root.push_back(make.field(make.keep(name), child, required));
+    root.push_back(make.field(make.keep(name), child));
   }
   k.root = make.object(out->schema, std::move(root));
   k.doc = k.root->doc;

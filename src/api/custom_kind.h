@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "api/kind_table.h"
 #include "base/value.h"
 #include "mesh/kinds.h"
 
@@ -13,6 +14,7 @@ namespace fairlead::api {
 
 struct CustomKind {
   mesh::Kind kind;
+  KindTable::ScalePaths scale;
   base::Value schema;  // openAPIV3Schema of the storage version
   // What the views in `kind` point into.
   std::deque<std::string> text;

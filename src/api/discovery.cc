@@ -220,6 +220,8 @@ Value Discovery::aggregated(bool core, std::string_view version) const {
                         {"items", std::move(items)}});
 }
 
+static const std::string kMetaSchemas = "io.k8s.apimachinery.pkg.apis.meta.v1.";
+
 // The document of a group and version that only the user's own definitions are in.
 static Value custom_openapi(const KindTable& kinds, std::string_view group, std::string_view version) {
   Value schemas = Value::object(), paths = Value::object();
@@ -232,6 +234,11 @@ static Value custom_openapi(const KindTable& kinds, std::string_view group, std:
     for (auto it = labels.rbegin(); it != labels.rend(); ++it) name += std::string(*it) + ".";
     name += std::string(version) + "." + std::string(kind->kind);
     Value described = *schema;
+    if (!described["properties"].is_object()) described.set("properties", Value::object());
+    Value& properties = described["properties"];
+    for (const char* text : {"apiVersion", "kind"})
+      if (!properties.contains(text)) properties.set(text, Value::object({{"type", "string"}}));
+    properties.set("metadata", Value::object({{"allOf", Value::array({Value::object({{"$ref", "#/components/schemas/" + kMetaSchemas + "ObjectMeta"}})})}}));
     Value gvk = Value::object({{"group", group}, {"kind", kind->kind}, {"version", version}});
     described.set("x-kubernetes-group-version-kind", Value::array({gvk}));
     schemas.set(name, std::move(described));
@@ -247,6 +254,9 @@ static Value custom_openapi(const KindTable& kinds, std::string_view group, std:
     paths.set(path, Value::object({{"patch", std::move(patch)}}));
   }
   if (schemas.empty()) return {};
+  const Value core = mesh::openapi_v3("", "v1");
+  for (const auto& [name, described, position] : core["components"]["schemas"].members())
+    if (name.starts_with(kMetaSchemas)) schemas.set(name, described);
   return Value::object({{"openapi", "3.0.0"},
                         {"info", Value::object({{"title", "Kubernetes CRD Swagger"}, {"version", "v0.1.0"}})},
                         {"paths", std::move(paths)},

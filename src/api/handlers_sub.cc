@@ -14,27 +14,46 @@ namespace fairlead::api {
 
 using base::Value;
 
-static Value scale_of(const Value& object) {
+// ".spec.replicas": plain members only, as definitions have to have it.
+static const Value& at_path(const Value& object, std::string_view path) {
+  const Value* v = &object;
+  for (auto name : base::split(path.substr(path.starts_with('.') ? 1 : 0), '.')) v = &(*v)[name];
+  return *v;
+}
+
+static void set_path(Value& object, std::string_view path, Value value) {
+  path.remove_prefix(path.starts_with('.') ? 1 : 0);
+  Value* v = &object;
+  for (size_t dot; (dot = path.find('.')) != std::string_view::npos; path.remove_prefix(dot + 1)) v = &(*v)[path.substr(0, dot)];
+  v->set(path, std::move(value));
+}
+
+static Value scale_of(const Value& object, const KindTable::ScalePaths& paths) {
   const Value& meta = object["metadata"];
   Value metadata = Value::object();
   for (const char* key : {"name", "namespace", "uid", "resourceVersion", "creationTimestamp"}) metadata.set(key, meta[key]);
-  auto selector = mesh::LabelSelector::from_object(object["spec"]["selector"]);
+  Value status = Value::object({{"replicas", at_path(object, paths.status).as_int()}});
+  if (!paths.selector.empty()) {
+    if (const Value& text = at_path(object, paths.selector); !text.as_string().empty()) status.set("selector", text);
+  } else if (auto selector = mesh::LabelSelector::from_object(object["spec"]["selector"]); selector && object["spec"]["selector"].is_object()) {
+    status.set("selector", selector->text());
+  }
   return Value::object({{"kind", "Scale"},
                         {"apiVersion", "autoscaling/v1"},
                         {"metadata", std::move(metadata)},
-                        {"spec", Value::object({{"replicas", object["spec"]["replicas"].as_int()}})},
-                        {"status", Value::object({{"replicas", object["status"]["replicas"].as_int()},
-                                                  {"selector", selector ? selector->text() : std::string()}})}});
+                        {"spec", Value::object({{"replicas", at_path(object, paths.spec).as_int()}})},
+                        {"status", std::move(status)}});
 }
 
 void handle_scale(Services& services, const RequestPtr& request, std::string_view verb, std::string body) {
   const Target& t = request->target;
   const mesh::Kind& kind = *request->kind;
   const store::Key key = key_of(kind, t.ns, t.name);
+  const KindTable::ScalePaths paths = services.registry.kinds().scale_paths(kind);
   if (verb == "get") {
     auto object = services.store.get(key);
     if (!object) return request->answer(not_found(kind, t.name));
-    return request->answer(200, scale_of(**object));
+    return request->answer(200, scale_of(**object, paths));
   }
   if (verb != "update" && verb != "patch") return request->answer(method_not_allowed());
   auto options = write_options(*request);
@@ -51,8 +70,8 @@ void handle_scale(Services& services, const RequestPtr& request, std::string_vie
     if (!parsed) return request->answer(bad_request(parsed.error().text()));
     given = std::move(*parsed);
   }
-  auto transform = [patch = std::move(given), verb = std::string(verb), json](const Value& current) -> Outcome<Value> {
-    Value scale = scale_of(current);
+  auto transform = [patch = std::move(given), verb = std::string(verb), json, paths](const Value& current) -> Outcome<Value> {
+    Value scale = scale_of(current, paths);
     const Value before = scale;
     if (verb == "update") {
       scale = patch;
@@ -69,7 +88,7 @@ void handle_scale(Services& services, const RequestPtr& request, std::string_vie
       return refuse(failure(422, "Invalid", fmt::format("Scale.autoscaling \"{}\" is invalid: spec.replicas: Invalid value: {}: must be greater than or equal to 0",
                                                         current["metadata"]["name"].as_string(), replicas.dump())));
     Value next = current;
-    next["spec"].set("replicas", replicas.as_int());
+    set_path(next, paths.spec, replicas.as_int());
     const Value& revision = std::as_const(scale)["metadata"]["resourceVersion"];
     if (revision.as_string().empty())
       next["metadata"].erase("resourceVersion");
@@ -77,9 +96,9 @@ void handle_scale(Services& services, const RequestPtr& request, std::string_vie
       next["metadata"].set("resourceVersion", revision);
     return next;
   };
-  services.registry.modify(kind, key, Part::kMain, std::move(transform), *options, [request](Outcome<Written> written) {
+  services.registry.modify(kind, key, Part::kMain, std::move(transform), *options, [request, paths](Outcome<Written> written) {
     if (!written) return request->answer(written.error());
-    request->answer(200, scale_of(*written->object));
+    request->answer(200, scale_of(*written->object, paths));
   });
 }
 

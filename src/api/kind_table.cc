@@ -61,7 +61,7 @@ void KindTable::define(const base::Value& crd) {
     // A change of status or labels must not pile up descriptions.
     const auto& old = it->second->kind;
     if (old.versions.size() == made->kind.versions.size() && old.columns.size() == made->kind.columns.size() &&
-        old.short_names.size() == made->kind.short_names.size())
+        old.short_names.size() == made->kind.short_names.size() && old.has_status == made->kind.has_status && it->second->scale == made->scale)
       return;
   }
   custom_[name] = made.get();
@@ -71,6 +71,11 @@ void KindTable::define(const base::Value& crd) {
 void KindTable::undefine(std::string_view crd_name) {
   ++generation_;
   if (auto it = custom_.find(crd_name); it != custom_.end()) custom_.erase(it);
+}
+
+KindTable::ScalePaths KindTable::scale_paths(const mesh::Kind& kind) const {
+  auto it = custom_.find(kind.resource());
+  return it == custom_.end() || &it->second->kind != &kind ? ScalePaths{} : it->second->scale;
 }
 
 const base::Value* KindTable::custom_schema(const mesh::Kind& kind) const {

@@ -37,6 +37,13 @@ class KindTable {
   void define(const base::Value& crd);
   void undefine(std::string_view crd_name);
 
+  // Where a kind with the subresource /scale keeps what it shows: JSON paths such as ".spec.replicas"; `selector` may be empty.
+  struct ScalePaths {
+    std::string spec = ".spec.replicas", status = ".status.replicas", selector;
+    bool operator==(const ScalePaths&) const = default;
+  };
+  ScalePaths scale_paths(const mesh::Kind& kind) const;
+
   // The OpenAPI v3 schema that a custom kind was defined with, for the OpenAPI document; nullptr for others.
   const base::Value* custom_schema(const mesh::Kind& kind) const;
 

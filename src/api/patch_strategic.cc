@@ -57,10 +57,10 @@ void reorder(Value& list, const Value& before, const Value& order, std::string_v
   base::Array out;
   size_t i = 0, j = 0;
   while (i < ours.size() || j < theirs.size()) {
-    bool take_ours = j >= theirs.size();
-    if (!take_ours && i < ours.size()) {
+    bool take_ours = i < ours.size();
+    if (take_ours && j < theirs.size()) {
       auto a = server.find(identity(ours[i], key)), b = server.find(identity(theirs[j], key));
-      take_ours = a != server.end() && b != server.end() && a->second < b->second;
+      take_ours = a == server.end() || b == server.end() || a->second < b->second;
     }
     out.push_back(std::move(take_ours ? ours[i++] : theirs[j++]));
   }
@@ -117,8 +117,10 @@ Result<Value> merge_field(const Field* field, Value original, const Value& patch
   if (patch.is_object() && original.is_object())
     return merge_object(object_schema(field), map_element_of(field), std::move(original), patch);
   if (patch.is_array() && original.is_array() && field && field->patch_merge) {
-    if (field->patch_key.empty()) return merge_scalar_list(std::move(original), patch);
-    return merge_object_list(*field, std::move(original), patch);
+    const Value before = original;
+    auto merged = field->patch_key.empty() ? Result<Value>(merge_scalar_list(std::move(original), patch)) : merge_object_list(*field, std::move(original), patch);
+    if (merged) reorder(*merged, before, patch, field->patch_key);  // the patch's order, unless $setElementOrder gives another
+    return merged;
   }
   return plain(patch);
 }

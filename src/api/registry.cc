@@ -10,6 +10,7 @@
 #include "base/strings.h"
 #include "control/analysis/references.h"
 #include "mesh/openapi.h"
+#include "mesh/structural.h"
 #include "mesh/validate.h"
 
 namespace fairlead::api {
@@ -42,12 +43,14 @@ static void drop_nulls(Value& v) {
 
 static bool counts_generations(const Kind& kind, const KindTable& kinds) {
   return kinds.is_custom(kind) || kind.group == "apps" || kind.group == "admissionregistration.k8s.io" ||
-         kind.group == "apiextensions.k8s.io" || kind.kind == "Pod";
+         kind.group == "apiextensions.k8s.io" || kind.group == "discovery.k8s.io" || kind.kind == "Pod";
 }
 
 Outcome<Value> Registry::checked_shape(const Kind& kind, Value object, std::string_view name, const WriteOptions& options,
                                        std::vector<std::string>& warnings) const {
   Problems problems = mesh::check_shape(kind, object, options.duplicates);
+  // What a user's own definition says of types is checked with the rest of it, after defaults.
+  if (kinds_.custom_schema(kind)) std::erase_if(problems, [](const mesh::Problem& p) { return p.cause == mesh::Cause::kWrongType; });
   if (problems.empty()) return object;
   Problems refused;
   for (auto& p : problems) {
@@ -55,14 +58,20 @@ Outcome<Value> Registry::checked_shape(const Kind& kind, Value object, std::stri
     if (!field || options.field_validation == FieldValidation::kStrict)
       refused.push_back(p);
     else if (options.field_validation == FieldValidation::kWarn)
-      warnings.push_back(p.hint.empty() ? p.text() : p.text() + " (" + p.hint + ")");
+      warnings.push_back(p.text());
   }
   if (!refused.empty()) {
     const std::string version = options.version.empty() ? std::string(kind.versions.front()) : options.version;
-    return refuse({mesh::shape_status(kind, version, name, refused)});
+    return refuse({mesh::shape_status(kind, version, name, refused), warnings});
   }
   mesh::drop_unknown(kind, object);
   return object;
+}
+
+void Registry::check_custom(const Kind& kind, const Value& object, Problems& problems) const {
+  const Value* schema = kinds_.custom_schema(kind);
+  if (!schema) return;
+  for (auto& p : mesh::check_structural(*schema, object)) problems.push_back(std::move(p));
 }
 
 void Registry::create(const Kind& kind, std::string_view ns, Value object, const WriteOptions& options, Done done) {
@@ -146,8 +155,9 @@ void Registry::finish_create(const Kind& kind, const Key& key, Value object, con
   auto admitted = admission_.admit(kind, object, nullptr);
   if (!admitted) return done(std::unexpected(admitted.error()));
   Problems problems = mesh::validate_create(kind, object);
+  check_custom(kind, object, problems);
   problems.insert(problems.end(), admitted->begin(), admitted->end());
-  if (!problems.empty()) return done(refuse({mesh::invalid_status(kind, key.name, problems)}));
+  if (!problems.empty()) return done(refuse({mesh::invalid_status(kind, key.name, problems), std::move(warnings)}));
   for (auto& w : warnings_of(kind, object)) warnings.push_back(std::move(w));
   if (store_.get(key)) return done(refuse(already_exists(kind, key.name)));
   Webhooks::Request request;
@@ -335,8 +345,9 @@ Outcome<Value> Registry::next_state(const Kind& kind, const Key& key, Part part,
   if (counts_generations(kind, kinds_) && !(without(next, {"metadata", "status"}) == without(current, {"metadata", "status"})))
     next["metadata"].set("generation", before["generation"].as_int(1) + 1);  // `meta` may have moved
   Problems problems = mesh::validate_update(kind, next, current);
+  check_custom(kind, next, problems);
   problems.insert(problems.end(), admitted->begin(), admitted->end());
-  if (!problems.empty()) return refuse({mesh::invalid_status(kind, key.name, problems)});
+  if (!problems.empty()) return refuse({mesh::invalid_status(kind, key.name, problems), std::move(warnings)});
   for (auto& w : warnings_of(kind, next)) warnings.push_back(std::move(w));
   return next;
 }

@@ -85,6 +85,8 @@ class Registry final : public Client {
   struct Change;
   Outcome<base::Value> checked_shape(const mesh::Kind& kind, base::Value object, std::string_view name, const WriteOptions& options,
                                      std::vector<std::string>& warnings) const;
+  // Against the definition that a user's own kind comes from.
+  void check_custom(const mesh::Kind& kind, const base::Value& object, mesh::Problems& problems) const;
   // What the tables say, and references to what is not there.
   std::vector<std::string> warnings_of(const mesh::Kind& kind, const base::Value& object) const;
   void finish_create(const mesh::Kind& kind, const store::Key& key, base::Value object, const WriteOptions& options,

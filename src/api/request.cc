@@ -103,10 +103,7 @@ void Request::answer(int status, const Value& value, const std::vector<std::stri
     answer_text(status, "application/json", value.dump() + "\n", warnings);
 }
 
-void Request::answer(const Failure& f, const std::vector<std::string>& warnings) {
-  http::Headers headers;
-  answer(f.code(), f.status, warnings);
-}
+void Request::answer(const Failure& f) { answer(f.code(), f.status, f.warnings); }
 
 void Request::answer_object(int status, const Value& object, const std::vector<std::string>& warnings) {
   const Format f = format();

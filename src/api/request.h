@@ -48,7 +48,7 @@ class Request {
 
   void answer(int status, const base::Value& value, const std::vector<std::string>& warnings = {});
   void answer_text(int status, std::string_view content_type, std::string_view body, const std::vector<std::string>& warnings = {});
-  void answer(const Failure& failure, const std::vector<std::string>& warnings = {});
+  void answer(const Failure& failure);
   // A stored object in the version and shape that were asked for.
   void answer_object(int status, const base::Value& object, const std::vector<std::string>& warnings = {});
 

@@ -40,7 +40,8 @@ Outcome<Selection> parse_selection(const Request& request) {
   const auto* known = request.kind ? selectable(*request.kind) : nullptr;
   for (const auto& term : fields->terms())
     if (term.path != "metadata.name" && term.path != "metadata.namespace" && (!known || !known->contains(term.path)))
-      return refuse(bad_request(fmt::format("field label not supported: {}", term.path)));
+      return refuse(bad_request(known ? fmt::format("field label not supported: {}", term.path)
+                                      : fmt::format("\"{}\" is not a known field selector: only \"metadata.name\", \"metadata.namespace\"", term.path)));
   out.fields = std::move(*fields);
   return out;
 }

@@ -62,9 +62,10 @@ void ApiServer::Core::handle(std::shared_ptr<http::Exchange> exchange) {
   const std::string path(exchange->request().path());
   if (is_health(path)) {
     const bool verbose = http::has_query_param(exchange->request().query(), "verbose");
-    return exchange->respond(200, "text/plain; charset=utf-8", verbose ? "[+]ping ok\n[+]store ok\nhealthz check passed\n" : "ok");
+    return exchange->respond(200, "text/plain; charset=utf-8", verbose ? fmt::format("[+]ping ok\n[+]store ok\n{} check passed\n", path.substr(1, path.find('/', 1) - 1)) : "ok");
   }
   auto caller = auth.authenticate(*exchange);
+  if (caller) caller = auth.impersonated(*caller, exchange->request().headers);
   if (path == "/version") {
     auto request = std::make_shared<Request>(std::move(exchange), caller ? *caller : Caller{"system:anonymous", "", {}});
     return version(request);

@@ -22,7 +22,7 @@ Failure failure(int code, std::string_view reason, std::string_view message, con
   }
   if (!details.empty()) status.set("details", std::move(details));
   status.set("code", code);
-  return {std::move(status)};
+  return {std::move(status), {}};
 }
 
 std::unexpected<Failure> refuse(Failure f) { return std::unexpected(std::move(f)); }

@@ -6,6 +6,7 @@
 #include <expected>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/result.h"
 #include "base/value.h"
@@ -15,6 +16,7 @@ namespace fairlead::api {
 
 struct Failure {
   base::Value status;  // a Status object; code, reason and message are always there
+  std::vector<std::string> warnings{};  // sentences that the client is told beside the refusal
   int code() const { return static_cast<int>(status["code"].as_int(500)); }
   const std::string& message() const { return status["message"].as_string(); }
 };

@@ -92,7 +92,7 @@ std::string_view image_tag(std::string_view image) {
   return image.substr(colon + 1);
 }
 
-void default_container(Value& c, bool host_network) {
+void default_container(Value& c, bool host_network, bool of_pod) {
   fill_empty(c, "imagePullPolicy", image_tag(c["image"].as_string()) == "latest" ? "Always" : "IfNotPresent");
   fill_empty(c, "terminationMessagePath", "/dev/termination-log");
   fill_empty(c, "terminationMessagePolicy", "File");
@@ -111,7 +111,8 @@ void default_container(Value& c, bool host_network) {
       if (Value* resource = from ? from->find("resourceFieldRef") : nullptr; resource && resource->is_object()) fill(*resource, "divisor", "0");
     }
   }
-  // A limit without a request asks for as much as it may have.
+  // A limit without a request asks for as much as it may have: when the pod is made, not in the template of one.
+  if (!of_pod) return;
   Value& resources = c["resources"];
   if (const Value* limits = resources.find("limits"); limits && limits->is_object()) {
     Value wanted = *limits;
@@ -148,11 +149,11 @@ void default_volume(Value& v) {
   if (Value* host = v.find("hostPath"); host && host->is_object()) fill(*host, "type", "");
 }
 
-void default_pod_spec(Value& spec) {
+void default_pod_spec(Value& spec, bool of_pod) {
   bool host_network = spec["hostNetwork"].as_bool();
   for (const char* list : {"containers", "initContainers", "ephemeralContainers"})
     if (Value* containers = spec.find(list))
-      for (Value& c : containers->mutable_items()) default_container(c, host_network);
+      for (Value& c : containers->mutable_items()) default_container(c, host_network, of_pod);
   if (Value* volumes = spec.find("volumes"))
     for (Value& v : volumes->mutable_items()) default_volume(v);
   fill_empty(spec, "dnsPolicy", "ClusterFirst");
@@ -175,7 +176,7 @@ void default_pod_spec(Value& spec) {
 // Empty fields that a read above has inserted, and those that Go's encoder leaves out.
 void default_pod(Value& object) {
   Value& spec = object["spec"];
-  default_pod_spec(spec);
+  default_pod_spec(spec, true);
   fill(spec, "enableServiceLinks", true);
   Value& status = object["status"];
   if (!status.is_object()) status = Value::object();
@@ -187,7 +188,7 @@ void default_template(Value& spec) {
   if (!tmpl || !tmpl->is_object()) return;
   Value& metadata = (*tmpl)["metadata"];
   if (!metadata.is_object()) metadata = Value::object();
-  if (Value* pod = tmpl->find("spec"); pod && pod->is_object()) default_pod_spec(*pod);
+  if (Value* pod = tmpl->find("spec"); pod && pod->is_object()) default_pod_spec(*pod, false);
 }
 
 void default_deployment(Value& object) {
@@ -267,6 +268,9 @@ void default_webhooks(Value& object, bool mutating) {
 }
 
 void default_endpoint_slice(Value& object) {
+  if (Value* endpoints = object.find("endpoints"))
+    for (Value& e : endpoints->mutable_items())
+      if (e.is_object()) fill(e, "conditions", Value::object());
   if (Value* ports = object.find("ports"))
     for (Value& p : ports->mutable_items()) {
       fill(p, "name", "");

@@ -26,6 +26,7 @@ bool name_part(std::string_view s) {
 const char* dns1123_label_error(std::string_view s) {
   if (s.size() > 63) return "must be no more than 63 characters";
   if (label_1123(s)) return nullptr;
+  if (dns1123_subdomain_error(s) == nullptr) return "must not contain dots";
   return "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an "
          "alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')";
 }

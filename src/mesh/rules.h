@@ -41,6 +41,12 @@ void validate_pod_spec(const base::Value& spec, const At& at);
 void validate_pod_update(const base::Value& now, const base::Value& before, Problems& out);
 void validate_core(const Kind& kind, const base::Value& object, Problems& out);
 void validate_core_update(const Kind& kind, const base::Value& now, const base::Value& before, Problems& out);
+void core_warnings(const Kind& kind, const base::Value& object, std::vector<std::string>& out);
+void pod_warnings(const base::Value& spec, const std::string& path, std::vector<std::string>& out);
+// A port's name; Kubernetes lists all that is wrong with it.
+std::vector<std::string_view> port_name_errors(std::string_view s);
+bool is_ip_address(std::string_view s);
+inline constexpr std::string_view kNoIpAddress = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)";
 void validate_istio(const Kind& kind, const base::Value& object, Problems& out);
 std::vector<std::string> istio_warnings(const Kind& kind, const base::Value& object);
 

@@ -51,10 +51,10 @@ class Lexer {
 bool word(std::string_view t) { return !t.empty() && std::string_view("=!(),<>").find(t[0]) == std::string_view::npos; }
 
 base::Status check(const LabelSelector::Requirement& r) {
-  if (const char* e = qualified_name_error(r.key)) return fail(Code::kInvalidArgument, "key: Invalid value: \"{}\": {}", r.key, e);
+  if (const char* e = qualified_name_error(r.key)) return fail(Code::kInvalidArgument, "unable to parse requirement: key: Invalid value: \"{}\": {}", r.key, e);
   for (const auto& v : r.values)
     if (const char* e = label_value_error(v))
-      return fail(Code::kInvalidArgument, "values[0][{}]: Invalid value: \"{}\": {}", r.key, v, e);
+      return fail(Code::kInvalidArgument, "unable to parse requirement: values[0][{}]: Invalid value: \"{}\": {}", r.key, v, e);
   return {};
 }
 

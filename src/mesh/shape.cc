@@ -54,6 +54,12 @@ std::string go_type(const Field& f) {
   }
 }
 
+// Where Go's decoder stops: at the first byte that is none of base64's, or at the last group when that is cut short.
+size_t base64_mistake(std::string_view s) {
+  const size_t at = s.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/");
+  return at == std::string_view::npos || s[at] == '=' ? s.size() / 4 * 4 : at;
+}
+
 class Checker {
  public:
   Checker(const Kind& kind, Problems& out) : kind_(kind), out_(out) {}
@@ -149,14 +155,15 @@ class Checker {
         if (!v.is_string()) {
           wrong(owner, f, v);
         } else if (!base::parse_rfc3339(v.as_string())) {
-          plain(v, fmt::format("parsing time \"{0}\" as \"2006-01-02T15:04:05Z07:00\": cannot parse \"{0}\"", v.as_string()));
+          plain(v, fmt::format("parsing time \"{0}\" as \"2006-01-02T15:04:05{1}Z07:00\": cannot parse \"{0}\" as \"2006\"", v.as_string(),
+                               f.type == Type::kMicroTime ? ".000000" : ""));
         }
         break;
       case Type::kBytes:
         if (!v.is_string()) {
           wrong(owner, f, v);
         } else if (!base::base64_decode(v.as_string())) {
-          plain(v, fmt::format("illegal base64 data in {}", path_));
+          plain(v, fmt::format("illegal base64 data at input byte {}", base64_mistake(v.as_string())));
         }
         break;
       case Type::kObject:
@@ -294,8 +301,7 @@ Value shape_status(const Kind& kind, std::string_view version, std::string_view 
   for (const Problem& p : problems) {
     if (p.cause == Cause::kWrongType) {
       wrong.push_back(p);
-      if (!first_wrong.empty()) first_wrong += ", ";
-      first_wrong += p.text();
+      if (first_wrong.empty()) first_wrong = kind.istio ? p.text() : p.message;
     } else {
       if (!strict.empty()) strict += ", ";
       strict += p.text();
@@ -318,14 +324,20 @@ Value invalid_status(const Kind& kind, std::string_view name, const Problems& pr
                                       refusal_text(refusals));
   Value causes = Value::array();
   std::string list;
-  for (const Problem& p : problems) {
+  Problems all = problems;
+  // Istio's definitions have rules that look at several fields; they wait until the fields themselves are right.
+  const bool blocked = kind.istio && std::any_of(problems.begin(), problems.end(), [](const Problem& p) {
+    return p.cause == Cause::kRequired || p.cause == Cause::kNotSupported || p.cause == Cause::kWrongType || p.cause == Cause::kTooLong || p.cause == Cause::kTooMany;
+  });
+  if (blocked) all.push_back({Cause::kInvalid, "<nil>", std::string(kRulesNotChecked), "", {}});
+  for (const Problem& p : all) {
     if (!list.empty()) list += ", ";
     list += p.path + ": " + p.message;
     Value c = Value::object();
     c.set("reason", reason(p.cause)).set("message", p.message).set("field", p.path);
     causes.push(std::move(c));
   }
-  if (problems.size() != 1) list = "[" + list + "]";
+  if (all.size() != 1) list = "[" + list + "]";
   std::string qualified(kind.kind);
   if (!kind.group.empty()) qualified += "." + std::string(kind.group);
   Value s = status_object(422, "Invalid", fmt::format("{} \"{}\" is invalid: {}", qualified, name, list));

@@ -69,7 +69,8 @@ class TableRules {
         std::vector<std::string> names;
         for (std::string_view name : f.values)
           if (!name.empty()) names.push_back(fmt::format("\"{}\"", name));
-        if (!kind_.istio) std::sort(names.begin(), names.end());
+        // Two lists that Kubernetes does not sort.
+        if (!kind_.istio && f.name != "restartPolicy" && f.name != "dnsPolicy") std::sort(names.begin(), names.end());
         at.not_supported(v, base::join(names, ", "));
         break;
       }
@@ -132,7 +133,12 @@ void validate_metadata(const Kind& kind, const Value& object, Problems& out) {
   if (size > kAnnotationsLimit) (at / "annotations").too_long(meta["annotations"], kAnnotationsLimit);
   size_t i = 0;
   for (const Value& f : meta["finalizers"].items()) {
-    if (const char* e = qualified_name_error(f.as_string())) (at / "finalizers")[i].invalid(f, e);
+    if (const char* e = qualified_name_error(f.as_string())) {
+      (at / "finalizers").invalid(f, e);
+    } else if (const std::string& name = f.as_string(); !kind.istio && kind.group.find('.') == std::string_view::npos &&
+               name.find('/') == std::string::npos && name != "kubernetes" && name != "orphan" && name != "foregroundDeletion") {
+      (at / "finalizers")[i].invalid(f, "name is neither a standard finalizer name nor is it fully qualified");
+    }
     ++i;
   }
 }
@@ -223,6 +229,15 @@ Problems validate_update(const Kind& kind, const Value& object, const Value& old
   const Value& before = old["metadata"];
   for (const char* field : {"name", "namespace"}) (meta / field).immutable(now[field], before[field]);
   if (!now["uid"].as_string().empty()) (meta / "uid").immutable(now["uid"], before["uid"]);
+  if (before.contains("deletionTimestamp")) {
+    std::vector<std::string> added;
+    const auto& had = before["finalizers"].items();
+    for (const Value& f : now["finalizers"].items())
+      if (std::find(had.begin(), had.end(), f) == had.end()) added.push_back(fmt::format("\"{}\"", f.as_string()));
+    if (!added.empty())
+      (meta / "finalizers").forbidden(now["finalizers"], fmt::format("no new finalizers can be added if the object is being deleted, found new finalizers []string{{{}}}",
+                                                                     base::join(added, ", ")));
+  }
   if (!kind.istio) validate_core_update(kind, object, old, out);
   return out;
 }
@@ -263,6 +278,7 @@ std::vector<std::string> warnings(const Kind& kind, const Value& object) {
       advise(*f.object, object["spec"], "spec", out);
     }
   }
+  if (!kind.istio) core_warnings(kind, object, out);
   if (kind.istio)
     for (auto& w : istio_warnings(kind, object)) out.push_back(std::move(w));
   return out;

@@ -63,6 +63,9 @@ std::vector<std::string> warnings(const Kind& kind, const base::Value& object);
 //   400  admission webhook "validation.istio.io" denied the request: ...      (Cause::kRefused)
 base::Value shape_status(const Kind& kind, std::string_view version, std::string_view name, const Problems& problems);
 std::string refusal_text(const std::vector<std::string>& refusals);  // how Istio lists several errors
+// What Kubernetes adds for a kind with rules (x-kubernetes-validations), under the field "<nil>", when they had to be left out.
+inline constexpr std::string_view kRulesNotChecked =
+    "Invalid value: null: some validation rules were not checked because the object was invalid; correct the existing errors to complete validation";
 base::Value invalid_status(const Kind& kind, std::string_view name, const Problems& problems);
 
 // One document of a file as istioctl and tests need it: kind found by apiVersion and kind, shape, defaults, content; all

@@ -1,10 +1,12 @@
 // The rules of Kubernetes' own kinds. Source: pkg/apis/{core,apps}/validation.
+#include <algorithm>
 #include <set>
 
 #include "base/strings.h"
 #include "mesh/quantity.h"
 #include "mesh/rules.h"
 #include "mesh/selector.h"
+#include "mesh/structural.h"
 
 namespace fairlead::mesh {
 
@@ -19,23 +21,9 @@ void port_number(const Value& v, const At& at) {
   if (n < 1 || n > 65535) at.invalid(v.is_null() ? Value(0) : v, kPortRange);
 }
 
-const char* port_name_error(std::string_view s) {
-  if (s.size() > 15) return "must be no more than 15 characters";
-  bool letter = false;
-  for (char c : s) {
-    if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-'))
-      return "must contain only alpha-numeric characters (a-z, 0-9), and hyphens (-)";
-    letter = letter || (c >= 'a' && c <= 'z');
-  }
-  if (s.find("--") != std::string_view::npos) return "must not contain consecutive hyphens";
-  if (!letter) return "must contain at least one letter (a-z)";
-  if (s.front() == '-' || s.back() == '-') return "must not begin or end with a hyphen";
-  return nullptr;
-}
-
 void port_reference(const Value& v, const At& at) {
   if (v.is_string()) {
-    if (const char* e = port_name_error(v.as_string())) at.invalid(v, e);
+    for (std::string_view e : port_name_errors(v.as_string())) at.invalid(v, e);
   } else {
     port_number(v, at);
   }
@@ -77,17 +65,19 @@ void service(const Value& object, Problems& out) {
     port_number(p["port"], here / "port");
     if (!p["targetPort"].is_null()) port_reference(p["targetPort"], here / "targetPort");
     if (!numbers.emplace(p["port"].as_int(), p["protocol"].as_string()).second) {
-      Value shown = Value::object();
-      shown.set("port", p["port"]).set("protocol", p["protocol"]);
+      // Kubernetes shows its inner form here, with nothing but what the comparison is about.
+      Value shown = Value::object({{"Name", ""}, {"Protocol", p["protocol"]}, {"AppProtocol", Value()}, {"Port", p["port"]}, {"TargetPort", 0}, {"NodePort", 0}});
       here.duplicate(shown);
     }
     int64_t node_port = p["nodePort"].as_int();
     if (node_port != 0 && type == "ClusterIP")
       (here / "nodePort").forbidden(p, "may not be used when `type` is 'ClusterIP'");
-    else if (node_port != 0 && (node_port < 30000 || node_port > 32767))
-      (here / "nodePort").invalid(p["nodePort"], "provided port is not in the valid range. The range of valid ports is 30000-32767");
   }
   validate_labels(spec["selector"], at / "selector");
+  if (const Value& ip = spec["clusterIP"]; !headless && type != "ExternalName" && !ip.as_string().empty() && !is_ip_address(ip.as_string()))
+    (at / "clusterIPs")[0].invalid(ip, kNoIpAddress);
+  if (type == "ClusterIP" && !spec["externalTrafficPolicy"].as_string().empty())
+    (at / "externalTrafficPolicy").invalid(spec["externalTrafficPolicy"], "may only be set for externally-accessible services");
 }
 
 void workload(const Value& object, Problems& out) {
@@ -97,17 +87,19 @@ void workload(const Value& object, Problems& out) {
   if (spec["minReadySeconds"].as_int() < 0) (at / "minReadySeconds").invalid(spec["minReadySeconds"], "must be greater than or equal to 0");
   const Value& selector = spec["selector"];
   const Value& labels = spec["template"]["metadata"]["labels"];
+  const At template_labels = at / "template" / "metadata" / "labels";
   if (selector.is_null()) {
     (at / "selector").required(spec);
+    template_labels.invalid(labels, "`selector` does not match template `labels`");  // nothing matches what is not there
   } else if (selector["matchLabels"].empty() && selector["matchExpressions"].empty()) {
     (at / "selector").invalid(selector, "empty selector is invalid for deployment");
   } else {
     validate_label_selector(selector, at / "selector");
     auto parsed = LabelSelector::from_object(selector);
     if (parsed && !parsed->matches(labels))
-      (at / "template" / "metadata" / "labels").invalid(labels, "`selector` does not match template `labels`");
+      template_labels.invalid(labels, "`selector` does not match template `labels`");
   }
-  validate_labels(labels, at / "template" / "metadata" / "labels");
+  validate_labels(labels, template_labels);
   const Value& pod = spec["template"]["spec"];
   if (pod.is_null()) {
     (at / "template" / "spec" / "containers").required(spec);
@@ -128,6 +120,7 @@ int64_t surge(const Value& v, const At& at) {
                     "validation is '[0-9]+%')");
       return -1;
     }
+    if (*n > 100 && at.path().ends_with("maxUnavailable")) at.invalid(v, "must not be greater than 100%");
     return *n == 0 ? 0 : -1;
   }
   if (v.as_int() < 0) at.invalid(v, "must be greater than or equal to 0");
@@ -190,7 +183,43 @@ void webhooks(const Value& object, Problems& out) {
   }
 }
 
+void endpoints(const Value& object, Problems& out) {
+  size_t i = 0;
+  for (const Value& subset : object["subsets"].items()) {
+    At at = (At(out, "") / "subsets")[i++];
+    for (const char* list : {"addresses", "notReadyAddresses"}) {
+      size_t j = 0;
+      for (const Value& address : subset[list].items()) {
+        At here = (at / list)[j++] / "ip";
+        if (!is_ip_address(address["ip"].as_string())) here.invalid(address["ip"], kNoIpAddress);
+      }
+    }
+    if (subset["addresses"].empty() && subset["notReadyAddresses"].empty()) at.required(subset, "must specify `addresses` or `notReadyAddresses`");
+    size_t j = 0;
+    for (const Value& port : subset["ports"].items()) port_number(port["port"], (at / "ports")[j++] / "port");
+  }
+}
+
 }  // namespace
+
+std::vector<std::string_view> port_name_errors(std::string_view s) {
+  std::vector<std::string_view> out;
+  if (s.size() > 15) out.emplace_back("must be no more than 15 characters");
+  const auto fits = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-'; };
+  if (!std::all_of(s.begin(), s.end(), fits)) out.emplace_back("must contain only alpha-numeric characters (a-z, 0-9), and hyphens (-)");
+  if (std::none_of(s.begin(), s.end(), [](char c) { return c >= 'a' && c <= 'z'; })) out.emplace_back("must contain at least one letter (a-z)");
+  if (s.find("--") != std::string_view::npos) out.emplace_back("must not contain consecutive hyphens");
+  if (!s.empty() && (s.front() == '-' || s.back() == '-')) out.emplace_back("must not begin or end with a hyphen");
+  return out;
+}
+
+void core_warnings(const Kind& kind, const Value& object, std::vector<std::string>& out) {
+  // Istio's own are described by the tables, rules included.
+  if (kind.kind == "CustomResourceDefinition" && !find_kind_by_resource(object["metadata"]["name"].as_string()))
+    for (auto& w : definition_warnings(object)) out.push_back(std::move(w));
+  if (kind.kind == "Pod") pod_warnings(object["spec"], "spec", out);
+  if (kind.group == "apps") pod_warnings(object["spec"]["template"]["spec"], "spec.template.spec", out);
+}
 
 void validate_core(const Kind& kind, const Value& object, Problems& out) {
   if (kind.kind == "Pod") {
@@ -213,6 +242,10 @@ void validate_core(const Kind& kind, const Value& object, Problems& out) {
     if (object["type"].as_string() == "kubernetes.io/tls")
       for (const char* key : {"tls.crt", "tls.key"})
         if (!object["data"].contains(key)) (At(out, "") / "data").key(key).required(object);
+  } else if (kind.kind == "CustomResourceDefinition") {
+    validate_definition(object, out);
+  } else if (kind.kind == "Endpoints") {
+    endpoints(object, out);
   } else if (kind.kind.ends_with("WebhookConfiguration")) {
     webhooks(object, out);
   }
@@ -237,6 +270,9 @@ void validate_core_update(const Kind& kind, const Value& now, const Value& befor
         if (!(now[field] == before[field])) At(out, field).forbidden(now, "field is immutable when `immutable` is set");
     }
     if (kind.kind == "Secret") At(out, "type").immutable(now["type"], before["type"]);
+  } else if (kind.kind == "CustomResourceDefinition") {
+    for (const char* fixed : {"scope", "group"}) (spec / fixed).immutable(now["spec"][fixed], before["spec"][fixed]);
+    for (const char* fixed : {"kind", "plural"}) (spec / "names" / fixed).immutable(now["spec"]["names"][fixed], before["spec"]["names"][fixed]);
   } else if (kind.kind == "EndpointSlice") {
     At(out, "addressType").immutable(now["addressType"], before["addressType"]);
   }

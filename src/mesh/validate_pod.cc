@@ -1,4 +1,6 @@
 // The rules of a pod. Source: Kubernetes' pkg/apis/core/validation.
+#include <algorithm>
+#include <map>
 #include <set>
 
 #include "base/strings.h"
@@ -46,7 +48,9 @@ void resources(const Value& v, const At& at) {
       if (amount && *amount < 0) here.invalid(m.value, "must be greater than or equal to 0");
       bool standard = m.key == "cpu" || m.key == "memory" || m.key == "ephemeral-storage" || m.key.starts_with("hugepages-") ||
                       m.key.find('/') != std::string::npos;
-      if (!standard) here.invalid(Value(m.key), "must be a standard resource type or fully qualified");
+      if (standard) continue;
+      here.invalid(Value(m.key), "must be a standard resource type or fully qualified");
+      here.invalid(Value(m.key), "must be a standard resource for containers");
     }
   }
   for (const auto& m : v["requests"].members()) {
@@ -77,8 +81,9 @@ void container(const Value& c, const At& at, const std::set<std::string>& volume
     if (p["hostPort"].as_int() != 0) port_range(p["hostPort"], here / "hostPort");
     const std::string& port_name = p["name"].as_string();
     if (port_name.empty()) continue;
-    if (port_name.size() > 15) (here / "name").invalid(p["name"], "must be no more than 15 characters");
-    if (!port_names.insert(port_name).second) (here / "name").duplicate(p["name"]);
+    const auto wrong = port_name_errors(port_name);
+    for (std::string_view e : wrong) (here / "name").invalid(p["name"], e);
+    if (wrong.empty() && !port_names.insert(port_name).second) (here / "name").duplicate(p["name"]);
   }
   i = 0;
   for (const Value& e : c["env"].items()) {
@@ -90,7 +95,7 @@ void container(const Value& c, const At& at, const std::set<std::string>& volume
     size_t sources = 0;
     for (const auto& m : from.members()) sources += m.value.is_object();
     if (sources == 0)
-      (here / "valueFrom").invalid("", "must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef`, `secretKeyRef` or `fileKeyRef`");
+      (here / "valueFrom").invalid("", "must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef` or `secretKeyRef`");
     if (sources > 1) (here / "valueFrom").invalid("", "may not have more than one field specified at a time");
     if (const Value& ref = from["fieldRef"]; ref.is_object()) {
       static constexpr std::string_view kPaths[] = {"metadata.name",  "metadata.namespace", "metadata.uid", "spec.nodeName",
@@ -99,9 +104,13 @@ void container(const Value& c, const At& at, const std::set<std::string>& volume
       const std::string& path = ref["fieldPath"].as_string();
       bool known = path.starts_with("metadata.labels['") || path.starts_with("metadata.annotations['");
       for (std::string_view p : kPaths) known = known || path == p;
-      if (!path.empty() && !known)
-        (here / "valueFrom" / "fieldRef" / "fieldPath")
-            .not_supported(ref["fieldPath"], "\"metadata.name\", \"metadata.namespace\", \"metadata.uid\", \"spec.nodeName\", "
+      // Fields that pods can be selected by are known, though not as an environment variable's value.
+      static constexpr std::string_view kSelectable[] = {"spec.restartPolicy", "spec.schedulerName", "spec.hostNetwork", "status.phase", "status.nominatedNodeName"};
+      const At where = here / "valueFrom" / "fieldRef" / "fieldPath";
+      if (!path.empty() && !known && std::find(std::begin(kSelectable), std::end(kSelectable), path) == std::end(kSelectable))
+        where.invalid(ref["fieldPath"], "error converting fieldPath: field label not supported: " + path);
+      else if (!path.empty() && !known)
+        where.not_supported(ref["fieldPath"], "\"metadata.name\", \"metadata.namespace\", \"metadata.uid\", \"spec.nodeName\", "
                                              "\"spec.serviceAccountName\", \"status.hostIP\", \"status.hostIPs\", \"status.podIP\", "
                                              "\"status.podIPs\"");
     }
@@ -143,15 +152,14 @@ void validate_pod_spec(const Value& spec, const At& at) {
       if (const char* e = dns1123_label_error(name)) (here / "name").invalid(v["name"], e);
     if (!volumes.insert(name).second) (here / "name").duplicate(v["name"]);
     size_t sources = 0;
-    for (const auto& m : v.members()) {
-      if (m.key == "name" || m.value.is_null()) continue;
-      if (++sources == 2) (here / m.key).forbidden(v, "may not specify more than 1 volume type");
-    }
+    // In the order in which Kubernetes looks for them: the first one stands.
+    for (const char* source : {"emptyDir", "hostPath", "secret", "nfs", "persistentVolumeClaim", "downwardAPI", "configMap", "projected", "csi", "ephemeral", "image"})
+      if (v[source].is_object() && ++sources > 1) (here / source).forbidden(v, "may not specify more than 1 volume type");
     if (v["configMap"].is_object() && v["configMap"]["name"].as_string().empty()) (here / "configMap" / "name").required(v);
     if (v["secret"].is_object() && v["secret"]["secretName"].as_string().empty()) (here / "secret" / "secretName").required(v);
   }
   std::set<std::string> names;
-  for (const char* list : {"initContainers", "containers"}) {
+  for (const char* list : {"containers", "initContainers"}) {
     i = 0;
     for (const Value& c : spec[list].items()) {
       At here = (at / list)[i++];
@@ -164,13 +172,54 @@ void validate_pod_spec(const Value& spec, const At& at) {
   if (const std::string& account = spec["serviceAccountName"].as_string(); !account.empty())
     if (const char* e = dns1123_subdomain_error(account)) (at / "serviceAccountName").invalid(spec["serviceAccountName"], e);
   validate_labels(spec["nodeSelector"], at / "nodeSelector");
-  if (spec["terminationGracePeriodSeconds"].as_int() < 0)
-    (at / "terminationGracePeriodSeconds").invalid(spec["terminationGracePeriodSeconds"], "must be greater than or equal to 0");
+  i = 0;
+  for (const Value& alias : spec["hostAliases"].items()) {
+    At here = (at / "hostAliases")[i++];
+    if (!is_ip_address(alias["ip"].as_string())) (here / "ip").invalid(alias["ip"], kNoIpAddress);
+    size_t j = 0;
+    for (const Value& name : alias["hostnames"].items()) {
+      At there = (here / "hostnames")[j++];
+      if (const char* e = dns1123_subdomain_error(name.as_string())) there.invalid(name, e);
+    }
+  }
   if (spec["dnsPolicy"].as_string() == "None" && spec["dnsConfig"]["nameservers"].empty())
     (at / "dnsConfig" / "nameservers").required(spec, "must provide at least one DNS nameserver when `dnsPolicy` is None");
 }
 
+void pod_warnings(const Value& spec, const std::string& path, std::vector<std::string>& out) {
+  if (spec["terminationGracePeriodSeconds"].as_int() < 0)
+    out.push_back(path + ".terminationGracePeriodSeconds: must be >= 0; negative values are invalid and will be treated as 1");
+  for (const char* list : {"initContainers", "containers"}) {
+    size_t i = 0;
+    for (const Value& c : spec[list].items()) {
+      const std::string here = fmt::format("{}.{}[{}]", path, list, i++);
+      std::map<std::string, std::string> seen;
+      size_t j = 0;
+      for (const Value& p : c["ports"].items()) {
+        const std::string at = fmt::format("{}.ports[{}]", here, j++);
+        const std::string what = fmt::format("{}/{}/{}/{}", p["containerPort"].as_int(), p["protocol"].string_or("TCP"), p["hostPort"].as_int(), p["hostIP"].as_string());
+        if (auto [first, fresh] = seen.emplace(what, at); !fresh)
+          out.push_back(fmt::format("{}: duplicate port definition with {}", at, first->second));
+      }
+      std::map<std::string, std::string> names;
+      j = 0;
+      for (const Value& e : c["env"].items()) {
+        const std::string at = fmt::format("{}.env[{}]", here, j++);
+        auto [first, fresh] = names.emplace(e["name"].as_string(), at);
+        // A value that refers to its predecessor is a way to extend it.
+        if (fresh || e["value"].as_string().find("$(" + e["name"].as_string() + ")") != std::string::npos) continue;
+        out.push_back(fmt::format("{}: hides previous definition of \"{}\", which may be dropped when using apply", at, e["name"].as_string()));
+      }
+    }
+  }
+}
+
 void validate_pod_update(const Value& now, const Value& before, Problems& out) {
+  if (now["spec"]["containers"].size() != before["spec"]["containers"].size() || now["spec"]["initContainers"].size() != before["spec"]["initContainers"].size()) {
+    const char* list = now["spec"]["containers"].size() != before["spec"]["containers"].size() ? "spec.containers" : "spec.initContainers";
+    At(out, list).forbidden(now["spec"], fmt::format("pod updates may not add or remove {}containers", std::string_view(list).ends_with("initContainers") ? "init " : ""));
+    return;
+  }
   Value a = now["spec"], b = before["spec"];
   for (const char* list : {"containers", "initContainers", "ephemeralContainers"}) {
     if (Value* x = a.find(list))
