@@ -13,7 +13,7 @@ setup:
 
 build: setup ## the binary: build/fairlead (and build/istioctl, a link to it)
 	@[ -f $(BUILD)/build.ninja ] || cmake --preset release
-	@cmake --build $(BUILD) -j $(JOBS)
+	@cmake --build $(BUILD) -j $(JOBS) --target fairlead
 
 up: build ## the mesh with Bookinfo on this machine
 	@tools/up

@@ -37,4 +37,6 @@ if(FAIRLEAD_FUZZ)
   target_compile_options(fairlead_warnings INTERFACE -fsanitize=fuzzer-no-link)
 endif()
 target_compile_options(fairlead_warnings INTERFACE -Wall -Wextra -Wpedantic -Wnon-virtual-dtor -Woverloaded-virtual
-  -Wno-missing-field-initializers -Werror)
+  -Wno-missing-field-initializers -Werror
+  # clang sees the deprecation of std::get_temporary_buffer inside libstdc++ 12's own algorithms.
+  $<$<CXX_COMPILER_ID:Clang>:-Wno-deprecated-declarations>)

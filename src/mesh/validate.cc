@@ -32,7 +32,7 @@ bool absent(const Field& f, const Value* v) {
 
 class TableRules {
  public:
-  TableRules(const Kind& kind, Problems& out) : kind_(kind), out_(out) {}
+  explicit TableRules(const Kind& kind) : kind_(kind) {}
 
   void object(const Schema& schema, const Value& v, const At& at) {
     for (const Field& f : schema.fields) {
@@ -96,7 +96,6 @@ class TableRules {
   }
 
   const Kind& kind_;
-  Problems& out_;
 };
 
 void validate_metadata(const Kind& kind, const Value& object, Problems& out) {
@@ -148,7 +147,7 @@ Problems validate_all(const Kind& kind, const Value& object) {
   if (!kind.root) return out;
   validate_metadata(kind, object, out);
   At root(out, "");
-  TableRules rules(kind, out);
+  TableRules rules(kind);
   for (const Field& f : kind.root->fields) {
     if (f.name == "metadata" || f.name == "status" || f.name == "apiVersion" || f.name == "kind") continue;
     const Value* v = object.find(f.name);
