@@ -19,26 +19,37 @@ def run(*command, **kw):
     return subprocess.run(command, check=True, capture_output=True, text=True, **kw).stdout
 
 
-def pss_by_role(data_dir):
-    """MiB of each process that belongs to the mesh, by the part it plays."""
-    out = {}
-    for proc in pathlib.Path("/proc").iterdir():
-        if not proc.name.isdigit():
-            continue
+def members(mesh):
+    """The processes of a mesh: its host agent and all below it, with their arguments."""
+    parents, words = {}, {}
+    for proc in pathlib.Path("/proc").glob("[0-9]*"):
         try:
-            environ_or_cmd = (proc / "cmdline").read_bytes().split(b"\0")
-            exe = os.readlink(proc / "exe")
-            pss = next(int(line.split()[1]) for line in (proc / "smaps_rollup").read_text().splitlines() if line.startswith("Pss:"))
-        except (OSError, StopIteration):
+            parents[int(proc.name)] = int((proc / "stat").read_text().rsplit(")", 1)[1].split()[1])
+            words[int(proc.name)] = [w.decode(errors="replace") for w in (proc / "cmdline").read_bytes().split(b"\0") if w]
+        except OSError:
             continue
-        if not exe.endswith("/fairlead"):
+    found = {pid for pid, w in words.items() if w[1:] == ["agent", mesh]}
+    while True:
+        more = {pid for pid, parent in parents.items() if parent in found} - found
+        if not more:
+            return {pid: words[pid] for pid in found if pid in words}
+        found |= more
+
+
+def pss_by_role(mesh):
+    """MiB of each process of the mesh, by the part it plays."""
+    out = {}
+    for pid, words in members(mesh).items():
+        try:
+            rollup = pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text()
+        except OSError:
             continue
-        words = [w.decode(errors="replace") for w in environ_or_cmd if w]
+        pss = next((int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Pss:")), 0)
         text = " ".join(words)
         role = ("istiod" if "discovery" in words or " control" in text else
                 "sidecar" if "sidecar" in words else "gateway" if "router" in words else
-                "pod init" if "pod-init" in text else "sample" if "sample" in text else
-                "node" if "node" in text else "host agent")
+                "pod init" if "pod-init" in text else "sample" if "sample" in text or "bookinfo" in text else
+                "node" if "node" in text else "host agent" if "agent" in text else "program")
         out.setdefault(role, []).append(pss / 1024)
     return out
 
@@ -111,9 +122,10 @@ def config_latency(api, port):
 
 def main():
     data = tempfile.mkdtemp(prefix="fairlead-bench-")
+    name = f"bench-{os.getpid()}"
     kubeconfig = f"{data}/kubeconfig-bench"
-    up = [FAIRLEAD, "up", "--name", "bench", "--data-dir", f"{data}/state", "--kubeconfig", kubeconfig, "--port", "17443"]
-    down = [FAIRLEAD, "down", "--name", "bench", "--data-dir", f"{data}/state", "--kubeconfig", kubeconfig]
+    up = [FAIRLEAD, "up", "--name", name, "--data-dir", f"{data}/state", "--kubeconfig", kubeconfig, "--port", "17443"]
+    down = [FAIRLEAD, "down", "--name", name, "--data-dir", f"{data}/state", "--kubeconfig", kubeconfig]
     try:
         seconds = {"cold": [], "warm": []}
         for _ in range(3):
@@ -130,7 +142,7 @@ def main():
         ingress = api.call("GET", "/api/v1/namespaces/istio-system/services/istio-ingressgateway")
         port = next(p["nodePort"] for p in ingress["spec"]["ports"] if p["name"] == "http2")
         time.sleep(5)  # idle, as the table says
-        memory = pss_by_role(data)
+        memory = pss_by_role(name)
         times = sorted(config_latency(api, port))
         print("## The mesh\n")
         print("| what | figure |\n| --- | --- |")
