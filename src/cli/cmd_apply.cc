@@ -48,6 +48,18 @@ std::string shown(const mesh::Kind& kind, const Value& object) {
   return name + "/" + object["metadata"]["name"].as_string();
 }
 
+// Leaves the note that `kubectl apply` reads next time, spelt as kubectl spells it; without it kubectl warns on every object.
+void note_last_applied(Value& object) {
+  constexpr const char* kLastApplied = "kubectl.kubernetes.io/last-applied-configuration";
+  Value& metadata = object["metadata"];
+  Value annotations = metadata["annotations"].is_object() ? metadata["annotations"] : Value::object();
+  annotations.erase(kLastApplied);
+  metadata.set("annotations", annotations);
+  std::string applied = object.dump(0, true) + "\n";
+  annotations.set(kLastApplied, applied);
+  metadata.set("annotations", std::move(annotations));
+}
+
 base::Result<std::string> apply(const store::KubeConfig& config, Value object) {
   const mesh::Kind* kind = mesh::find_kind_by_name(object["apiVersion"].as_string(), object["kind"].as_string());
   if (!kind)
@@ -57,6 +69,7 @@ base::Result<std::string> apply(const store::KubeConfig& config, Value object) {
     ns = object["metadata"]["namespace"].string_or(config.ns);
     object["metadata"].set("namespace", ns);
   }
+  note_last_applied(object);
   auto collection = store::kube_path(kind->resource(), ns);
   if (!collection) return std::unexpected(collection.error());
   auto created = store::kube_request_blocking(config, "POST", *collection, "application/json", object.dump());
