@@ -118,11 +118,14 @@ void StatsSnapshot::add(std::string_view prefix, const ClusterStats& stats) {
   if (stats.connect_ms.count) histograms[join(prefix, "upstream_cx_connect_ms")].add(stats.connect_ms);
 }
 
+// The fault filter's figures have a level of their own: http.PREFIX.fault.aborts_injected.
+static std::string http_name(std::string_view prefix, std::string_view name) {
+  return name.starts_with("fault_") ? join(prefix, "fault.").append(name.substr(6)) : join(prefix, name);
+}
+
 void StatsSnapshot::add(std::string_view prefix, const HttpStats& stats) {
-#define FL_ADD_HTTP_COUNTER(name) \
-  counters[std::string_view(#name).starts_with("fault_") ? join(prefix, "fault.") + (#name + 6) : join(prefix, #name)] += stats.name;
-#define FL_ADD_HTTP_GAUGE(name) \
-  gauges[std::string_view(#name).starts_with("fault_") ? join(prefix, "fault.") + (#name + 6) : join(prefix, #name)] += stats.name;
+#define FL_ADD_HTTP_COUNTER(name) counters[http_name(prefix, #name)] += stats.name;
+#define FL_ADD_HTTP_GAUGE(name) gauges[http_name(prefix, #name)] += stats.name;
   FL_HTTP_STATS(FL_ADD_HTTP_COUNTER, FL_ADD_HTTP_GAUGE)
 #undef FL_ADD_HTTP_COUNTER
 #undef FL_ADD_HTTP_GAUGE

@@ -61,9 +61,6 @@ std::shared_ptr<const EndpointSet> endpoint_set(const CompileContext& at, const 
     const auto& group = from.endpoints(i);
     CompileContext here = at.at("endpoints", i);
     if (group.has_leds_cluster_locality_config()) here.refuse("locality endpoint discovery is not taken");
-    // With locality weights, an endpoint's share is its locality's weight split by the weights inside it.
-    uint64_t inside = 0;
-    for (const auto& e : group.lb_endpoints()) inside += e.has_load_balancing_weight() ? e.load_balancing_weight().value() : 1;
     for (int e = 0; e < group.lb_endpoints_size(); ++e) {
       const auto& one = group.lb_endpoints(e);
       CompileContext there = here.at("lb_endpoints", e);
