@@ -48,9 +48,9 @@ def build(package):
 class Istio:
     """One running harness; see istio/main.go for what it understands."""
 
-    def __init__(self):
+    def __init__(self, enter=()):
         self.log = tempfile.TemporaryFile("w+")
-        self.process = subprocess.Popen([build(".")], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log, text=True)
+        self.process = subprocess.Popen([*enter, build(".")], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log, text=True)
 
     def ask(self, **request):
         self.process.stdin.write(json.dumps(request) + "\n")
