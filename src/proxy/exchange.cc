@@ -99,19 +99,10 @@ void Exchange::route() {
   if (table_) host_config_ = table_->find_host(request_.authority);
   if (host_config_) {
     info_.virtual_host = host_config_->name;
-    if (host_config_->require_tls && !connection_->secure) {
-      std::string location = fmt::format("https://{}{}", request_.authority, request_.target);
-      response_.fields.add("location", location);
-      ++stats_->rq_redirect;
-      return reply(301, {}, "direct_response", 0);
-    }
-    route_ = table_->find_route(*host_config_, request_, worker_.random());
+    if (!host_config_->require_tls || connection_->secure) route_ = table_->find_route(*host_config_, request_, worker_.random());
   }
-  if (!route_) {
-    ++stats_->no_route;
-    // CORS pre-flights and faults hang on routes, so there is nothing to run here.
-    return reply(404, {}, "route_not_found", kFlagNoRoute);
-  }
+  filter_ = 0;
+  if (!route_) return resume_filters();
   info_.route = route_->name;
   if (route_->max_stream_duration) {
     if (life_) life_->cancel();
@@ -132,8 +123,7 @@ void Exchange::route() {
       }
     }
   }
-  filter_ = 0;
-  run_filters();
+  resume_filters();
 }
 
 // The route's word comes before the connection manager's; a type that neither names is refused.
@@ -146,106 +136,20 @@ bool Exchange::upgrade_allowed() const {
 
 // -------------------------------------------------------------------------------------------------- 4. filtered
 
-void Exchange::run_filters() {
-  // A filter that answers, or that will go on later, returns false.
-  while (filter_ < config_->filters.size()) {
-    const HttpFilter& filter = config_->filters[filter_++];
-    switch (filter.kind) {
-      case HttpFilter::Kind::kFault:
-        if (!inject_fault()) return;
-        break;
-      case HttpFilter::Kind::kCors:
-        if (!answer_preflight()) return;
-        break;
-      case HttpFilter::Kind::kNothing:
-        break;
-      case HttpFilter::Kind::kRouter:
-        return after_filters();
-    }
-  }
-}
-
-const FaultConfig* Exchange::fault_config(const HttpFilter& filter) const {
-  if (route_cluster_ && route_cluster_->filters.fault) return route_cluster_->filters.fault.get();
-  if (route_->filters.fault) return route_->filters.fault.get();
-  if (host_config_->filters.fault) return host_config_->filters.fault.get();
-  if (table_->filters.fault) return table_->filters.fault.get();
-  return filter.fault.get();
-}
-
-bool Exchange::inject_fault() {
-  const FaultConfig* fault = fault_config(config_->filters[filter_ - 1]);
-  if (!fault) return true;
-  if (!fault->upstream_cluster.empty() && (!route_cluster_ || route_cluster_->name != fault->upstream_cluster)) return true;
-  if (!all_match(fault->headers, request_)) return true;
-  if (fault->max_active && stats_->fault_active_faults >= *fault->max_active) return true;
-  std::optional<base::Nanos> delay = fault->delay;
-  if (fault->delay_by_header)
-    if (auto ms = base::to_int(request_.fields.get("x-envoy-fault-delay-request"))) delay = std::chrono::milliseconds(*ms);
-  if (delay && *delay > base::Nanos(0) && fault->delay_fraction.hit(worker_.random())) {
-    info_.flags |= kFlagDelayInjected;
-    ++stats_->fault_delays_injected;
-    ++stats_->fault_active_faults;
-    fault_active_ = true;
-    if (!delay_)
-      delay_.emplace(worker_.loop(), [this] {
-        --stats_->fault_active_faults;
-        fault_active_ = false;
-        abort_fault();
-      });
-    delay_->arm(*delay);
-    return false;
-  }
-  abort_fault();
-  return false;
-}
-
-// The second half of the fault filter, after the delay: abort, or go on with the next filter.
-void Exchange::abort_fault() {
-  const FaultConfig* fault = fault_config(config_->filters[filter_ - 1]);
-  int status = fault ? fault->abort_status : 0;
-  std::optional<int> grpc = fault ? fault->abort_grpc_status : std::nullopt;
-  if (fault && fault->abort_by_header) {
-    if (auto code = base::to_int(request_.fields.get("x-envoy-fault-abort-request")); code && *code >= 200 && *code < 600)
-      status = static_cast<int>(*code);
-  }
-  if (status && fault->abort_fraction.hit(worker_.random())) {
-    ++stats_->fault_aborts_injected;
-    if (grpc) response_.fields.add("grpc-status", std::to_string(*grpc));
-    return reply(status, "fault filter abort", "fault_filter_abort", kFlagFaultInjected);
-  }
-  run_filters();
-}
-
-const CorsConfig* Exchange::cors_config() const {
-  if (!route_) return nullptr;
-  if (route_->filters.cors) return route_->filters.cors.get();
-  if (host_config_->filters.cors) return host_config_->filters.cors.get();
-  return table_->filters.cors.get();
-}
-
-bool Exchange::answer_preflight() {
-  const CorsConfig* cors = cors_config();
-  std::string_view origin = request_.fields.get("origin");
-  if (!cors || origin.empty()) return true;
-  bool allowed = false;
-  for (const StringMatcher& m : cors->allow_origin) allowed |= m.matches(origin);
-  if (!allowed) return true;
-  bool preflight = request_.method == "OPTIONS" && request_.fields.has("access-control-request-method");
-  HeaderMap& to = response_.fields;
-  if (!preflight) return true;  // prepare_response_headers adds what a plain answer needs
-  to.add("access-control-allow-origin", origin);
-  if (cors->allow_credentials.value_or(false)) to.add("access-control-allow-credentials", "true");
-  if (!cors->allow_methods.empty()) to.add("access-control-allow-methods", cors->allow_methods);
-  if (!cors->allow_headers.empty()) to.add("access-control-allow-headers", cors->allow_headers);
-  if (!cors->max_age.empty()) to.add("access-control-max-age", cors->max_age);
-  reply(200, {}, "cors_response", 0);
-  return false;
-}
-
+// What the router does, which is last: filters have run (exchange_filters.cc), whether there is a route or not.
 // ------------------------------------------------------------------------------------------------- 5. forwarded
 
 void Exchange::after_filters() {
+  if (!route_) {
+    if (host_config_ && host_config_->require_tls && !connection_->secure) {
+      std::string location = fmt::format("https://{}{}", request_.authority, request_.target);
+      response_.fields.add("location", location);
+      ++stats_->rq_redirect;
+      return reply(301, {}, "direct_response", 0);
+    }
+    ++stats_->no_route;
+    return reply(404, {}, "route_not_found", kFlagNoRoute);
+  }
   switch (route_->action) {
     case Route::Action::kRedirect:
       return reply_redirect();
@@ -305,6 +209,10 @@ void Exchange::forward() {
     char digits[24];
     auto end = fmt::format_to(digits, "{}", std::chrono::duration_cast<std::chrono::milliseconds>(timeout).count());
     request_.fields.set("x-envoy-expected-rq-timeout-ms", std::string_view(digits, static_cast<size_t>(end - digits)));
+  }
+  if (!request_watchers_.empty()) {
+    filter_request_data(body_);
+    if (request_complete_) filter_request_end(body_);
   }
   prepare_request_headers();
   if (!route_->mirrors.empty()) start_mirrors();
@@ -371,6 +279,13 @@ void Exchange::on_request_data(std::string_view bytes) {
   if (state_ == State::kOver) return;
   info_.bytes_received += bytes.size();
   touch();
+  std::string changed;
+  // What comes while filters still run is changed when they are done (forward()).
+  if (!request_watchers_.empty() && state_ != State::kFilters) {
+    changed = bytes;
+    filter_request_data(changed);
+    bytes = changed;
+  }
   if (upstream_ && !drop_response_) upstream_->send_data(bytes);
   // Kept while it may have to be sent (again); past the limit an attempt is final.
   bool may_repeat = !response_begun_ && !body_dropped_ && (state_ == State::kFilters || state_ == State::kWaiting || (route_ && route_->retry) || !upstream_);
@@ -403,6 +318,12 @@ void Exchange::on_request_end(const HeaderMap* trailers) {
   if (trailers) {
     has_request_trailers_ = true;
     for (const HeaderMap::Field& f : *trailers) request_trailer_map_.add_copy(f.name, f.value);
+  }
+  if (!request_watchers_.empty() && state_ != State::kFilters) {
+    std::string last;
+    filter_request_end(last);
+    if (!last.empty() && upstream_ && !drop_response_) upstream_->send_data(last);
+    if (!last.empty() && !body_dropped_) body_ += last;
   }
   if (upstream_ && !drop_response_) upstream_->send_end(has_request_trailers_ ? &request_trailer_map_ : nullptr);
   if (timeout_ && cluster_ && !response_begun_ && state_ != State::kReplying && !upgrade_) {
@@ -452,7 +373,7 @@ void Exchange::on_response(ResponseHeaders& head, bool end) {
   response_.status = head.status;
   response_.fields.add_all(head.fields, head.block);
   info_.details = "via_upstream";
-  prepare_response_headers(false);
+  prepare_response_headers(false, end);
   if (timeout_ && (end || head.status == 101)) timeout_->cancel();
   bool tunnel = upgrade_ && (request_.method == "CONNECT" ? head.status / 100 == 2 : head.status == 101);
   if (upgrade_ && !tunnel) upgrade_ = false, request_complete_ = true;  // it was a request without a body
@@ -466,6 +387,13 @@ void Exchange::on_response(ResponseHeaders& head, bool end) {
 
 void Exchange::on_response_data(std::string_view bytes) {
   if (state_ == State::kOver || drop_response_) return;
+  std::string changed;
+  if (!response_watchers_.empty()) {
+    changed = bytes;
+    filter_response_data(changed);
+    bytes = changed;
+    if (bytes.empty()) return touch();
+  }
   info_.bytes_sent += bytes.size();
   touch();
   downstream_->send_data(bytes);
@@ -487,6 +415,13 @@ void Exchange::on_response_end(const HeaderMap* trailers) {
     if (trailers) {
       for (const HeaderMap::Field& f : *trailers) response_trailers_.add_copy(f.name, f.value);
       info_.response_trailers = &response_trailers_;
+    }
+    if (!response_watchers_.empty()) {
+      std::string last;
+      filter_response_end(last, trailers ? &response_trailers_ : nullptr);
+      info_.bytes_sent += last.size();
+      if (!last.empty()) downstream_->send_data(last);
+      if (response_trailers_.fields().empty()) trailers = nullptr;
     }
     downstream_->send_end(trailers ? &response_trailers_ : nullptr);
     response_complete_ = true;
@@ -520,9 +455,9 @@ void Exchange::on_downstream_reset(uint32_t flag, std::string_view details) {
 void Exchange::finish() {
   if (state_ == State::kOver) return;
   state_ = State::kOver;
-  for (auto* timer : {&timeout_, &try_timeout_, &idle_, &delay_, &retry_, &request_timer_, &life_})
+  for (auto* timer : {&timeout_, &try_timeout_, &idle_, &retry_, &request_timer_, &life_})
     if (*timer) (*timer)->cancel();
-  if (std::exchange(fault_active_, false)) --stats_->fault_active_faults;
+  for (auto& [filter, state] : filter_states_) state->cancel();
   if (waiting_in_) waiting_in_->cancel(*this);
   if (upstream_) std::exchange(upstream_, nullptr)->cancel();
   end_attempt();
@@ -543,6 +478,8 @@ void Exchange::finish() {
     ++cluster_->stats.upstream_rq_completed;
     cluster_->stats.codes.count(info_.status);
   }
+  for (const Filter* filter : config_->end_filters)
+    if (!filter_off(*filter)) filter->on_end(*this);
   if (!config_->access_logs.empty()) worker_.log(config_->access_logs, info_);
   if (downstream_) std::exchange(downstream_, nullptr)->exchange_done();
 }
@@ -577,7 +514,9 @@ void Exchange::recycle() {
   route_cluster_ = nullptr;
   original_authority_ = {};
   filter_ = 0;
-  fault_active_ = false;
+  filter_states_.clear();
+  request_watchers_.clear();
+  response_watchers_.clear();
   if (body_.capacity() > 16 * 1024) body_ = std::string();
   else body_.clear();
   request_complete_ = body_dropped_ = upgrade_ = has_request_trailers_ = request_paused_ = false;

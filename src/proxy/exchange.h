@@ -1,10 +1,10 @@
 // Exchange: one request and its response, from the parsed head to the access log line.
 //
-//   received -> normalised -> routed -> filtered (fault, cors) -> forwarded | answered here
+//   received -> normalised -> routed -> filtered -> forwarded | answered here
 //     forwarded: host picked -> stream taken from its pool -> request sent -> response head -> retried | relayed -> ended
 //
-// exchange.cc has the phases in this order; exchange_headers.cc what happens to header fields; exchange_retry.cc when
-// an attempt is repeated; exchange_reply.cc the answers of our own.
+// exchange.cc has the phases in this order; exchange_filters.cc the chain of filters; exchange_headers.cc what
+// happens to header fields; exchange_retry.cc when an attempt is repeated; exchange_reply.cc the answers of our own.
 //
 // Worker thread only. Owned by the downstream connection's stream, taken from and given back to the Worker's pool.
 #pragma once
@@ -17,6 +17,7 @@
 
 #include "io/loop.h"
 #include "proxy/downstream.h"
+#include "proxy/filters/filter.h"
 #include "proxy/stream_info.h"
 #include "proxy/upstream.h"
 #include "proxy/worker.h"
@@ -53,6 +54,27 @@ class Exchange final : UpstreamSink, StreamWaiter {
   StreamInfo& info() { return info_; }
   void start_times();
 
+  // --- for filters (filters/filter.h)
+  Worker& worker() { return worker_; }
+  const ConnectionInfo& connection() const { return *connection_; }
+  HttpStats& stats() { return *stats_; }
+  ResponseHeaders& response() { return response_; }
+  const Route* route_config() const { return route_; }            // nullptr: there is none for this request
+  const RouteCluster* route_cluster() const { return route_cluster_; }  // chosen among the weighted ones; nullptr by header, or not forwarded
+  Cluster* upstream_cluster() const;                             // of route_cluster(); nullptr when there is none
+  const Host* upstream_host() const { return host_; }             // of the last attempt
+  // What is said to this filter nearest to the request: weighted cluster, route, virtual host, table. nullptr: nothing.
+  const RouteFilter* route_filter(const Filter& filter) const;
+  void keep(const Filter& filter, std::unique_ptr<FilterState> state);
+  FilterState* kept(const Filter& filter) const;                 // nullptr: nothing
+  // An answer of our own (exchange_reply.cc).
+  void reply(int status, std::string_view body, std::string_view details, uint32_t flag, bool overloaded = false);
+  // After Next::kStop without an answer: the next filter.
+  void resume_filters();
+  // From on_request and on_response respectively: this filter wants to see the body.
+  void watch_request_body(const Filter& filter) { request_watchers_.push_back(&filter); }
+  void watch_response_body(const Filter& filter) { response_watchers_.push_back(&filter); }
+
  private:
   enum class State : uint8_t {
     kIdle,        // no request
@@ -66,7 +88,6 @@ class Exchange final : UpstreamSink, StreamWaiter {
   // --- phases (exchange.cc)
   bool normalise();
   void route();
-  void run_filters();
   void after_filters();
   void forward();
   void attempt();
@@ -74,12 +95,14 @@ class Exchange final : UpstreamSink, StreamWaiter {
   void finish();
   void check_done();
 
-  // --- filters
-  bool inject_fault();
-  void abort_fault();
-  bool answer_preflight();
-  const FaultConfig* fault_config(const HttpFilter& filter) const;
-  const CorsConfig* cors_config() const;
+  // --- filters (exchange_filters.cc)
+  void run_response_filters(bool end);
+  void filter_request_data(std::string& bytes);
+  void filter_request_end(std::string& bytes);
+  void filter_response_data(std::string& bytes);
+  void filter_response_end(std::string& bytes, HeaderMap* trailers);
+  bool filter_off(const Filter& filter) const;
+  const PerFilter::Entry* filter_entry(const Filter& filter) const;
 
   // --- header fields (exchange_headers.cc)
   void prepare_request_headers();
@@ -88,7 +111,7 @@ class Exchange final : UpstreamSink, StreamWaiter {
   void rewrite_for_route();
   void apply(const std::vector<HeaderMutation::Add>& add, const std::vector<std::string>& remove, HeaderMap& to);
   void mutate_request();
-  void prepare_response_headers(bool local);
+  void prepare_response_headers(bool local, bool end);
   std::optional<uint64_t> hash();
 
   // --- retries (exchange_retry.cc)
@@ -102,7 +125,6 @@ class Exchange final : UpstreamSink, StreamWaiter {
   void start_mirrors();
 
   // --- answers of our own (exchange_reply.cc)
-  void reply(int status, std::string_view body, std::string_view details, uint32_t flag, bool overloaded = false);
   void reply_redirect();
   void reply_direct();
   void send_reply(std::string_view body);
@@ -148,7 +170,8 @@ class Exchange final : UpstreamSink, StreamWaiter {
   const RouteCluster* route_cluster_ = nullptr;
   std::string_view original_authority_;
   size_t filter_ = 0;                      // next filter to run
-  bool fault_active_ = false;
+  std::vector<std::pair<const Filter*, std::unique_ptr<FilterState>>> filter_states_;
+  std::vector<const Filter*> request_watchers_, response_watchers_;
 
   // the request's body while an attempt may have to be repeated
   std::string body_;
@@ -172,7 +195,7 @@ class Exchange final : UpstreamSink, StreamWaiter {
   base::TimePoint attempt_start_, upstream_start_;
   std::string failure_detail_;
 
-  std::optional<io::Timer> timeout_, try_timeout_, idle_, delay_, retry_, request_timer_, life_;
+  std::optional<io::Timer> timeout_, try_timeout_, idle_, retry_, request_timer_, life_;
 };
 
 }  // namespace fairlead::proxy

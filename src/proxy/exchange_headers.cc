@@ -376,7 +376,7 @@ std::optional<uint64_t> Exchange::hash() {
 
 // ---------------------------------------------------------------------------------------------- on the way down
 
-void Exchange::prepare_response_headers(bool local) {
+void Exchange::prepare_response_headers(bool local, bool end) {
   HeaderMap& fields = response_.fields;
   info_.status = response_.status;
   if (!local) {
@@ -391,18 +391,8 @@ void Exchange::prepare_response_headers(bool local) {
     if (!host_config_->mutation.empty()) apply(host_config_->mutation.response_add, host_config_->mutation.response_remove, fields);
     if (!table_->mutation.empty()) apply(table_->mutation.response_add, table_->mutation.response_remove, fields);
     if (host_config_->attempt_count_in_response && cluster_) fields.set("x-envoy-attempt-count", std::to_string(info_.attempts));
-    if (const CorsConfig* cors = cors_config()) {
-      std::string_view origin = request_.fields.get("origin");
-      bool allowed = false;
-      if (!origin.empty())
-        for (const StringMatcher& m : cors->allow_origin) allowed |= m.matches(origin);
-      if (allowed && !fields.has("access-control-allow-methods")) {
-        fields.set("access-control-allow-origin", origin);
-        if (cors->allow_credentials.value_or(false)) fields.set("access-control-allow-credentials", "true");
-        if (!cors->expose_headers.empty()) fields.set("access-control-expose-headers", cors->expose_headers);
-      }
-    }
   }
+  if (!config_->response_filters.empty()) run_response_filters(end);
   using S = HttpConfig::ServerHeader;
   if (config_->server_header == S::kOverwrite || (config_->server_header == S::kAppendIfAbsent && !fields.has("server"))) {
     std::erase_if(fields.fields(), [](const HeaderMap::Field& f) { return f.name == "server"; });

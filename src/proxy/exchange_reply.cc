@@ -8,8 +8,9 @@ void Exchange::reply(int status, std::string_view body, std::string_view details
   if (state_ == State::kOver || response_begun_) return;
   abandon_attempt();
   state_ = State::kReplying;
-  for (auto* timer : {&timeout_, &try_timeout_, &delay_, &retry_})
+  for (auto* timer : {&timeout_, &try_timeout_, &retry_})
     if (*timer) (*timer)->cancel();
+  for (auto& [filter, state] : filter_states_) state->cancel();
   response_begun_ = true;
   if (std::exchange(upgrade_, false)) request_complete_ = true;
   info_.flags |= flag;
@@ -35,7 +36,14 @@ void Exchange::reply(int status, std::string_view body, std::string_view details
 void Exchange::send_reply(std::string_view body) {
   bool head_only = request_.method == "HEAD";
   if (!body.empty()) response_.fields.set("content-length", std::to_string(body.size()));
-  prepare_response_headers(true);
+  prepare_response_headers(true, body.empty() || head_only);
+  std::string changed;
+  if (!response_watchers_.empty() && !body.empty()) {
+    changed = body;
+    filter_response_data(changed);
+    filter_response_end(changed, nullptr);
+    body = changed;
+  }
   bool end = body.empty() || head_only;
   downstream_->send_head(response_, end);
   if (!end) {

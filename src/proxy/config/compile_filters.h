@@ -5,7 +5,6 @@
 
 namespace fairlead::proxy {
 
-std::shared_ptr<const FaultConfig> compile_fault(const CompileContext& at, const google::protobuf::Any& any);
 void compile_route_table(const CompileContext& at, const envoy::config::route::v3::RouteConfiguration& from, RouteTable& table);
 // Filters of Istio and Envoy that only observe: taken, and without effect on traffic here.
 bool is_silent_filter(std::string_view name, std::string_view type);

@@ -11,13 +11,11 @@
 #include "envoy/config/route/v3/route.pb.h"
 #include "envoy/extensions/access_loggers/file/v3/file.pb.h"
 #include "envoy/extensions/access_loggers/stream/v3/stream.pb.h"
-#include "envoy/extensions/filters/http/cors/v3/cors.pb.h"
-#include "envoy/extensions/filters/http/fault/v3/fault.pb.h"
-#include "envoy/extensions/filters/http/router/v3/router.pb.h"
 #include "envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.pb.h"
 #include "envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy.pb.h"
 #include "proxy/config/compile_filters.h"
 #include "proxy/config/compile_tls.h"
+#include "proxy/filters/registry.h"
 
 namespace fairlead::proxy {
 
@@ -25,7 +23,6 @@ namespace listener_v3 = envoy::config::listener::v3;
 namespace log_v3 = envoy::config::accesslog::v3;
 namespace hcm_v3 = envoy::extensions::filters::network::http_connection_manager::v3;
 namespace tcp_v3 = envoy::extensions::filters::network::tcp_proxy::v3;
-namespace http_filters = envoy::extensions::filters::http;
 
 bool is_silent_filter(std::string_view name, std::string_view type) {
   static constexpr std::string_view kNames[] = {
@@ -159,39 +156,39 @@ std::vector<AccessLogConfig> access_logs(const CompileContext& parent, const Lis
   return out;
 }
 
-std::vector<HttpFilter> http_filter_list(const CompileContext& parent, const hcm_v3::HttpConnectionManager& from) {
-  std::vector<HttpFilter> out;
+void http_filters_of(const CompileContext& parent, const hcm_v3::HttpConnectionManager& from, bool outbound, HttpConfig& config) {
+  bool router = false;
   for (int i = 0; i < from.http_filters_size(); ++i) {
     const auto& f = from.http_filters(i);
     CompileContext at = parent.at("http_filters", i);
     if (f.disabled()) continue;
-    HttpFilter filter;
-    filter.name = f.name();
-    const auto& any = f.typed_config();
-    if (any_is<http_filters::router::v3::Router>(any) || f.name() == "envoy.filters.http.router") {
-      filter.kind = HttpFilter::Kind::kRouter;
-    } else if (any_is<http_filters::fault::v3::HTTPFault>(any)) {
-      filter.kind = HttpFilter::Kind::kFault;
-      filter.fault = compile_fault(at, any);
-    } else if (any_is<http_filters::cors::v3::Cors>(any) || f.name() == "envoy.filters.http.cors") {
-      filter.kind = HttpFilter::Kind::kCors;
+    FilterSource source(f.name(), f.typed_config());
+    source.outbound = outbound;
+    router = false;
+    if (source.type == "envoy.extensions.filters.http.router.v3.Router" || (source.type.empty() && f.name() == "envoy.filters.http.router")) {
+      router = true;
+    } else if (const FilterType* type = find_filter(source)) {
+      if (auto filter = type->compile(at.at("typed_config"), source)) config.filters.push_back(std::move(filter));
     } else if (f.config_type_case() == hcm_v3::HttpFilter::kConfigDiscovery) {
       if (!f.is_optional()) at.at("config_discovery").refuse("extension discovery is not taken");
       at.warn("http_filters " + f.name());
-    } else if (is_silent_filter(f.name(), short_type(any))) {
-      filter.kind = HttpFilter::Kind::kNothing;
+    } else if (is_silent_filter(f.name(), source.type)) {
+      at.warn("http_filters " + f.name());
     } else if (f.is_optional()) {
       at.warn("http_filters " + f.name());
     } else {
-      at.refuse("the HTTP filter {} ({}) is not known; mark it is_optional to go on without it", f.name(), short_type(any));
+      at.refuse("the HTTP filter {} ({}) is not known; mark it is_optional to go on without it", f.name(), source.type);
     }
-    if (filter.kind != HttpFilter::Kind::kNothing) out.push_back(std::move(filter));
   }
-  if (out.empty() || out.back().kind != HttpFilter::Kind::kRouter) parent.at("http_filters").refuse("the last filter must be envoy.filters.http.router");
-  return out;
+  if (!router) parent.at("http_filters").refuse("the last filter must be envoy.filters.http.router");
+  for (const auto& filter : config.filters) {
+    if (filter->hooks() & Filter::kRequest) config.request_filters.push_back(filter.get());
+    if (filter->hooks() & Filter::kResponse) config.response_filters.insert(config.response_filters.begin(), filter.get());
+    if (filter->hooks() & Filter::kEnd) config.end_filters.push_back(filter.get());
+  }
 }
 
-std::shared_ptr<const HttpConfig> http_config(const CompileContext& at, const google::protobuf::Any& any) {
+std::shared_ptr<const HttpConfig> http_config(const CompileContext& at, const google::protobuf::Any& any, bool outbound) {
   auto from = unpack<hcm_v3::HttpConnectionManager>(at, any);
   using H = hcm_v3::HttpConnectionManager;
   auto c = std::make_shared<HttpConfig>();
@@ -225,7 +222,7 @@ std::shared_ptr<const HttpConfig> http_config(const CompileContext& at, const go
     default:
       at.refuse("one of rds and route_config is required");
   }
-  c->filters = http_filter_list(at, from);
+  http_filters_of(at, from, outbound, *c);
   c->access_logs = access_logs(at, from.access_log());
   if (!from.server_name().empty()) c->server_name = from.server_name();
   c->server_header = static_cast<HttpConfig::ServerHeader>(from.server_header_transformation());
@@ -338,7 +335,7 @@ FilterChainMatch chain_match(const CompileContext& at, const listener_v3::Filter
   return m;
 }
 
-FilterChain filter_chain(const CompileContext& at, const listener_v3::FilterChain& from) {
+FilterChain filter_chain(const CompileContext& at, const listener_v3::FilterChain& from, bool outbound) {
   FilterChain chain;
   chain.name = from.name();
   chain.match = chain_match(at.at("filter_chain_match"), from.filter_chain_match());
@@ -348,7 +345,7 @@ FilterChain filter_chain(const CompileContext& at, const listener_v3::FilterChai
     CompileContext here = at.at("filters", i).at("typed_config");
     const auto& any = f.typed_config();
     if (any_is<hcm_v3::HttpConnectionManager>(any)) {
-      chain.http = http_config(here, any);
+      chain.http = http_config(here, any, outbound);
     } else if (any_is<tcp_v3::TcpProxy>(any)) {
       chain.tcp = tcp_config(here, any);
     } else if (is_silent_filter(f.name(), short_type(any))) {
@@ -439,8 +436,8 @@ base::Result<std::shared_ptr<const ListenerConfig>> Compiler::listener(const lis
     if (from.additional_addresses_size()) at.at("additional_addresses").refuse("additional addresses are not taken; make a listener for each");
     if (from.has_filter_chain_matcher()) at.at("filter_chain_matcher").refuse("filter chain matcher trees are not taken; use filter_chain_match");
     listener_filters(at, from, *l);
-    for (int i = 0; i < from.filter_chains_size(); ++i) l->chains.push_back(filter_chain(at.at("filter_chains", i), from.filter_chains(i)));
-    if (from.has_default_filter_chain()) l->default_chain = filter_chain(at.at("default_filter_chain"), from.default_filter_chain());
+    for (int i = 0; i < from.filter_chains_size(); ++i) l->chains.push_back(filter_chain(at.at("filter_chains", i), from.filter_chains(i), l->outbound));
+    if (from.has_default_filter_chain()) l->default_chain = filter_chain(at.at("default_filter_chain"), from.default_filter_chain(), l->outbound);
     if (l->chains.empty() && !l->default_chain) at.at("filter_chains").refuse("at least one filter chain is required");
     l->access_logs = access_logs(at, from.access_log());
     return l;

@@ -5,13 +5,12 @@
 
 #include "base/strings.h"
 #include "envoy/config/route/v3/route.pb.h"
-#include "envoy/extensions/filters/http/cors/v3/cors.pb.h"
-#include "envoy/extensions/filters/http/fault/v3/fault.pb.h"
-#include "envoy/extensions/filters/common/fault/v3/fault.pb.h"
 #include "envoy/config/core/v3/extension.pb.h"
 #include "envoy/type/matcher/v3/regex.pb.h"
 #include "envoy/type/v3/range.pb.h"
 #include "proxy/config/compile_filters.h"
+#include "proxy/filters/cors.h"
+#include "proxy/filters/registry.h"
 
 namespace fairlead::proxy {
 
@@ -59,18 +58,6 @@ HeaderMutation mutation(const CompileContext& at, const From& from) {
   return m;
 }
 
-CorsConfig cors_from(const CompileContext& at, const auto& from) {
-  CorsConfig c;
-  int i = 0;
-  for (const auto& m : from.allow_origin_string_match()) c.allow_origin.push_back(compile_string(at.at("allow_origin_string_match", i++), m));
-  c.allow_methods = from.allow_methods();
-  c.allow_headers = from.allow_headers();
-  c.expose_headers = from.expose_headers();
-  c.max_age = from.max_age();
-  if (from.has_allow_credentials()) c.allow_credentials = from.allow_credentials().value();
-  return c;
-}
-
 PerFilter per_filter(const CompileContext& at, const google::protobuf::Map<std::string, google::protobuf::Any>& from) {
   PerFilter out;
   std::map<std::string, const google::protobuf::Any*> sorted;
@@ -85,15 +72,18 @@ PerFilter per_filter(const CompileContext& at, const google::protobuf::Map<std::
       optional = wrapped.is_optional();
       any = &wrapped.config();
     }
-    if (any_is<envoy::extensions::filters::http::fault::v3::HTTPFault>(*any)) {
-      out.fault = compile_fault(here, *any);
-    } else if (any_is<envoy::extensions::filters::http::cors::v3::CorsPolicy>(*any)) {
-      out.cors = std::make_shared<const CorsConfig>(cors_from(here, unpack<envoy::extensions::filters::http::cors::v3::CorsPolicy>(here, *any)));
-    } else if (optional || is_silent_filter(name, short_type(*any))) {
+    FilterSource source(name, *any);
+    PerFilter::Entry entry{name, nullptr, wrapped.disabled()};
+    if (const FilterType* type = find_route_filter(source)) {
+      entry.config = type->compile_route(here, source);
+    } else if (short_type(*any).empty()) {
+      // Only switched off, or nothing said.
+    } else if (optional || is_silent_filter(name, source.type)) {
       here.warn("typed_per_filter_config " + name);
     } else {
-      here.refuse("the filter {} of type {} is not known; mark it is_optional to go on without it", name, short_type(*any));
+      here.refuse("the filter {} of type {} is not known; mark it is_optional to go on without it", name, source.type);
     }
+    out.entries.push_back(std::move(entry));
   }
   return out;
 }
@@ -228,7 +218,7 @@ void forward(const CompileContext& at, const route_v3::RouteAction& from, Route&
   }
   route.high_priority = from.priority() == core_v3::HIGH;
   for (const auto& u : from.upgrade_configs()) route.upgrades[base::to_lower(u.upgrade_type())] = !u.has_enabled() || u.enabled().value();
-  if (from.has_cors()) route.filters.cors = std::make_shared<const CorsConfig>(cors_from(at.at("cors"), from.cors()));
+  if (from.has_cors()) route.filters.entries.push_back({std::string(kCorsName), compile_cors(at.at("cors"), from.cors()), false});
   if (from.has_metadata_match()) at.at("metadata_match").refuse("subset load balancing is not taken");
   if (from.has_internal_redirect_policy()) at.warn("route.internal_redirect_policy");
   if (from.rate_limits_size()) at.warn("route.rate_limits");
@@ -330,9 +320,9 @@ void compile_one(const CompileContext& at, const route_v3::Route& from, Route& r
       at.refuse("an action is required: route, redirect, direct_response or non_forwarding_action");
   }
   route.mutation = mutation(at, from);
+  // The filter's own configuration counts before the older field of the action.
   PerFilter filters = per_filter(at, from.typed_per_filter_config());
-  if (filters.fault) route.filters.fault = filters.fault;
-  if (filters.cors) route.filters.cors = filters.cors;
+  route.filters.entries.insert(route.filters.entries.begin(), filters.entries.begin(), filters.entries.end());
 }
 
 void add_domain(const CompileContext& at, RouteTable& table, const std::string& domain, uint32_t host) {
@@ -357,41 +347,6 @@ void add_domain(const CompileContext& at, RouteTable& table, const std::string& 
 
 }  // namespace
 
-std::shared_ptr<const FaultConfig> compile_fault(const CompileContext& at, const google::protobuf::Any& any) {
-  auto from = unpack<envoy::extensions::filters::http::fault::v3::HTTPFault>(at, any);
-  auto f = std::make_shared<FaultConfig>();
-  if (from.has_delay()) {
-    f->delay_fraction = compile_fraction(from.delay().percentage());
-    if (from.delay().has_fixed_delay()) f->delay = nanos(from.delay().fixed_delay());
-    else f->delay_by_header = from.delay().has_header_delay();
-  }
-  if (from.has_abort()) {
-    using A = envoy::extensions::filters::http::fault::v3::FaultAbort;
-    f->abort_fraction = compile_fraction(from.abort().percentage());
-    switch (from.abort().error_type_case()) {
-      case A::kHttpStatus:
-        f->abort_status = static_cast<int>(from.abort().http_status());
-        break;
-      case A::kGrpcStatus:
-        f->abort_status = 200;
-        f->abort_grpc_status = static_cast<int>(from.abort().grpc_status());
-        break;
-      case A::kHeaderAbort:
-        f->abort_by_header = true;
-        break;
-      default:
-        at.at("abort").refuse("one of http_status, grpc_status, header_abort is required");
-    }
-  }
-  int i = 0;
-  for (const auto& h : from.headers()) f->headers.push_back(compile_header(at.at("headers", i++), h));
-  f->upstream_cluster = from.upstream_cluster();
-  if (from.has_max_active_faults()) f->max_active = from.max_active_faults().value();
-  if (from.downstream_nodes_size()) at.at("downstream_nodes").refuse("faults by downstream node are not taken");
-  if (from.has_response_rate_limit()) at.warn("fault.response_rate_limit");
-  return f;
-}
-
 void compile_route_table(const CompileContext& at, const route_v3::RouteConfiguration& from, RouteTable& table) {
   table.name = from.name();
   table.ignore_port = from.ignore_port_in_host_matching();
@@ -407,7 +362,7 @@ void compile_route_table(const CompileContext& at, const route_v3::RouteConfigur
     host.name = vh.name();
     host.mutation = mutation(here, vh);
     host.filters = per_filter(here, vh.typed_per_filter_config());
-    if (vh.has_cors()) host.filters.cors = std::make_shared<const CorsConfig>(cors_from(here.at("cors"), vh.cors()));
+    if (vh.has_cors()) host.filters.entries.push_back({std::string(kCorsName), compile_cors(here.at("cors"), vh.cors()), false});
     host.attempt_count_header = vh.include_request_attempt_count();
     host.attempt_count_in_response = vh.include_attempt_count_in_response();
     host.require_tls = vh.require_tls() != route_v3::VirtualHost::NONE;

@@ -26,6 +26,9 @@ class TlsContext;
 
 namespace fairlead::proxy {
 
+class Filter;          // filters/filter.h
+struct RouteFilter;
+
 using base::Nanos;
 
 struct StringHash {
@@ -97,25 +100,6 @@ struct RetryPolicy {
   bool previous_hosts = false;                   // envoy.retry_host_predicates.previous_hosts
 };
 
-struct FaultConfig {
-  std::optional<Nanos> delay;
-  Fraction delay_fraction;
-  bool delay_by_header = false;
-  int abort_status = 0;                          // 0: none
-  std::optional<int> abort_grpc_status;
-  bool abort_by_header = false;
-  Fraction abort_fraction;
-  std::vector<HeaderMatcher> headers;
-  std::string upstream_cluster;
-  std::optional<uint32_t> max_active;
-};
-
-struct CorsConfig {
-  std::vector<StringMatcher> allow_origin;
-  std::string allow_methods, allow_headers, expose_headers, max_age;
-  std::optional<bool> allow_credentials;
-};
-
 struct HashPolicy {
   enum class Kind : uint8_t { kHeader, kCookie, kSourceIp, kQuery };
   Kind kind = Kind::kHeader;
@@ -139,10 +123,19 @@ struct RegexRewrite {
   std::string substitution;
 };
 
-// What a route or virtual host says to filters of the chain.
+// What a weighted cluster, route, virtual host or table says to filters of the chain (typed_per_filter_config).
 struct PerFilter {
-  std::shared_ptr<const FaultConfig> fault;
-  std::shared_ptr<const CorsConfig> cors;
+  struct Entry {
+    std::string name;                            // of the filter in the chain
+    std::shared_ptr<const RouteFilter> config;   // nullptr: nothing said
+    bool disabled = false;
+  };
+  std::vector<Entry> entries;
+  const Entry* find(std::string_view name) const {
+    for (const Entry& e : entries)
+      if (e.name == name) return &e;
+    return nullptr;
+  }
 };
 
 struct RouteCluster {
@@ -236,13 +229,6 @@ struct RouteTable {
 
 // ------------------------------------------------------------------------------------------------------- listeners
 
-struct HttpFilter {
-  enum class Kind : uint8_t { kFault, kCors, kRouter, kNothing };  // kNothing: taken and without effect on traffic
-  Kind kind = Kind::kNothing;
-  std::string name;
-  std::shared_ptr<const FaultConfig> fault;
-};
-
 struct AccessLogConfig {
   std::string path;                              // "/dev/stdout" and "/dev/stderr" are the process's own
   LogFormat format;
@@ -270,7 +256,8 @@ struct HttpConfig {                              // the HTTP connection manager
   Codec codec = Codec::kAuto;
   std::string rds_name;                          // empty: route_table is inline
   std::shared_ptr<const RouteTable> route_table;
-  std::vector<HttpFilter> filters;
+  std::vector<std::shared_ptr<const Filter>> filters;                // in order, without the router
+  std::vector<const Filter*> request_filters, response_filters, end_filters;  // those with the hook; responses in reverse
   std::vector<AccessLogConfig> access_logs;
   std::string server_name = "envoy";
   ServerHeader server_header = ServerHeader::kOverwrite;
