@@ -65,6 +65,11 @@ class PodBackend {
   virtual base::Result<std::unique_ptr<LogStream>> logs(const PodRef& pod, const LogOptions& options, LogSink sink) = 0;
   virtual base::Result<std::unique_ptr<ExecSession>> exec(const PodRef& pod, const ExecOptions& options,
                                                           ExecSession::Callbacks callbacks) = 0;
+  // A running container's own input and its output from now on; over (with 0) when the container ends.
+  virtual base::Result<std::unique_ptr<ExecSession>> attach(const PodRef& pod, const ExecOptions& options, ExecSession::Callbacks callbacks) {
+    (void)pod, (void)options, (void)callbacks;
+    return base::fail(base::Code::kUnavailable, "attach is not served here");
+  }
   // Connects to 127.0.0.1:port inside the pod's network namespace.
   virtual void dial(const PodRef& pod, uint16_t port,
                     std::function<void(base::Result<std::unique_ptr<io::Transport>>)> done) = 0;

@@ -160,7 +160,7 @@ class Console : public std::enable_shared_from_this<Console> {
   void begin(ExecOptions options, bool attach) {
     self_ = shared_from_this();
     RemoteConsole::Callbacks c;
-    c.on_ready = [this, options = std::move(options), attach] { attach ? start_attach() : start_exec(options); };
+    c.on_ready = [this, options = std::move(options), attach] { start(options, attach); };
     c.on_stdin = [this](std::string_view bytes) {
       if (session_) session_->write_stdin(bytes);
       else if (!ended_) early_stdin_ += bytes;
@@ -179,7 +179,7 @@ class Console : public std::enable_shared_from_this<Console> {
   }
 
  private:
-  void start_exec(const ExecOptions& options) {
+  void start(const ExecOptions& options, bool attach) {
     auto weak = weak_from_this();
     auto output = [weak](bool error_stream) {
       return [weak, error_stream](std::string_view bytes) {
@@ -189,7 +189,7 @@ class Console : public std::enable_shared_from_this<Console> {
     ExecSession::Callbacks callbacks{output(false), output(true), [weak](int code) {
                                        if (auto self = weak.lock()) self->on_exit(exit_status(code));
                                      }};
-    auto session = pods_.exec(pod_, options, std::move(callbacks));
+    auto session = attach ? pods_.attach(pod_, options, std::move(callbacks)) : pods_.exec(pod_, options, std::move(callbacks));
     if (!session) return on_exit(from_backend(session.error()).status.dump());
     session_ = std::move(*session);
     if (ended_) return finish();
@@ -197,23 +197,6 @@ class Console : public std::enable_shared_from_this<Console> {
     if (!early_stdin_.empty()) session_->write_stdin(std::exchange(early_stdin_, {}));
     if (stdin_ended_) session_->close_stdin();
   }
-  // Containers run without an open stdin: to attach is to follow what the container prints.
-  void start_attach() {
-    LogOptions options;
-    options.follow = true;
-    options.tail_lines = 0;
-    auto weak = weak_from_this();
-    auto stream = pods_.logs(pod_, options, {[weak](std::string_view bytes) {
-                                               if (auto self = weak.lock()) self->on_output(false, bytes);
-                                             },
-                                             [weak] {
-                                               if (auto self = weak.lock()) self->on_exit(exit_status(0));
-                                             }});
-    if (!stream) return on_exit(from_backend(stream.error()).status.dump());
-    log_ = std::move(*stream);
-    if (ended_) finish();
-  }
-
   void on_output(bool error_stream, std::string_view bytes) {
     if (ended_) return;
     client_->out(error_stream, bytes);
@@ -230,7 +213,6 @@ class Console : public std::enable_shared_from_this<Console> {
   void pause(bool paused) {
     paused_ = paused;
     if (session_) session_->pause(paused);
-    if (log_) log_->pause(paused);
   }
   void on_exit(const std::string& status) {
     if (ended_) return;
@@ -238,7 +220,6 @@ class Console : public std::enable_shared_from_this<Console> {
     resume_.cancel();
     client_->end(status);
     loop_.dispose(std::move(session_));
-    loop_.dispose(std::move(log_));
     linger_until_ = loop_.now() + std::chrono::seconds(30);
     linger();
   }
@@ -254,7 +235,6 @@ class Console : public std::enable_shared_from_this<Console> {
     resume_.cancel();
     // One of their own callbacks may be running.
     loop_.dispose(std::move(session_));
-    loop_.dispose(std::move(log_));
     loop_.dispose(std::move(client_));
     if (self_) loop_.defer([keep = std::move(self_)] {});
   }
@@ -265,7 +245,6 @@ class Console : public std::enable_shared_from_this<Console> {
   std::unique_ptr<RemoteConsole> client_;
   io::Timer resume_;
   std::unique_ptr<ExecSession> session_;
-  std::unique_ptr<LogStream> log_;
   std::string early_stdin_;
   uint16_t columns_ = 0, rows_ = 0;
   bool stdin_ended_ = false, ended_ = false, paused_ = false;
@@ -288,6 +267,7 @@ void handle_pod_stream(Services& services, const RequestPtr& request) {
                                             : resolve(**pod, t, request->query("container"));
   if (!ref) return request->answer(ref.error());
   const std::string& node = (**pod)["spec"]["nodeName"].as_string();
+  if (node.empty() && t.subresource == "log") return request->answer_text(200, "text/plain", "");
   if (node.empty()) return request->answer(bad_request(fmt::format("pod {} does not have a host assigned", t.name)));
   if (!services.pods) return request->answer(failure(503, "ServiceUnavailable", "no node runs here: pods have neither logs nor processes"));
   if (t.subresource == "log") {
@@ -307,6 +287,16 @@ void handle_pod_stream(Services& services, const RequestPtr& request) {
   options.stderr_open = streams.err;
   options.tty = streams.tty;
   const bool attach = t.subresource == "attach";
+  if (attach) {
+    // As the container has it, whatever the client asks for.
+    for (const char* list : {"containers", "initContainers"})
+      for (const Value& c : (**pod)["spec"][list].items())
+        if (c["name"].as_string() == ref->container) {
+          options.stdin_open = streams.in = streams.in && c["stdin"].as_bool();
+          options.tty = streams.tty = c["tty"].as_bool();
+        }
+    if (options.tty) streams.err = options.stderr_open = false;
+  }
   if (!attach && options.command.empty()) return request->answer(bad_request("you must specify at least 1 command for the container"));
   if (!streams.in && !streams.out && !streams.err) return request->answer(bad_request("you must specify at least 1 of stdin, stdout, stderr"));
   auto client = accept_console(services.loop, request, streams);

@@ -78,17 +78,33 @@ TokenSource Node::token_source() {
   };
 }
 
-// The Service default/kubernetes has no selector: its endpoint is this process, on the node's own address.
+// The Services default/kubernetes and kube-system/kube-dns have no selector: their endpoint is this process, on the node's
+// own address.
 Status Node::seed_endpoints() {
-  Value subset = Value::object({{"addresses", Value::array({Value::object({{"ip", kNodeIp}})})},
-                                {"ports", Value::array({Value::object({{"name", "https"}, {"port", 443}, {"protocol", "TCP"}})})}});
-  if (store_->get({"endpoints", "default", "kubernetes"})) return {};
-  auto made = api_->client().create_now(Value::object({{"apiVersion", "v1"},
-                                                       {"kind", "Endpoints"},
-                                                       {"metadata", Value::object({{"name", "kubernetes"}, {"namespace", "default"}})},
-                                                       {"subsets", Value::array({std::move(subset)})}}));
-  if (!made) return std::unexpected(made.error());
-  return {};
+  auto port = [](const char* name, int number, const char* protocol) {
+    return Value::object({{"name", name}, {"port", number}, {"protocol", protocol}});
+  };
+  auto seed = [this](const char* ns, const char* name, Value ports) -> Status {
+    if (store_->get({"endpoints", ns, name})) return {};
+    Value subset = Value::object({{"addresses", Value::array({Value::object({{"ip", kNodeIp}})})}, {"ports", std::move(ports)}});
+    auto made = api_->client().create_now(Value::object({{"apiVersion", "v1"},
+                                                         {"kind", "Endpoints"},
+                                                         {"metadata", Value::object({{"name", name}, {"namespace", ns}})},
+                                                         {"subsets", Value::array({std::move(subset)})}}));
+    if (!made) return std::unexpected(made.error());
+    return {};
+  };
+  if (!store_->get({"services", "kube-system", "kube-dns"})) {
+    Value labels = Value::object({{"k8s-app", "kube-dns"}, {"kubernetes.io/cluster-service", "true"}, {"kubernetes.io/name", "CoreDNS"}});
+    auto made = api_->client().create_now(Value::object(
+        {{"apiVersion", "v1"},
+         {"kind", "Service"},
+         {"metadata", Value::object({{"name", "kube-dns"}, {"namespace", "kube-system"}, {"labels", std::move(labels)}})},
+         {"spec", Value::object({{"clusterIP", kDnsServiceIp}, {"ports", Value::array({port("dns", 53, "UDP"), port("dns-tcp", 53, "TCP")})}})}}));
+    if (!made) return std::unexpected(made.error());
+  }
+  if (auto ok = seed("kube-system", "kube-dns", Value::array({port("dns", 53, "UDP"), port("dns-tcp", 53, "TCP")})); !ok) return ok;
+  return seed("default", "kubernetes", Value::array({port("https", 443, "TCP")}));
 }
 
 Status Node::serve(const Pki& pki) {

@@ -82,11 +82,12 @@ base::Result<NodeParts> make_node_parts(io::Loop& loop, NodeConfig& config) {
   std::map<std::string, std::string> names;
   outside->world = start_outside_world(loop, *parts.runtime, config.data_dir, config.outside, names);
 
-  auto at = io::Address::parse_ip(kDnsServiceIp, 53);
-  auto dns = DnsServer::open(loop, *at, std::move(names), make_dns_forwarder(loop, *agent));
-  if (!dns) return std::unexpected(dns.error());
-
-  parts.service_sinks.push_back(std::move(*dns));
+  // On the node's own address as well: that is the endpoint of the Service kube-dns.
+  for (const char* ip : {kDnsServiceIp, kNodeIp}) {
+    auto dns = DnsServer::open(loop, *io::Address::parse_ip(ip, 53), names, make_dns_forwarder(loop, *agent));
+    if (!dns) return std::unexpected(dns.error());
+    parts.service_sinks.push_back(std::move(*dns));
+  }
   parts.service_sinks.push_back(std::make_unique<NodePorts>(loop, *agent));
   parts.service_sinks.push_back(std::move(*rules));
   parts.service_sinks.push_back(std::move(outside));

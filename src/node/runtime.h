@@ -35,7 +35,11 @@ struct ContainerSpec {
   std::string log_path;                    // file that gets the output: "RFC3339NANO stdout F line" as the CRI writes it
   int64_t memory_limit_bytes = 0;          // 0: none; applied where permitted
   bool tty = false;
+  bool stdin_open = false;                 // its standard input stays open for whoever attaches
+  bool stdin_once = false;                 // until the first of them leaves
   bool net_admin = false;                  // securityContext.capabilities NET_ADMIN: keeps rights in the pod's network
+  std::vector<std::string> drop_capabilities;  // "NET_RAW", "ALL"
+  std::vector<std::string> add_capabilities;   // of the usual ones, back after dropping ALL
 };
 
 struct SandboxSpec {
@@ -72,6 +76,12 @@ class Sandbox {
   };
   virtual void exec(const std::string& container, const std::vector<std::string>& command, bool tty, bool want_stdin,
                     std::function<void(base::Result<ExecHandles>)> started, std::function<void(Exit)> on_exit) = 0;
+  // The container's own input (where it is kept open and `want_stdin`) and, from now on, its output. The outputs end with
+  // the container; closing the handles detaches.
+  virtual void attach(const std::string& container, bool want_stdin, std::function<void(base::Result<ExecHandles>)> started) {
+    (void)container, (void)want_stdin;
+    started(base::fail(base::Code::kUnimplemented, "attach is not supported"));
+  }
   // Called once when the sandbox itself ended (its init was killed), after on_exit of all that ran inside: it has to be
   // made anew, init containers included.
   virtual void on_lost(std::function<void()> callback) { (void)callback; }

@@ -190,3 +190,75 @@ spec:
     began = time.monotonic()
     machine.kubectl("delete", "pod", "full", "--timeout=30s")
     assert time.monotonic() - began < 15
+
+
+TERMINAL = """
+import os, pty, re, select, struct, fcntl, termios, sys, time
+pid, fd = pty.fork()
+if pid == 0:
+    os.execvp(sys.argv[1], sys.argv[1:])
+fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("HHHH", 33, 101, 0, 0))
+seen, sent, end = b"", 0, time.monotonic() + 40
+# Each line is typed when what it waits for has been printed.
+talk = [(b"try pressing enter", b"\\n"), (b"# ", b"until stty size | grep 33; do sleep 0.1; done\\n"), (b"33 101", b"echo $((40+2))\\n"), (b"\\n42", b"exit 3\\n")]
+while time.monotonic() < end:
+    if sent < len(talk) and talk[sent][0] in seen:
+        os.write(fd, talk[sent][1])
+        sent += 1
+    if select.select([fd], [], [], 0.1)[0]:
+        try:
+            data = os.read(fd, 65536)
+        except OSError:
+            break
+        if not data:
+            break
+        seen += data
+sys.stdout.write(seen.decode())
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+"""
+
+
+def test_a_pod_for_a_moment_talks_through_its_own_input(machine):
+    machine.serve()
+    ran = machine.kubectl("run", "once", "--rm", "-i", "--image=busybox", "--restart=Never", "--", "sh", "-c", "tr a-z A-Z; sleep 1", input="hello\n")
+    assert ran.stdout.splitlines()[0] == "HELLO"
+    argv = machine.argv("python3", "-c", TERMINAL, "kubectl", "--kubeconfig", str(machine.data / "kubeconfig"), "run", "shell", "--rm", "-it",
+                        "--image=busybox", "--restart=Never", "--", "sh")
+    ran = subprocess.run(argv, env=machine.environment(), capture_output=True, text=True, timeout=60)
+    assert "33 101" in ran.stdout and "\n42" in ran.stdout, ran.stdout + ran.stderr
+    assert ran.returncode == 3
+
+
+LIMITED = """
+apiVersion: v1
+kind: Pod
+metadata: {name: limited}
+spec:
+  restartPolicy: Never
+  containers:
+  - name: over
+    image: busybox
+    command: [python3, -c, "import time; x = [bytearray(1 << 20) or time.sleep(0.002) for _ in range(300)]"]
+    resources: {limits: {memory: 50Mi}}
+  - name: within
+    image: busybox
+    command: [python3, -c, "import time; x = bytearray(30 << 20); time.sleep(0.5)"]
+    resources: {limits: {memory: 50Mi}}
+  - name: bare
+    image: busybox
+    command: [grep, CapEff, /proc/self/status]
+    securityContext: {capabilities: {drop: [ALL]}}
+"""
+
+
+def test_limits_and_capabilities_are_kept(machine):
+    machine.serve()
+    machine.kubectl("apply", "-f", "-", input=LIMITED)
+
+    def ended():
+        pod = json.loads(machine.kubectl("get", "pod", "limited", "-o", "json").stdout)
+        return {c["name"]: (c["state"]["terminated"]["reason"], c["state"]["terminated"]["exitCode"]) for c in pod["status"]["containerStatuses"]}
+
+    states = eventually(ended)
+    assert states == {"over": ("OOMKilled", 137), "within": ("Completed", 0), "bare": ("Completed", 0)}
+    assert machine.kubectl("logs", "limited", "-c", "bare").stdout.split() == ["CapEff:", "0" * 16]

@@ -16,7 +16,7 @@ using base::fail;
 
 namespace {
 
-// One process started by exec, and its ends of the pipes or the terminal.
+// One process started by exec, or a container that is attached to, and its ends of the pipes or the terminal.
 class Session final : public api::ExecSession {
  public:
   Session(io::Loop& loop, api::ExecOptions options, Callbacks callbacks)
@@ -26,6 +26,16 @@ class Session final : public api::ExecSession {
     *alive_ = false;
     // The node shares the PID namespace above the pod's: the process can be signalled by its number here.
     if (!exited_ && handles_.pid > 0) ::kill(handles_.pid, SIGKILL);
+  }
+
+  // Over when the container's outputs end.
+  void attach(Sandbox& sandbox, const std::string& container) {
+    attached_ = exited_ = true;
+    sandbox.attach(container, options_.stdin_open, [this, alive = alive_](base::Result<Sandbox::ExecHandles> handles) {
+      if (!*alive) return;
+      started(std::move(handles));
+      if (open_outputs() == 0) report();
+    });
   }
 
   void begin(Sandbox& sandbox, const std::string& container) {
@@ -56,6 +66,13 @@ class Session final : public api::ExecSession {
     closing_ = true;
     flush();
   }
+  // What is not read here fills the pipe and holds up whoever writes to it.
+  void pause(bool paused) override {
+    paused_ = paused;
+    if (!paused) loop_.post([this, alive = alive_] {
+      if (*alive) drain_all();
+    });
+  }
   void resize(uint16_t columns, uint16_t rows) override {
     columns_ = columns;
     rows_ = rows;
@@ -85,7 +102,12 @@ class Session final : public api::ExecSession {
     handles_ = std::move(*handles);
     for (auto* fd : {&handles_.stdin_write, &handles_.stdout_read, &handles_.stderr_read, &handles_.tty})
       if (fd->valid()) ::fcntl(fd->get(), F_SETFL, ::fcntl(fd->get(), F_GETFL) | O_NONBLOCK);
-    if (options_.tty) {
+    if (attached_ && options_.tty) {
+      // Input goes to the terminal; its output is handed on by pod-init, which also keeps the log.
+      if (columns_) resize(columns_, rows_);
+      watch(outputs_[0], handles_.stdout_read, callbacks_.on_stdout, EPOLLIN);
+      input_watch_ = std::make_unique<io::FdWatch>(loop_, handles_.tty.get(), EPOLLOUT | EPOLLET, [this](uint32_t) { flush(); });
+    } else if (options_.tty) {
       if (columns_) resize(columns_, rows_);
       watch(outputs_[0], handles_.tty, callbacks_.on_stdout, EPOLLIN | EPOLLOUT);
     } else {
@@ -115,7 +137,7 @@ class Session final : public api::ExecSession {
   void drain(Output& output) {
     std::array<char, 16384> buffer;
     auto alive = alive_;
-    while (output.open) {
+    while (output.open && !paused_) {
       ssize_t n = ::read(output.fd->get(), buffer.data(), buffer.size());
       if (n > 0) {
         if (output.sink) output.sink({buffer.data(), static_cast<size_t>(n)});
@@ -153,6 +175,7 @@ class Session final : public api::ExecSession {
     }
     if (!closing_) return;
     closing_ = false;
+    if (options_.tty && attached_) return;  // whoever leaves a terminal leaves it as it is
     if (options_.tty) {
       pending_ = "\x04";  // a terminal has no end of its own: what Ctrl-D sends
       flush();
@@ -164,6 +187,7 @@ class Session final : public api::ExecSession {
 
   void report() {
     if (reported_) return;
+    if (paused_) return linger_.arm(base::Millis(200));  // there is more to read
     reported_ = true;
     linger_.cancel();
     loop_.post([this, alive = alive_] {
@@ -178,7 +202,7 @@ class Session final : public api::ExecSession {
   Output outputs_[2];
   std::unique_ptr<io::FdWatch> input_watch_;
   std::string pending_;
-  bool closing_ = false, exited_ = false, reported_ = false;
+  bool closing_ = false, exited_ = false, reported_ = false, attached_ = false, paused_ = false;
   int exit_code_ = 0;
   uint16_t columns_ = 0, rows_ = 0;
   io::Timer linger_;
@@ -195,6 +219,16 @@ base::Result<std::unique_ptr<api::ExecSession>> Kubelet::exec(const api::PodRef&
   if (!w->sandbox() || !c->up()) return fail(Code::kFailedPrecondition, "container not found (\"{}\")", pod.container);
   auto session = std::make_unique<Session>(parts_.loop, options, std::move(callbacks));
   session->begin(*w->sandbox(), pod.container);
+  return session;
+}
+
+base::Result<std::unique_ptr<api::ExecSession>> Kubelet::attach(const api::PodRef& pod, const api::ExecOptions& options, api::ExecSession::Callbacks callbacks) {
+  PodWorker* w = worker(pod.ns, pod.name);
+  if (!w) return fail(Code::kNotFound, "pods \"{}\" not found", pod.name);
+  Container* c = w->container(pod.container);
+  if (!c || !w->sandbox() || !c->up()) return fail(Code::kFailedPrecondition, "container {} not found in pod {}_{}", pod.container, pod.name, pod.ns);
+  auto session = std::make_unique<Session>(parts_.loop, options, std::move(callbacks));
+  session->attach(*w->sandbox(), pod.container);
   return session;
 }
 

@@ -394,7 +394,6 @@ std::string Container::container_id() const {
 
 Value Container::terminated_state() const {
   Value t = Value::object({{"exitCode", exit_->code}});
-  if (exit_->signal) t.set("signal", exit_->signal);
   if (!end_reason_.empty()) t.set("reason", end_reason_);
   if (!end_message_.empty()) t.set("message", end_message_);
   t.set("startedAt", started_at_.empty() ? Value(nullptr) : Value(started_at_));

@@ -32,6 +32,7 @@ class Kubelet final : public api::PodBackend {
   // api::PodBackend
   base::Result<std::unique_ptr<api::LogStream>> logs(const api::PodRef& pod, const api::LogOptions& options, api::LogSink sink) override;
   base::Result<std::unique_ptr<api::ExecSession>> exec(const api::PodRef& pod, const api::ExecOptions& options, api::ExecSession::Callbacks callbacks) override;
+  base::Result<std::unique_ptr<api::ExecSession>> attach(const api::PodRef& pod, const api::ExecOptions& options, api::ExecSession::Callbacks callbacks) override;
   void dial(const api::PodRef& pod, uint16_t port, std::function<void(base::Result<std::unique_ptr<io::Transport>>)> done) override;
 
  private:

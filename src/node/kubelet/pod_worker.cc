@@ -404,8 +404,14 @@ base::Result<ContainerSpec> PodWorker::spec_of(const Container& container) {
   const Value& limit = c["resources"]["limits"]["memory"];
   if (auto bytes = mesh::quantity_value(limit.is_int() ? std::to_string(limit.as_int()) : limit.as_string())) out.memory_limit_bytes = *bytes;
   out.tty = c["tty"].as_bool();
-  for (auto& capability : security["capabilities"]["add"].items())
-    if (capability.as_string() == "NET_ADMIN" || capability.as_string() == "ALL") out.net_admin = true;
+  out.stdin_open = c["stdin"].as_bool();
+  out.stdin_once = out.stdin_open && c["stdinOnce"].as_bool();
+  for (auto& capability : security["capabilities"]["add"].items()) {
+    const std::string& name = capability.as_string();
+    if (name == "NET_ADMIN" || name == "CAP_NET_ADMIN" || name == "ALL") out.net_admin = true;
+    out.add_capabilities.push_back(name);
+  }
+  for (auto& capability : security["capabilities"]["drop"].items()) out.drop_capabilities.push_back(capability.as_string());
   out.net_admin = out.net_admin || security["privileged"].as_bool();
 
   // The log of this life and of the one before are kept.

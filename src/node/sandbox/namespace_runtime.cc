@@ -94,6 +94,7 @@ class NamespaceSandbox final : public Sandbox {
   }
   void exec(const std::string& container, const std::vector<std::string>& command, bool tty, bool want_stdin,
             std::function<void(base::Result<ExecHandles>)> started, std::function<void(Exit)> on_exit) override;
+  void attach(const std::string& container, bool want_stdin, std::function<void(base::Result<ExecHandles>)> started) override;
   void dial(const io::Address& to, std::function<void(base::Result<io::Fd>)> done) override;
   void on_lost(std::function<void()> callback) override { lost_ = std::move(callback); }
 
@@ -232,6 +233,7 @@ void NamespaceSandbox::on_message(Message m) {
     Exit e;
     e.code = static_cast<int>(m.body["code"].as_int());
     e.signal = static_cast<int>(m.body["signal"].as_int());
+    e.oom_killed = m.body["oom"].as_bool();
     if (callback) callback(e);
     return;
   }
@@ -308,6 +310,9 @@ void NamespaceSandbox::start(const ContainerSpec& spec, std::function<void(base:
   // The sidecar is known by its uid where that can be taken; where not, it has to mark its sockets, which needs NET_ADMIN.
   bool sidecar_by_mark = uid == kSidecarUid && process.privileges.uid != static_cast<uid_t>(uid);
   process.privileges.net_admin = spec.net_admin || sidecar_by_mark;
+  process.privileges.dropped = dropped_capabilities(spec.drop_capabilities, spec.add_capabilities);
+  process.want_stdin = spec.stdin_open;
+  process.stdin_once = spec.stdin_once;
   auto set = [&](const std::string& key, const std::string& value) {
     for (auto& e : process.env)
       if (e.first == key) {
@@ -388,6 +393,24 @@ void NamespaceSandbox::exec(const std::string& container, const std::vector<std:
                   started(std::move(handles));
                 });
   running_[*id] = std::move(on_exit);
+}
+
+void NamespaceSandbox::attach(const std::string& container, bool want_stdin, std::function<void(base::Result<ExecHandles>)> started) {
+  auto it = containers_.find(container);
+  const bool tty = it != containers_.end() && it->second.tty;
+  request(Value::object({{"op", "attach"}, {"container", container}, {"stdin", want_stdin}}), {}, [started, tty, want_stdin](base::Result<Message> reply) {
+    if (!reply) return started(std::unexpected(reply.error()));
+    auto& fds = reply->fds;
+    if (fds.size() != (tty ? 2u : want_stdin ? 3u : 2u)) return started(base::fail(base::Code::kInternal, "descriptors are missing"));
+    for (auto& fd : fds) ::fcntl(fd.get(), F_SETFL, ::fcntl(fd.get(), F_GETFL) | O_NONBLOCK);
+    ExecHandles handles;
+    size_t i = 0;
+    if (tty) handles.tty = std::move(fds[i++]);
+    else if (want_stdin) handles.stdin_write = std::move(fds[i++]);
+    handles.stdout_read = std::move(fds[i++]);
+    if (!tty) handles.stderr_read = std::move(fds[i]);
+    started(std::move(handles));
+  });
 }
 
 void NamespaceSandbox::dial(const io::Address& to, std::function<void(base::Result<io::Fd>)> done) {

@@ -5,9 +5,13 @@
 //   setup  hostname, ip          the veth's end is here already, as "pod0"
 //   start  container, process, rootfs, log            -> pidfd
 //   exec   container, process                         -> pidfd, then stdin?, stdout, stderr | tty
+//   attach container, stdin                           -> stdin?, stdout, stderr | tty, output of the terminal
 //   signal container, signal                          (no answer)
 //   dial   ip, port                                   -> descriptor
-// Reports: {"exit": id of the start or exec, "code", "signal"}
+// Reports: {"exit": id of the start or exec, "code", "signal", "oom"}
+//
+// Memory limits: there is no cgroup without changing the host, so pod-init looks at what a container's processes hold and
+// ends the container when it is over, as the kernel would. It looks again before the container could get there.
 #include <arpa/inet.h>
 #include <dirent.h>
 #include <fcntl.h>
@@ -20,9 +24,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
+#include <cstdio>
 #include <cstdlib>
+#include <functional>
+#include <map>
 #include <memory>
 
 #include "base/log.h"
@@ -51,7 +59,58 @@ std::vector<io::Fd> handle_of(pid_t pid) {
   return fds;
 }
 
-// Copies a container's output into its log file.
+// The end of somebody who has attached to a container's output: bytes as they come, held back while they are not read.
+class Tap : public std::enable_shared_from_this<Tap> {
+ public:
+  Tap(io::Loop& loop, io::Fd to, std::function<void()> drained) : to_(std::move(to)), drained_(std::move(drained)) {
+    ::fcntl(to_.get(), F_SETFL, ::fcntl(to_.get(), F_GETFL) | O_NONBLOCK);
+    watch_ = std::make_unique<io::FdWatch>(loop, to_.get(), EPOLLOUT | EPOLLET, [this](uint32_t) {
+      auto keep = shared_from_this();
+      flush();
+    });
+  }
+  void put(std::string_view bytes) {
+    pending_ += bytes;
+    flush();
+  }
+  // No more will come: closes once what there is has been read.
+  void end() {
+    ending_ = shared_from_this();
+    drained_ = nullptr;
+    flush();
+  }
+  bool gone() const { return gone_; }
+  bool behind() const { return !gone_ && pending_.size() > kBehind; }
+
+ private:
+  static constexpr size_t kBehind = 256u << 10;
+  void flush() {
+    const bool was_behind = behind();
+    while (!gone_ && !pending_.empty()) {
+      ssize_t n = ::write(to_.get(), pending_.data(), pending_.size());
+      if (n < 0 && errno == EINTR) continue;
+      if (n < 0 && errno == EAGAIN) break;
+      if (n <= 0) gone_ = true;
+      else pending_.erase(0, static_cast<size_t>(n));
+    }
+    if (was_behind && !behind() && drained_) drained_();
+    if ((gone_ || pending_.empty()) && ending_) {
+      gone_ = true;
+      watch_.reset();
+      to_.reset();
+      auto last = std::move(ending_);
+    }
+  }
+
+  io::Fd to_;
+  std::function<void()> drained_;
+  std::string pending_;
+  std::unique_ptr<io::FdWatch> watch_;
+  std::shared_ptr<Tap> ending_;
+  bool gone_ = false;
+};
+
+// Copies a container's output into its log file, and to whoever has attached.
 class LogPump {
  public:
   LogPump(io::Loop& loop, io::Fd source, std::string_view stream, std::shared_ptr<io::Fd> file)
@@ -62,19 +121,34 @@ class LogPump {
   // What is in the pipe now, then an end to it: called when the container has ended, whoever else still holds the
   // other end.
   void finish() {
+    finishing_ = true;
     pump();
     std::string text;
     lines_.finish(std::chrono::system_clock::now(), text);
     put(text);
     watch_.reset();
     source_.reset();
+    for (auto& tap : taps_) tap->end();
+    taps_.clear();
   }
+  void attach(io::Fd to) {
+    taps_.push_back(std::make_shared<Tap>(loop_, std::move(to), [this] {
+      if (watch_) watch_->set_events(EPOLLIN);
+    }));
+  }
+  const io::Fd& source() const { return source_; }
 
  private:
   void pump() {
     if (!source_.valid()) return;
     char buffer[65536];
     for (;;) {
+      std::erase_if(taps_, [](auto& tap) { return tap->gone(); });
+      // As a terminal does: who does not read holds up who writes. The end of the container waits for nobody.
+      if (!finishing_ && std::any_of(taps_.begin(), taps_.end(), [](auto& tap) { return tap->behind(); })) {
+        watch_->set_events(0);
+        return;
+      }
       ssize_t n = ::read(source_.get(), buffer, sizeof buffer);
       if (n < 0 && errno == EINTR) continue;
       if (n < 0 && errno == EAGAIN) return;
@@ -82,6 +156,7 @@ class LogPump {
         watch_.reset();
         return;
       }
+      for (auto& tap : taps_) tap->put({buffer, static_cast<size_t>(n)});
       std::string text;
       lines_.feed({buffer, static_cast<size_t>(n)}, std::chrono::system_clock::now(), text);
       put(text);
@@ -101,13 +176,18 @@ class LogPump {
   CriLines lines_;
   std::shared_ptr<io::Fd> file_;
   std::unique_ptr<io::FdWatch> watch_;
+  std::vector<std::shared_ptr<Tap>> taps_;
+  bool finishing_ = false;
 };
 
 struct Process {
   int64_t id = 0;             // of the request that started it
   std::string container;      // name; set on a container's first process
   ino_t mounts = 0;
-  io::Fd terminal;            // kept open for a container with tty and no reader
+  io::Fd input;               // the other end of a container's standard input, when it is kept open
+  bool tty = false, stdin_once = false;
+  int64_t memory_limit_bytes = 0;
+  bool out_of_memory = false;
   std::vector<std::unique_ptr<LogPump>> logs;
 };
 
@@ -138,6 +218,8 @@ class PodInit {
       start(id, m);
     } else if (op == "exec") {
       exec(id, m.body);
+    } else if (op == "attach") {
+      attach(id, m.body);
     } else if (op == "signal") {
       for (auto& [pid, p] : processes_)
         if (p.container == m.body["container"].as_string()) ::kill(pid, static_cast<int>(m.body["signal"].as_int()));
@@ -181,14 +263,54 @@ class PodInit {
     p.id = id;
     p.container = m.body["container"].as_string();
     p.mounts = mount_namespace_of(started->pid);
+    p.memory_limit_bytes = spec.memory_limit_bytes;
+    p.tty = spec.tty;
+    p.stdin_once = spec.stdin_once;
     if (spec.tty) {
       p.logs.push_back(std::make_unique<LogPump>(loop_, std::move(started->tty), "stdout", file));
     } else {
+      p.input = std::move(started->stdin_write);
       p.logs.push_back(std::make_unique<LogPump>(loop_, std::move(started->stdout_read), "stdout", file));
       p.logs.push_back(std::make_unique<LogPump>(loop_, std::move(started->stderr_read), "stderr", file));
     }
     answer(id, Value::object(), handle_of(started->pid));
+    const bool limited = p.memory_limit_bytes > 0;
     processes_[started->pid] = std::move(p);
+    if (limited) look_at_memory();
+  }
+
+  // Private memory of every process in a container's file system, in bytes.
+  std::map<ino_t, int64_t> held_memory() const {
+    std::map<ino_t, int64_t> out;
+    for_each_process([&](pid_t pid, ino_t mounts) {
+      FILE* f = std::fopen(("/proc/" + std::to_string(pid) + "/statm").c_str(), "re");
+      if (!f) return;
+      long long size = 0, resident = 0, shared = 0;
+      if (std::fscanf(f, "%lld %lld %lld", &size, &resident, &shared) == 3) out[mounts] += (resident - shared) * ::sysconf(_SC_PAGESIZE);
+      std::fclose(f);
+    });
+    return out;
+  }
+
+  void look_at_memory() {
+    constexpr int64_t kBytesPerMilli = 512 * 1024;  // about as fast as fresh pages can be written
+    constexpr int64_t kSoonest = 20, kLatest = 2000;
+    const auto held = held_memory();
+    int64_t wait = -1;
+    for (auto& [pid, p] : processes_) {
+      if (p.memory_limit_bytes <= 0 || p.out_of_memory) continue;
+      auto it = held.find(p.mounts);
+      const int64_t left = p.memory_limit_bytes - (it == held.end() ? 0 : it->second);
+      if (left < 0) {
+        p.out_of_memory = true;
+        ::kill(pid, SIGKILL);
+        kill_rest(p.mounts);
+        continue;
+      }
+      const int64_t next = std::clamp(left / kBytesPerMilli, kSoonest, kLatest);
+      wait = wait < 0 ? next : std::min(wait, next);
+    }
+    if (wait >= 0) memory_.arm(base::Millis(wait));
   }
 
   void exec(int64_t id, const Value& v) {
@@ -207,6 +329,28 @@ class PodInit {
       if (spec.want_stdin) fds.push_back(std::move(started->stdin_write));
       fds.push_back(std::move(started->stdout_read));
       fds.push_back(std::move(started->stderr_read));
+    }
+    answer(id, Value::object(), std::move(fds));
+  }
+
+  void attach(int64_t id, const Value& v) {
+    Process* p = nullptr;
+    for (auto& [pid, process] : processes_)
+      if (process.container == v["container"].as_string()) p = &process;
+    if (!p) return answer(id, base::fail(base::Code::kFailedPrecondition, "container \"{}\" is not running", v["container"].as_string()));
+    std::vector<io::Fd> fds;
+    auto copy = [](const io::Fd& fd) { return io::Fd(::fcntl(fd.get(), F_DUPFD_CLOEXEC, 3)); };
+    if (p->tty) {
+      fds.push_back(copy(p->logs.front()->source()));
+    } else if (v["stdin"].as_bool()) {
+      if (!p->input.valid()) return answer(id, base::fail(base::Code::kFailedPrecondition, "container \"{}\" has no open stdin", p->container));
+      fds.push_back(p->stdin_once ? std::move(p->input) : copy(p->input));
+    }
+    for (auto& log : p->logs) {
+      int pipe[2];
+      if (::pipe2(pipe, O_CLOEXEC) != 0) return answer(id, std::unexpected(base::fail_errno("pipe").error()));
+      fds.emplace_back(pipe[0]);
+      log->attach(io::Fd(pipe[1]));
     }
     answer(id, Value::object(), std::move(fds));
   }
@@ -242,24 +386,29 @@ class PodInit {
     if (!p.container.empty()) kill_rest(p.mounts);
     for (auto& log : p.logs) log->finish();
     int signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
-    channel_.send(Value::object({{"exit", p.id}, {"code", signal ? 128 + signal : WEXITSTATUS(status)}, {"signal", signal}}));
+    channel_.send(Value::object({{"exit", p.id}, {"code", signal ? 128 + signal : WEXITSTATUS(status)}, {"signal", signal}, {"oom", p.out_of_memory}}));
   }
 
   // A container ends with its first process; what else runs in its file system ends now.
   void kill_rest(ino_t mounts) {
     if (!mounts) return;
+    for_each_process([&](pid_t pid, ino_t of) {
+      if (of == mounts) ::kill(pid, SIGKILL);
+    });
+  }
+
+  static void for_each_process(const std::function<void(pid_t, ino_t mounts)>& see) {
     DIR* dir = ::opendir("/proc");
     if (!dir) return;
-    while (dirent* d = ::readdir(dir)) {
-      pid_t pid = std::atoi(d->d_name);
-      if (pid > 1 && mount_namespace_of(pid) == mounts) ::kill(pid, SIGKILL);
-    }
+    while (dirent* d = ::readdir(dir))
+      if (pid_t pid = std::atoi(d->d_name); pid > 1) see(pid, mount_namespace_of(pid));
     ::closedir(dir);
   }
 
   io::Loop loop_;
   io::Fd signals_;
   MessageChannel channel_;
+  io::Timer memory_{loop_, [this] { look_at_memory(); }};
   std::map<pid_t, Process> processes_;
 };
 

@@ -9,6 +9,7 @@
 
 #include <cstdio>
 #include <initializer_list>
+#include <string_view>
 
 namespace fairlead::node {
 namespace {
@@ -34,7 +35,29 @@ base::Status set_capabilities(uint64_t mask, uint64_t inheritable) {
   return {};
 }
 
+struct Named {
+  std::string_view name;
+  int number;
+};
+constexpr Named kNames[] = {{"CHOWN", CAP_CHOWN},   {"DAC_OVERRIDE", CAP_DAC_OVERRIDE}, {"FOWNER", CAP_FOWNER},
+                            {"FSETID", CAP_FSETID}, {"KILL", CAP_KILL},                 {"SETGID", CAP_SETGID},
+                            {"SETUID", CAP_SETUID}, {"SETPCAP", CAP_SETPCAP},           {"NET_BIND_SERVICE", CAP_NET_BIND_SERVICE},
+                            {"NET_RAW", CAP_NET_RAW}, {"SYS_CHROOT", CAP_SYS_CHROOT}};
+
+uint64_t bits_of(std::span<const std::string> names) {
+  uint64_t mask = 0;
+  for (std::string_view name : names) {
+    if (name == "ALL" || name == "CAP_ALL") mask |= kUsual;
+    if (name.starts_with("CAP_")) name.remove_prefix(4);
+    for (const auto& known : kNames)
+      if (known.name == name) mask |= uint64_t{1} << known.number;
+  }
+  return mask;
+}
+
 }  // namespace
+
+uint64_t dropped_capabilities(std::span<const std::string> drop, std::span<const std::string> add) { return bits_of(drop) & ~bits_of(add); }
 
 bool id_is_mapped(const char* map_file, int64_t id) {
   FILE* f = std::fopen(map_file, "re");
@@ -47,7 +70,7 @@ bool id_is_mapped(const char* map_file, int64_t id) {
 }
 
 base::Status drop_privileges(const Privileges& p) {
-  uint64_t keep = kUsual | (p.net_admin ? kNetAdmin : 0);
+  uint64_t keep = (kUsual & ~p.dropped) | (p.net_admin ? kNetAdmin : 0);
   for (int c = 0; c <= 63; ++c)
     if (!(keep >> c & 1) && ::prctl(PR_CAPBSET_READ, c) == 1 && ::prctl(PR_CAPBSET_DROP, c) != 0) return base::fail_errno("drop a capability");
   ::prctl(PR_SET_KEEPCAPS, 1);

@@ -45,9 +45,9 @@ base::Result<std::string> find_program(const std::string& name, const std::vecto
 base::Status become(const ProcessSpec& spec) {
   if (!spec.cwd.empty() && ::chdir(spec.cwd.c_str()) != 0) return base::fail_errno("chdir to cwd (\"" + spec.cwd + "\")");
   if (spec.memory_limit_bytes > 0) {
-    // No cgroup of our own without changing the host, so the nearest thing: private writable memory of the process,
-    // mapped files and reserved space not counted. The slack is for the stacks of threads, which count in full here.
-    rlim_t bytes = static_cast<rlim_t>(spec.memory_limit_bytes) + (rlim_t{64} << 20);
+    // pod-init ends a container that is over its limit. This is for one that is faster than it looks: private
+    // writable memory of the process, mapped files and reserved space not counted, stacks of threads in full.
+    rlim_t bytes = 2 * static_cast<rlim_t>(spec.memory_limit_bytes) + (rlim_t{256} << 20);
     rlimit limit{bytes, bytes};
     (void)::setrlimit(RLIMIT_DATA, &limit);
   }
@@ -253,7 +253,8 @@ Value to_value(const ProcessSpec& s) {
   for (auto& a : s.argv) argv.push(a);
   for (auto& [k, v] : s.env) env.push(Value::array({k, v}));
   return Value::object({{"argv", argv}, {"env", env}, {"cwd", s.cwd}, {"uid", s.privileges.uid}, {"gid", s.privileges.gid},
-                        {"netAdmin", s.privileges.net_admin}, {"memory", s.memory_limit_bytes}, {"tty", s.tty}, {"stdin", s.want_stdin}});
+                        {"netAdmin", s.privileges.net_admin}, {"memory", s.memory_limit_bytes}, {"tty", s.tty}, {"stdin", s.want_stdin}, {"stdinOnce", s.stdin_once},
+                        {"dropped", static_cast<int64_t>(s.privileges.dropped)}});
 }
 
 ProcessSpec process_from_value(const Value& v) {
@@ -261,10 +262,11 @@ ProcessSpec process_from_value(const Value& v) {
   for (auto& a : v["argv"].items()) s.argv.push_back(a.as_string());
   for (auto& e : v["env"].items()) s.env.emplace_back(e[0].as_string(), e[1].as_string());
   s.cwd = v["cwd"].as_string();
-  s.privileges = {static_cast<uid_t>(v["uid"].as_int()), static_cast<gid_t>(v["gid"].as_int()), v["netAdmin"].as_bool()};
+  s.privileges = {static_cast<uid_t>(v["uid"].as_int()), static_cast<gid_t>(v["gid"].as_int()), v["netAdmin"].as_bool(), static_cast<uint64_t>(v["dropped"].as_int())};
   s.memory_limit_bytes = v["memory"].as_int();
   s.tty = v["tty"].as_bool();
   s.want_stdin = v["stdin"].as_bool();
+  s.stdin_once = v["stdinOnce"].as_bool();
   return s;
 }
 

@@ -25,6 +25,7 @@ struct ProcessSpec {
   int64_t memory_limit_bytes = 0;
   bool tty = false;
   bool want_stdin = false;
+  bool stdin_once = false;  // a container's: the first to attach takes the input along when it leaves
 };
 
 base::Value to_value(const ProcessSpec& spec);
