@@ -214,6 +214,20 @@ TEST(Node, IsReadyAndKnown) {
   EXPECT_EQ(n["status"]["addresses"][0]["address"].as_string(), "127.0.0.1");
 }
 
+TEST(Events, CountRepetitionsAndCombineWhatIsAlike) {
+  TestCluster c;
+  const Value pod = *base::parse_json(R"({"apiVersion":"v1","kind":"Pod","metadata":{"name":"p","namespace":"default","uid":"u"}})");
+  for (int i = 0; i < 3; ++i) c.events.record(pod, EventLevel::kWarning, "BackOff", "again", "kubelet");
+  for (int i = 0; i < 12; ++i) c.events.record(pod, EventLevel::kNormal, "Scaled", fmt::format("to {}", i), "tester");
+  std::map<std::string, int64_t> seen;
+  for (const auto& e : c.store.list("events", "default"))
+    if ((*e)["involvedObject"]["uid"].as_string() == "u") seen[(*e)["message"].as_string()] = (*e)["count"].as_int();
+  EXPECT_EQ(seen["again"], 3);
+  EXPECT_EQ(seen["to 8"], 1);
+  EXPECT_FALSE(seen.contains("to 9"));
+  EXPECT_EQ(seen["(combined from similar events): to 11"], 3);
+}
+
 TEST(TemplateHash, IsStableAndSafe) {
   const Value t = TestCluster::json("{metadata: {labels: {app: x}}, spec: {containers: [{name: a}]}}");
   const Value same = TestCluster::json("{spec: {containers: [{name: a}]}, metadata: {labels: {app: x}}}");

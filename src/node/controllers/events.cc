@@ -14,19 +14,36 @@ EventRecorder::EventRecorder(io::Loop& loop, store::Store& store, api::Client& c
   expiry_.arm(std::chrono::minutes(5));
 }
 
+bool EventRecorder::too_many_alike(const std::string& group, std::string_view message) {
+  if (similar_.size() >= kMaxRemembered) similar_.clear();
+  Similar& s = similar_[group];
+  if (loop_.now() - s.last > kSimilarWithin) s.messages.clear();
+  s.last = loop_.now();
+  s.messages.emplace(message);
+  if (s.messages.size() < kMaxSimilar) return false;
+  s.messages.erase(s.messages.begin());
+  return true;
+}
+
 void EventRecorder::record(const Value& about, EventLevel level, std::string_view reason, std::string_view message,
                            std::string_view component, std::string_view field) {
+  std::string combined;
   const Value& meta = about["metadata"];
   std::string ns = meta["namespace"].string_or("default");
   std::string now = now_rfc3339();
-  std::string identity = fmt::format("{}\n{}\n{}\n{}\n{}\n{}", meta["uid"].as_string(), about["kind"].as_string(), field,
-                                     reason, message, component);
+  std::string identity = fmt::format("{}\n{}\n{}\n{}\n{}", meta["uid"].as_string(), about["kind"].as_string(), field, reason, component);
+  if (too_many_alike(identity, message)) {
+    combined = fmt::format("(combined from similar events): {}", message);
+    message = combined;
+  } else {
+    identity += fmt::format("\n{}", message);
+  }
   if (auto it = seen_.find(identity); it != seen_.end()) {
     Seen& seen = it->second;
     ++seen.count;
     seen.last = loop_.now();
     store::Key key{"events", seen.ns, seen.name};
-    if (client_.patch(key, Value::object({{"count", seen.count}, {"lastTimestamp", now}}))) return;
+    if (client_.patch(key, Value::object({{"count", seen.count}, {"lastTimestamp", now}, {"message", message}}))) return;
     seen_.erase(it);  // somebody deleted it: a new one follows
   }
   if (seen_.size() >= kMaxRemembered) seen_.clear();  // worst case: a repetition is told as a new event
@@ -63,6 +80,7 @@ void EventRecorder::record(const Value& about, EventLevel level, std::string_vie
 }
 
 void EventRecorder::expire() {
+  std::erase_if(similar_, [&](auto& entry) { return loop_.now() - entry.second.last > kSimilarWithin; });
   std::erase_if(seen_, [&](auto& entry) { return loop_.now() - entry.second.last > kTtl; });
   auto oldest = std::chrono::system_clock::now() - kTtl;
   for (auto& event : store_.list("events")) {

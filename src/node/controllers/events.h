@@ -1,10 +1,13 @@
 // EventRecorder: the events that `kubectl describe` and `kubectl events` show.
 //
-// Repetitions of one event (same object, field, reason and message) within an hour raise the count of the first.
+// Repetitions of one event (same object, field, reason and message) within an hour raise the count of the first. From the
+// tenth different message about one thing within ten minutes on, they are one event, "(combined from similar events)".
+// Source: client-go's event correlator.
 // Loop thread only. Owner: the node.
 #pragma once
 
 #include <map>
+#include <set>
 #include <string>
 #include <string_view>
 
@@ -19,6 +22,8 @@ enum class EventLevel : unsigned char { kNormal, kWarning };
 class EventRecorder {
  public:
   static constexpr size_t kMaxRemembered = 4096;
+  static constexpr size_t kMaxSimilar = 10;
+  static constexpr std::chrono::minutes kSimilarWithin{10};
   static constexpr std::chrono::hours kTtl{1};  // --event-ttl of kube-apiserver
 
   EventRecorder(io::Loop& loop, store::Store& store, api::Client& client);
@@ -33,12 +38,19 @@ class EventRecorder {
     int64_t count = 1;
     base::TimePoint last;
   };
+  // Events that differ only in what they say.
+  struct Similar {
+    std::set<std::string, std::less<>> messages;
+    base::TimePoint last;
+  };
+  bool too_many_alike(const std::string& group, std::string_view message);
   void expire();
 
   io::Loop& loop_;
   store::Store& store_;
   api::Client& client_;
   std::map<std::string, Seen> seen_;
+  std::map<std::string, Similar> similar_;
   uint64_t sequence_ = 0;
   io::Timer expiry_;
 };
