@@ -229,6 +229,7 @@ constexpr std::string_view kHelp =
     "admin commands are:\n"
     "  /clusters: upstream cluster status\n"
     "  /config_dump: dump current configuration\n"
+    "  /config_warnings: print fields of the configuration that are set and not acted on\n"
     "  /drain_listeners (POST): drain listeners\n"
     "  /healthcheck/fail (POST): cause the server to fail health checks\n"
     "  /healthcheck/ok (POST): cause the server to pass health checks\n"
@@ -273,6 +274,11 @@ void serve_admin(Server& server, HttpExchange e) {
     return e->respond(server.ready() ? 200 : 503, kText, state + "\n");
   }
   if (path == "/config_dump") return e->respond(200, kJson, config_dump(server, query));
+  if (path == "/config_warnings") {
+    Value out = Value::object();
+    for (auto& [field, count] : server.config().warnings()) out.set(field, static_cast<long long>(count));
+    return e->respond(200, kJson, out.dump(1));
+  }
   if (path == "/clusters") return json ? e->respond(200, kJson, clusters_json(server)) : e->respond(200, kText, clusters_text(server));
   if (path == "/listeners") return e->respond(200, json ? kJson : kText, listeners(server, json));
   if (path == "/server_info") return e->respond(200, kJson, server_info(server));

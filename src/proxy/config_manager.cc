@@ -79,6 +79,7 @@ void ConfigManager::close_sockets() {
 }
 
 Status ConfigManager::load_static(const envoy::config::bootstrap::v3::Bootstrap& bootstrap) {
+  if (auto ok = compiler_.bootstrap(bootstrap); !ok) return ok;
   ConfigUpdate update;
   auto now = std::chrono::system_clock::now();
   for (int i = 0; i < bootstrap.static_resources().clusters_size(); ++i) {

@@ -13,6 +13,9 @@
 #include "proxy/config/model.h"
 
 namespace envoy::config {
+namespace bootstrap::v3 {
+class Bootstrap;
+}
 namespace route::v3 {
 class RouteConfiguration;
 }
@@ -42,10 +45,15 @@ class Compiler {
   base::Result<std::shared_ptr<const EndpointSet>> endpoints(const envoy::config::endpoint::v3::ClusterLoadAssignment& from,
                                                              const EndpointSet* previous);
 
+  // The fields of a bootstrap outside of its static resources.
+  base::Status bootstrap(const envoy::config::bootstrap::v3::Bootstrap& from);
+
+  // Fields that are set and not acted on, as "Cluster.metadata: reason", with how often they were met.
   const std::map<std::string, uint64_t>& warnings() const { return warnings_; }
 
  private:
   friend struct CompileContext;
+  void warn(const std::string& field);
   ClusterNames& names_;
   std::map<std::string, uint64_t> warnings_;
 };

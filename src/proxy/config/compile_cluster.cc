@@ -172,11 +172,9 @@ void balancing(const CompileContext& at, const cluster_v3::Cluster& from, Cluste
     default:
       at.at("lb_policy").refuse("load_balancing_policy is not taken; use ROUND_ROBIN, LEAST_REQUEST, RANDOM, RING_HASH or MAGLEV");
   }
-  if (from.has_load_balancing_policy()) at.warn("cluster.load_balancing_policy");
   if (from.has_lb_subset_config() && from.lb_subset_config().subset_selectors_size()) at.at("lb_subset_config").refuse("subset load balancing is not taken");
   if (from.common_lb_config().has_healthy_panic_threshold()) c.panic_percent = static_cast<uint32_t>(from.common_lb_config().healthy_panic_threshold().value());
   c.close_on_host_change = from.common_lb_config().close_connections_on_host_set_change();
-  if (from.round_robin_lb_config().has_slow_start_config() || from.least_request_lb_config().has_slow_start_config()) at.warn("cluster.slow_start_config");
 }
 
 void limits(const cluster_v3::Cluster& from, ClusterConfig& c, const ClusterConfig* previous) {
@@ -190,7 +188,7 @@ void limits(const cluster_v3::Cluster& from, ClusterConfig& c, const ClusterConf
   for (int i = 0; i < 2; ++i) c.breakers[i] = previous ? previous->breakers[i] : std::make_shared<Breakers>();
 }
 
-void outliers(const CompileContext& at, const cluster_v3::OutlierDetection& from, OutlierConfig& o) {
+void outliers(const cluster_v3::OutlierDetection& from, OutlierConfig& o) {
   auto number = [](const auto& wrapper, bool has, uint32_t& to) {
     if (has) to = wrapper.value();
   };
@@ -206,7 +204,6 @@ void outliers(const CompileContext& at, const cluster_v3::OutlierDetection& from
   if (from.has_base_ejection_time()) o.base_ejection = nanos(from.base_ejection_time());
   if (from.has_max_ejection_time()) o.max_ejection = nanos(from.max_ejection_time());
   o.max_ejection = std::max(o.max_ejection, o.base_ejection);
-  if (from.has_failure_percentage_threshold() && from.enforcing_failure_percentage().value() > 0) at.warn("outlier_detection.failure_percentage");
 }
 
 void protocols(const CompileContext& at, const cluster_v3::Cluster& from, ClusterConfig& c) {
@@ -246,7 +243,6 @@ void protocols(const CompileContext& at, const cluster_v3::Cluster& from, Cluste
         h2(o.use_downstream_protocol_config().http2_protocol_options());
         break;
       case up::HttpProtocolOptions::kAutoConfig:
-        here.warn("auto_config (HTTP/1.1 is spoken)");
         break;
       default:
         break;
@@ -261,7 +257,9 @@ void protocols(const CompileContext& at, const cluster_v3::Cluster& from, Cluste
 
 base::Result<std::shared_ptr<const EndpointSet>> Compiler::endpoints(const endpoint_v3::ClusterLoadAssignment& from, const EndpointSet* previous) {
   try {
-    return endpoint_set(CompileContext(*this), from, previous);
+    auto set = endpoint_set(CompileContext(*this), from, previous);
+    CompileContext(*this).check(from);
+    return set;
   } catch (Refused& refused) {
     return std::unexpected(std::move(refused.error));
   }
@@ -281,7 +279,7 @@ base::Result<std::shared_ptr<const ClusterConfig>> Compiler::cluster(const clust
     discovery(at, from, *c, previous);
     balancing(at, from, *c);
     limits(from, *c, previous);
-    if (from.has_outlier_detection()) outliers(at.at("outlier_detection"), from.outlier_detection(), c->outlier.emplace());
+    if (from.has_outlier_detection()) outliers(from.outlier_detection(), c->outlier.emplace());
     protocols(at, from, *c);
     if (from.has_per_connection_buffer_limit_bytes()) c->buffer_limit_bytes = from.per_connection_buffer_limit_bytes().value();
     if (from.upstream_bind_config().has_source_address()) c->bind = compile_socket_address(at.at("upstream_bind_config.source_address"), from.upstream_bind_config().source_address());
@@ -296,7 +294,7 @@ base::Result<std::shared_ptr<const ClusterConfig>> Compiler::cluster(const clust
     for (const auto& m : from.transport_socket_matches())
       plain |= m.transport_socket().name() == "envoy.transport_sockets.raw_buffer" || short_type(m.transport_socket().typed_config()).ends_with(".RawBuffer");
     if (!plain) at.at("transport_socket_matches").refuse("one of the matches must be plain text");
-    if (from.health_checks_size()) at.warn("cluster.health_checks");
+    at.check(from);
     return c;
   } catch (Refused& refused) {
     return std::unexpected(std::move(refused.error));

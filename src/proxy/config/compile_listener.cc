@@ -237,7 +237,6 @@ std::shared_ptr<const HttpConfig> http_config(const CompileContext& at, const go
   c->request_id_in_response = from.always_set_request_id_in_response();
   c->accept_http10 = from.http_protocol_options().accept_http_10();
   c->default_host_http10 = from.http_protocol_options().default_host_for_http_10();
-  if (from.http_protocol_options().has_header_key_format()) at.warn("http_protocol_options.header_key_format");
   c->normalize_path = from.normalize_path().value();
   c->merge_slashes = from.merge_slashes();
   switch (from.path_with_escaped_slashes_action()) {
@@ -276,9 +275,6 @@ std::shared_ptr<const HttpConfig> http_config(const CompileContext& at, const go
   if (h2.has_initial_stream_window_size()) c->stream_window = h2.initial_stream_window_size().value();
   if (h2.has_initial_connection_window_size()) c->connection_window = h2.initial_connection_window_size().value();
   for (const auto& u : from.upgrade_configs()) c->upgrades[base::to_lower(u.upgrade_type())] = !u.has_enabled() || u.enabled().value();
-  if (from.has_tracing()) at.warn("http_connection_manager.tracing");
-  if (from.has_local_reply_config()) at.warn("http_connection_manager.local_reply_config");
-  if (from.has_proxy_status_config()) at.warn("http_connection_manager.proxy_status_config");
   return c;
 }
 
@@ -440,6 +436,7 @@ base::Result<std::shared_ptr<const ListenerConfig>> Compiler::listener(const lis
     if (from.has_default_filter_chain()) l->default_chain = filter_chain(at.at("default_filter_chain"), from.default_filter_chain(), l->outbound);
     if (l->chains.empty() && !l->default_chain) at.at("filter_chains").refuse("at least one filter chain is required");
     l->access_logs = access_logs(at, from.access_log());
+    at.check(from);
     return l;
   } catch (Refused& refused) {
     return std::unexpected(std::move(refused.error));

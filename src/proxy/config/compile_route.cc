@@ -108,8 +108,6 @@ std::shared_ptr<const RetryPolicy> retry_policy(const CompileContext& at, const 
     else
       at.at("retry_host_predicate").warn(predicate.name());
   }
-  if (from.has_retry_priority()) at.warn("retry_policy.retry_priority");
-  if (from.has_rate_limited_retry_back_off()) at.warn("retry_policy.rate_limited_retry_back_off");
   return p;
 }
 
@@ -220,9 +218,6 @@ void forward(const CompileContext& at, const route_v3::RouteAction& from, Route&
   for (const auto& u : from.upgrade_configs()) route.upgrades[base::to_lower(u.upgrade_type())] = !u.has_enabled() || u.enabled().value();
   if (from.has_cors()) route.filters.entries.push_back({std::string(kCorsName), compile_cors(at.at("cors"), from.cors()), false});
   if (from.has_metadata_match()) at.at("metadata_match").refuse("subset load balancing is not taken");
-  if (from.has_internal_redirect_policy()) at.warn("route.internal_redirect_policy");
-  if (from.rate_limits_size()) at.warn("route.rate_limits");
-  if (from.has_hedge_policy()) at.warn("route.hedge_policy");
 }
 
 void redirect(const CompileContext& at, const route_v3::RedirectAction& from, Route& route) {
@@ -391,6 +386,7 @@ base::Result<std::shared_ptr<const RouteTable>> Compiler::route(const route_v3::
     auto table = std::make_shared<RouteTable>();
     table->version = version;
     compile_route_table(CompileContext(*this), from, *table);
+    CompileContext(*this).check(from);
     return table;
   } catch (Refused& refused) {
     return std::unexpected(std::move(refused.error));

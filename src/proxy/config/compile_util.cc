@@ -6,10 +6,42 @@
 #include <fstream>
 #include <sstream>
 
+#include "base/log.h"
 #include "base/strings.h"
 #include "base/value.h"
+#include "envoy/config/bootstrap/v3/bootstrap.pb.h"
+#include "proxy/config/fields.h"
 
 namespace fairlead::proxy {
+
+void Compiler::warn(const std::string& field) {
+  if (++warnings_[field] == 1) FL_LOG_WARN("config", "{} (said once; config.unsupported_fields counts)", field);
+}
+
+void CompileContext::check(const google::protobuf::MessageLite& from) const {
+  std::string type = from.GetTypeName();
+  std::string_view root = std::string_view(type).substr(type.rfind('.') + 1);
+  check_fields(type, from.SerializeAsString(), [&](const FieldProblem& problem) {
+    if (problem.support == Support::kRefuse) at(problem.path).refuse("the field is not implemented: {}", problem.reason);
+    // Without indices, so that the same field of many resources is one entry.
+    std::string name(root);
+    name += '.';
+    for (size_t i = 0; i < problem.path.size(); ++i) {
+      if (problem.path[i] == '[') i = problem.path.find(']', i);
+      else name += problem.path[i];
+    }
+    compiler.warn(fmt::format("{}: {}", name, problem.reason));
+  });
+}
+
+base::Status Compiler::bootstrap(const envoy::config::bootstrap::v3::Bootstrap& from) {
+  try {
+    CompileContext(*this).check(from);
+    return {};
+  } catch (Refused& refused) {
+    return std::unexpected(std::move(refused.error));
+  }
+}
 
 io::Address compile_socket_address(const CompileContext& at, const envoy::config::core::v3::SocketAddress& from) {
   if (from.protocol() != envoy::config::core::v3::SocketAddress::TCP) at.at("protocol").refuse("only TCP is taken");

@@ -7,6 +7,7 @@
 
 #include <google/protobuf/any.pb.h>
 #include <google/protobuf/duration.pb.h>
+#include <google/protobuf/message_lite.h>
 #include <google/protobuf/wrappers.pb.h>
 
 #include "envoy/config/core/v3/address.pb.h"
@@ -40,7 +41,9 @@ struct CompileContext {
   [[noreturn]] void refuse(fmt::format_string<Args...> format, Args&&... args) const {
     throw Refused{{base::Code::kInvalidArgument, fmt::format(format, std::forward<Args>(args)...), path}};
   }
-  void warn(std::string_view field) const { ++compiler.warnings_[std::string(field)]; }
+  void warn(std::string_view field) const { compiler.warn(std::string(field)); }
+  // Refuses or reports what is set in `from` and not acted on (fields.h).
+  void check(const google::protobuf::MessageLite& from) const;
 };
 
 // Is<T> and UnpackTo<T> go by the type's name and do not touch descriptors (building them costs megabytes).

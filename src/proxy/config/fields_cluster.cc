@@ -1,0 +1,211 @@
+// What is done with each field of the cluster messages. The format is explained in fields.h.
+#include "proxy/config/fields.h"
+
+namespace fairlead::proxy {
+
+const std::string_view kClusterFields = R"fields(
+envoy.config.cluster.v3.Cluster
+  1 name yes
+  2 type yes
+  3 eds_cluster_config yes > envoy.config.cluster.v3.Cluster.EdsClusterConfig
+  4 connect_timeout yes
+  5 per_connection_buffer_limit_bytes yes
+  6 lb_policy yes
+  8 health_checks[] warn endpoints are not checked actively
+  9 max_requests_per_connection yes
+  10 circuit_breakers yes > envoy.config.cluster.v3.CircuitBreakers
+  13 http_protocol_options yes > envoy.config.core.v3.Http1ProtocolOptions
+  14 http2_protocol_options yes > envoy.config.core.v3.Http2ProtocolOptions
+  16 dns_refresh_rate yes
+  17 dns_lookup_family yes
+  18 dns_resolvers[] warn names are resolved as the system says
+  19 outlier_detection yes > envoy.config.cluster.v3.OutlierDetection
+  20 cleanup_interval warn hosts go with their last connection
+  21 upstream_bind_config yes > envoy.config.core.v3.BindConfig
+  22 lb_subset_config refuse subset load balancing is not known
+  23 ring_hash_lb_config yes > envoy.config.cluster.v3.Cluster.RingHashLbConfig
+  24 transport_socket yes > envoy.config.core.v3.TransportSocket
+  25 metadata warn not used for balancing
+  26 protocol_selection yes
+  27 common_lb_config yes > envoy.config.cluster.v3.Cluster.CommonLbConfig
+  28 alt_stat_name yes
+  29 common_http_protocol_options yes > envoy.config.core.v3.HttpProtocolOptions
+  30 upstream_connection_options yes > envoy.config.cluster.v3.UpstreamConnectionOptions
+  31 close_connections_on_host_health_failure warn connections end with their requests
+  32 ignore_health_on_host_removal warn removed hosts are drained at once
+  33 load_assignment yes > envoy.config.endpoint.v3.ClusterLoadAssignment
+  34 original_dst_lb_config yes > envoy.config.cluster.v3.Cluster.OriginalDstLbConfig
+  36 typed_extension_protocol_options yes map> any
+  37 least_request_lb_config yes > envoy.config.cluster.v3.Cluster.LeastRequestLbConfig
+  38 cluster_type refuse custom cluster types are not known
+  39 respect_dns_ttl yes
+  40 filters[] warn upstream filters do not run
+  41 load_balancing_policy warn lb_policy counts
+  42 lrs_server warn load is not reported
+  43 transport_socket_matches[] yes > envoy.config.cluster.v3.Cluster.TransportSocketMatch
+  44 dns_failure_refresh_rate warn dns_refresh_rate counts
+  45 use_tcp_for_dns_lookups warn names are resolved as the system says
+  46 upstream_http_protocol_options warn SNI is the one of the TLS context
+  47 track_timeout_budgets warn no such statistics
+  48 upstream_config warn the default pool is used
+  49 track_cluster_stats warn no such statistics
+  50 preconnect_policy warn connections are opened when needed
+  51 connection_pool_per_downstream_connection refuse pools are shared
+  52 maglev_lb_config yes > envoy.config.cluster.v3.Cluster.MaglevLbConfig
+  53 dns_resolution_config warn names are resolved as the system says
+  54 wait_for_warm_on_init warn clusters are warm when their endpoints are there
+  55 typed_dns_resolver_config warn names are resolved as the system says
+  56 round_robin_lb_config yes > envoy.config.cluster.v3.Cluster.RoundRobinLbConfig
+  57 lrs_report_endpoint_metrics[] warn load is not reported
+
+envoy.config.endpoint.v3.ClusterLoadAssignment
+  1 cluster_name yes
+  2 endpoints[] yes > envoy.config.endpoint.v3.LocalityLbEndpoints
+  4 policy yes > envoy.config.endpoint.v3.ClusterLoadAssignment.Policy
+  5 named_endpoints refuse not known
+
+envoy.extensions.upstreams.http.v3.HttpProtocolOptions
+  1 common_http_protocol_options yes > envoy.config.core.v3.HttpProtocolOptions
+  2 upstream_http_protocol_options warn SNI is the one of the TLS context
+  3 explicit_http_config yes > envoy.extensions.upstreams.http.v3.HttpProtocolOptions.ExplicitHttpConfig
+  4 use_downstream_protocol_config yes > envoy.extensions.upstreams.http.v3.HttpProtocolOptions.UseDownstreamHttpConfig
+  5 auto_config warn HTTP/1.1 is spoken
+  6 http_filters[] warn upstream filters do not run
+  7 header_validation_config warn headers are always validated
+
+envoy.config.cluster.v3.Cluster.TransportSocketMatch
+  1 name yes
+  2 match yes
+  3 transport_socket yes > envoy.config.core.v3.TransportSocket
+
+envoy.config.cluster.v3.Cluster.EdsClusterConfig
+  1 eds_config yes > envoy.config.core.v3.ConfigSource
+  2 service_name yes
+
+envoy.config.cluster.v3.CircuitBreakers
+  1 thresholds[] yes > envoy.config.cluster.v3.CircuitBreakers.Thresholds
+  2 per_host_thresholds[] refuse limits by host are not known
+
+envoy.config.cluster.v3.OutlierDetection
+  1 consecutive_5xx yes
+  2 interval yes
+  3 base_ejection_time yes
+  4 max_ejection_percent yes
+  5 enforcing_consecutive_5xx yes
+  6 enforcing_success_rate warn success rates are not compared
+  7 success_rate_minimum_hosts warn success rates are not compared
+  8 success_rate_request_volume warn success rates are not compared
+  9 success_rate_stdev_factor warn success rates are not compared
+  10 consecutive_gateway_failure yes
+  11 enforcing_consecutive_gateway_failure yes
+  12 split_external_local_origin_errors yes
+  13 consecutive_local_origin_failure yes
+  14 enforcing_consecutive_local_origin_failure yes
+  15 enforcing_local_origin_success_rate warn success rates are not compared
+  16 failure_percentage_threshold warn failure percentages are not computed
+  17 enforcing_failure_percentage warn failure percentages are not computed
+  18 enforcing_failure_percentage_local_origin warn failure percentages are not computed
+  19 failure_percentage_minimum_hosts warn failure percentages are not computed
+  20 failure_percentage_request_volume warn failure percentages are not computed
+  21 max_ejection_time yes
+  22 max_ejection_time_jitter warn no jitter
+  23 successful_active_health_check_uneject_host warn endpoints are not checked actively
+  24 monitors[] refuse not known
+  25 always_eject_one_host yes
+
+envoy.config.core.v3.BindConfig
+  1 source_address yes > envoy.config.core.v3.SocketAddress
+  2 freebind refuse the socket is bound plainly
+  3 socket_options[] warn not set
+  4 additional_source_addresses[] refuse one source address is used
+  5 extra_source_addresses[] refuse one source address is used
+  6 local_address_selector refuse one source address is used
+
+envoy.config.cluster.v3.Cluster.RingHashLbConfig
+  1 minimum_ring_size yes
+  3 hash_function warn a 64-bit hash of our own
+  4 maximum_ring_size yes
+
+envoy.config.cluster.v3.Cluster.MaglevLbConfig
+  1 table_size yes
+
+envoy.config.cluster.v3.Cluster.OriginalDstLbConfig
+  1 use_http_header yes
+  2 http_header_name refuse x-envoy-original-dst-host is read
+  3 upstream_port_override yes
+  4 metadata_key refuse not known
+
+envoy.config.cluster.v3.Cluster.LeastRequestLbConfig
+  1 choice_count yes
+  2 active_request_bias warn 1.0
+  3 slow_start_config warn new hosts get their share at once
+
+envoy.config.cluster.v3.Cluster.RoundRobinLbConfig
+  1 slow_start_config warn new hosts get their share at once
+
+envoy.config.cluster.v3.Cluster.CommonLbConfig
+  1 healthy_panic_threshold yes > envoy.type.v3.Percent
+  2 zone_aware_lb_config warn zone-aware routing is not known
+  3 locality_weighted_lb_config warn weights of endpoints count
+  4 update_merge_window yes
+  5 ignore_new_hosts_until_first_hc warn endpoints are not checked actively
+  6 close_connections_on_host_set_change yes
+  7 consistent_hashing_lb_config warn no bounded load
+  8 override_host_status warn no override host
+
+envoy.config.cluster.v3.UpstreamConnectionOptions
+  1 tcp_keepalive yes > envoy.config.core.v3.TcpKeepalive
+  2 set_local_interface_name_on_upstream_connections warn not recorded
+  3 happy_eyeballs_config warn one address is tried
+
+envoy.config.endpoint.v3.LocalityLbEndpoints
+  1 locality yes > envoy.config.core.v3.Locality
+  2 lb_endpoints[] yes > envoy.config.endpoint.v3.LbEndpoint
+  3 load_balancing_weight yes
+  5 priority yes
+  6 proximity warn not used
+  7 load_balancer_endpoints refuse give lb_endpoints
+  8 leds_cluster_locality_config refuse locality endpoint discovery is not known
+  9 metadata warn metadata of localities is not used
+
+envoy.config.endpoint.v3.Endpoint
+  1 address yes > envoy.config.core.v3.Address
+  2 health_check_config warn endpoints are not checked actively
+  3 hostname yes
+  4 additional_addresses[] warn the first address is used
+
+envoy.config.endpoint.v3.ClusterLoadAssignment.Policy
+  2 drop_overloads[] refuse requests are not dropped
+  3 overprovisioning_factor yes
+  4 endpoint_stale_after warn endpoints are never stale
+  6 weighted_priority_health warn hosts are counted, not weighed
+
+envoy.extensions.upstreams.http.v3.HttpProtocolOptions.ExplicitHttpConfig
+  1 http_protocol_options yes > envoy.config.core.v3.Http1ProtocolOptions
+  2 http2_protocol_options yes > envoy.config.core.v3.Http2ProtocolOptions
+  3 http3_protocol_options refuse HTTP/3 is not spoken
+
+envoy.extensions.upstreams.http.v3.HttpProtocolOptions.UseDownstreamHttpConfig
+  1 http_protocol_options yes > envoy.config.core.v3.Http1ProtocolOptions
+  2 http2_protocol_options yes > envoy.config.core.v3.Http2ProtocolOptions
+  3 http3_protocol_options warn HTTP/3 is not spoken
+
+envoy.config.cluster.v3.CircuitBreakers.Thresholds
+  1 priority yes
+  2 max_connections yes
+  3 max_pending_requests yes
+  4 max_requests yes
+  5 max_retries yes
+  6 track_remaining yes
+  7 max_connection_pools warn pools are not limited
+  8 retry_budget refuse max_retries counts
+
+envoy.config.endpoint.v3.LbEndpoint
+  1 endpoint yes > envoy.config.endpoint.v3.Endpoint
+  2 health_status yes
+  3 metadata yes > envoy.config.core.v3.Metadata
+  4 load_balancing_weight yes
+  5 endpoint_name refuse not known
+)fields";
+
+}  // namespace fairlead::proxy

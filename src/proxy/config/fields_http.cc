@@ -1,0 +1,177 @@
+// What is done with each field of the http messages. The format is explained in fields.h.
+#include "proxy/config/fields.h"
+
+namespace fairlead::proxy {
+
+const std::string_view kHttpFields = R"fields(
+envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
+  1 codec_type yes
+  2 stat_prefix yes
+  3 rds yes > envoy.extensions.filters.network.http_connection_manager.v3.Rds
+  4 route_config yes > envoy.config.route.v3.RouteConfiguration
+  5 http_filters[] yes > envoy.extensions.filters.network.http_connection_manager.v3.HttpFilter
+  6 add_user_agent yes
+  7 tracing warn tracing is not exported
+  8 http_protocol_options yes > envoy.config.core.v3.Http1ProtocolOptions
+  9 http2_protocol_options yes > envoy.config.core.v3.Http2ProtocolOptions
+  10 server_name yes
+  12 drain_timeout yes
+  13 access_log[] yes > envoy.config.accesslog.v3.AccessLog
+  14 use_remote_address yes
+  15 generate_request_id yes
+  16 forward_client_cert_details yes
+  17 set_current_client_cert_details warn x-forwarded-client-cert has its defaults
+  18 proxy_100_continue yes
+  19 xff_num_trusted_hops yes
+  20 represent_ipv4_remote_address_as_ipv4_mapped_ipv6 refuse addresses are written as they are
+  21 skip_xff_append yes
+  22 via yes
+  23 upgrade_configs[] yes > envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager.UpgradeConfig
+  24 stream_idle_timeout yes
+  25 internal_address_config warn private addresses are internal
+  26 delayed_close_timeout yes
+  28 request_timeout yes
+  29 max_request_headers_kb yes
+  30 normalize_path yes
+  31 scoped_routes refuse use rds or route_config
+  32 preserve_external_request_id yes
+  33 merge_slashes yes
+  34 server_header_transformation yes
+  35 common_http_protocol_options yes > envoy.config.core.v3.HttpProtocolOptions
+  36 request_id_extension warn request ids are UUIDs
+  37 always_set_request_id_in_response yes
+  38 local_reply_config warn replies have Envoy's words
+  39 strip_matching_host_port yes
+  40 stream_error_on_invalid_http_message warn the connection is closed
+  41 request_headers_timeout yes
+  42 strip_any_host_port yes
+  43 path_normalization_options refuse use normalize_path and merge_slashes
+  44 http3_protocol_options warn HTTP/3 is not spoken
+  45 path_with_escaped_slashes_action yes
+  46 original_ip_detection_extensions[] refuse use xff_num_trusted_hops
+  47 strip_trailing_host_dot yes
+  48 scheme_header_transformation warn the scheme is the connection's
+  49 proxy_status_config warn proxy-status is not written
+  50 typed_header_validation_config warn headers are always validated
+  51 append_x_forwarded_port yes
+  52 early_header_mutation_extensions[] refuse use the routes' header mutations
+  53 add_proxy_protocol_connection_state warn no such state
+  54 access_log_flush_interval warn the line is written when the request ends
+  55 flush_access_log_on_new_request warn the line is written when the request ends
+  56 access_log_options warn the line is written when the request ends
+  57 append_local_overload warn the header is not written
+
+envoy.extensions.filters.http.fault.v3.HTTPFault
+  1 delay yes > envoy.extensions.filters.common.fault.v3.FaultDelay
+  2 abort yes > envoy.extensions.filters.http.fault.v3.FaultAbort
+  3 upstream_cluster yes
+  4 headers[] yes > envoy.config.route.v3.HeaderMatcher
+  5 downstream_nodes[] refuse faults by node are not known
+  6 max_active_faults yes
+  7 response_rate_limit refuse responses are not slowed
+  8 delay_percent_runtime warn runtime keys have their defaults
+  9 abort_percent_runtime warn runtime keys have their defaults
+  10 delay_duration_runtime warn runtime keys have their defaults
+  11 abort_http_status_runtime warn runtime keys have their defaults
+  12 max_active_faults_runtime warn runtime keys have their defaults
+  13 response_rate_limit_percent_runtime warn runtime keys have their defaults
+  14 abort_grpc_status_runtime warn runtime keys have their defaults
+  15 disable_downstream_cluster_stats yes
+  16 filter_metadata warn not used
+
+envoy.extensions.filters.http.cors.v3.Cors
+
+envoy.extensions.filters.http.cors.v3.CorsPolicy
+  1 allow_origin_string_match[] yes > envoy.type.matcher.v3.StringMatcher
+  2 allow_methods yes
+  3 allow_headers yes
+  4 expose_headers yes
+  5 max_age yes
+  6 allow_credentials yes
+  7 filter_enabled warn the policy is on
+  8 shadow_enabled warn the policy is on
+  9 allow_private_network_access refuse not known
+  10 forward_not_matching_preflights refuse not known
+
+envoy.extensions.filters.http.router.v3.Router
+  1 dynamic_stats warn no effect on traffic
+  2 start_child_span warn no effect on traffic
+  3 upstream_log[] warn upstream attempts are not logged
+  4 suppress_envoy_headers refuse x-envoy-* headers are written
+  5 strict_check_headers[] refuse such headers are ignored
+  6 respect_expected_rq_timeout refuse the header is overwritten
+  7 suppress_grpc_request_failure_code_stats warn no effect on traffic
+  8 upstream_http_filters[] refuse upstream filters are not known
+  9 upstream_log_options warn no effect on traffic
+
+envoy.config.core.v3.HttpProtocolOptions
+  1 idle_timeout yes
+  2 max_headers_count yes
+  3 max_connection_duration yes
+  4 max_stream_duration yes
+  5 headers_with_underscores_action refuse such headers are let through
+  6 max_requests_per_connection yes
+
+envoy.config.core.v3.Http1ProtocolOptions
+  1 allow_absolute_url yes
+  2 accept_http_10 yes
+  3 default_host_for_http_10 yes
+  4 header_key_format warn names go out in lower case
+  5 enable_trailers yes
+  6 allow_chunked_length refuse a message with both is always refused
+  7 override_stream_error_on_invalid_http_message warn the connection is closed
+  8 send_fully_qualified_url refuse requests go out in origin form
+  9 use_balsa_parser yes
+  10 allow_custom_methods yes
+
+envoy.config.core.v3.Http2ProtocolOptions
+  1 hpack_table_size warn 4096 bytes
+  2 max_concurrent_streams yes
+  3 initial_stream_window_size yes
+  4 initial_connection_window_size yes
+  5 allow_connect yes
+  6 allow_metadata warn METADATA frames are ignored
+  7 max_outbound_frames warn limits against floods are fixed
+  8 max_outbound_control_frames warn limits against floods are fixed
+  9 max_consecutive_inbound_frames_with_empty_payload warn limits against floods are fixed
+  10 max_inbound_priority_frames_per_stream warn limits against floods are fixed
+  11 max_inbound_window_update_frames_per_data_frame_sent warn limits against floods are fixed
+  12 stream_error_on_invalid_http_messaging warn the stream is reset
+  13 custom_settings_parameters[] warn not sent
+  14 override_stream_error_on_invalid_http_message warn the stream is reset
+  15 connection_keepalive warn no PING is sent
+  16 use_oghttp2_codec yes
+
+envoy.extensions.filters.network.http_connection_manager.v3.Rds
+  1 config_source yes > envoy.config.core.v3.ConfigSource
+  2 route_config_name yes
+
+envoy.extensions.filters.network.http_connection_manager.v3.HttpFilter
+  1 name yes
+  4 typed_config yes > any
+  5 config_discovery yes > envoy.config.core.v3.ExtensionConfigSource
+  6 is_optional yes
+  7 disabled yes
+
+envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager.UpgradeConfig
+  1 upgrade_type yes
+  2 filters[] refuse the filter chain of the connection manager runs
+  3 enabled yes
+
+envoy.extensions.filters.common.fault.v3.FaultDelay
+  3 fixed_delay yes
+  4 percentage yes > envoy.type.v3.FractionalPercent
+  5 header_delay yes > envoy.extensions.filters.common.fault.v3.FaultDelay.HeaderDelay
+
+envoy.extensions.filters.http.fault.v3.FaultAbort
+  2 http_status yes
+  3 percentage yes > envoy.type.v3.FractionalPercent
+  4 header_abort yes > envoy.extensions.filters.http.fault.v3.FaultAbort.HeaderAbort
+  5 grpc_status yes
+
+envoy.extensions.filters.common.fault.v3.FaultDelay.HeaderDelay
+
+envoy.extensions.filters.http.fault.v3.FaultAbort.HeaderAbort
+)fields";
+
+}  // namespace fairlead::proxy
