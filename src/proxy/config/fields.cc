@@ -8,8 +8,6 @@
 
 namespace fairlead::proxy {
 
-extern const std::string_view kBootstrapFields, kClusterFields, kCommonFields, kHttpFields, kListenerFields, kRouteFields, kTlsFields;
-
 namespace {
 
 std::string_view next_word(std::string_view& line) {

@@ -56,4 +56,7 @@ struct FieldProblem {
 // Calls for every field that is set and not acted on, in the order of the bytes. `bytes`: the message, serialized.
 void check_fields(std::string_view type, std::string_view bytes, const std::function<void(const FieldProblem&)>& report);
 
+// The text, one for each fields_*.cc.
+extern const std::string_view kBootstrapFields, kClusterFields, kCommonFields, kHttpFields, kListenerFields, kRouteFields, kTlsFields;
+
 }  // namespace fairlead::proxy

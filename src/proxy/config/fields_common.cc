@@ -10,7 +10,7 @@ envoy.config.core.v3.Address
   3 envoy_internal_address refuse internal listeners are not known
 
 envoy.config.core.v3.Metadata
-  1 filter_metadata yes map> google.protobuf.Struct
+  1 filter_metadata yes
   2 typed_filter_metadata warn not used
 
 envoy.config.core.v3.TransportSocket

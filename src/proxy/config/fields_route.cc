@@ -26,7 +26,7 @@ envoy.config.route.v3.RouteConfiguration
 envoy.config.route.v3.FilterConfig
   1 config yes > any
   2 is_optional yes
-  3 disabled refuse not known
+  3 disabled yes
 
 envoy.config.route.v3.VirtualHost
   1 name yes

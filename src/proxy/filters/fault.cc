@@ -114,7 +114,6 @@ std::shared_ptr<const FaultConfig> compile_fault(const CompileContext& at, const
   f->upstream_cluster = from.upstream_cluster();
   if (from.has_max_active_faults()) f->max_active = from.max_active_faults().value();
   if (from.downstream_nodes_size()) at.at("downstream_nodes").refuse("faults by downstream node are not taken");
-  if (from.has_response_rate_limit()) at.warn("fault.response_rate_limit");
   return f;
 }
 
