@@ -1,8 +1,6 @@
 // A client's HTTP/2 connection: an exchange for each stream.
-#include <unordered_map>
-
 #include "base/log.h"
-#include "http/h2_session.h"
+#include "http/h2_codec.h"
 #include "proxy/downstream.h"
 #include "proxy/exchange.h"
 
@@ -19,7 +17,7 @@ http::H2Options options_of(const HttpConfig& c) {
   return o;
 }
 
-class H2Downstream final : public DownstreamConnection, http::H2Sink, io::TransportSink, Flushable {
+class H2Downstream final : public DownstreamConnection, http::H2Codec::Sink, io::TransportSink, Flushable {
  public:
   H2Downstream(Worker& worker, Accepted accepted)
       : worker_(worker),
@@ -30,7 +28,7 @@ class H2Downstream final : public DownstreamConnection, http::H2Sink, io::Transp
         read_ahead_(std::move(accepted.read_ahead)),
         stats_(worker.http_stats(config_->stat_prefix)),
         listener_stats_(accepted.stats),
-        session_(http::H2Session::Side::kServer, *this, options_of(*config_)),
+        codec_(http::H2Codec::Side::kServer, *this, options_of(*config_)),
         timer_(worker.loop(), [this] { on_timer(); }) {
     ++stats_.downstream_cx_total;
     ++stats_.downstream_cx_active;
@@ -46,96 +44,92 @@ class H2Downstream final : public DownstreamConnection, http::H2Sink, io::Transp
   void drain() override {
     if (closed_ || std::exchange(draining_, true)) return;
     ++stats_.downstream_cx_drain_close;
-    session_.goaway();
+    codec_.goaway();
     worker_.mark(*this);
   }
   void close() override { shut(kFlagLocalReset, "downstream_local_disconnect"); }
   const ListenerConfig* listener() const override { return listener_.get(); }
 
  private:
+  using CodecStream = http::H2Codec::Stream;
+
   struct Stream final : DownstreamStream {
-    Stream(H2Downstream& c, http::H2Stream i) : connection(c), id(i) {}
+    explicit Stream(H2Downstream& c) : connection(c) {}
     H2Downstream& connection;
-    http::H2Stream id;
+    CodecStream* codec = nullptr;
     std::unique_ptr<Exchange> exchange;
     HeaderMap trailers;
-    bool has_trailers = false, paused = false, finished = false;
+    bool has_trailers = false, paused = false;
     size_t held = 0;  // received while paused: its window opens on resuming
 
-    http::ResponseHead convert(const ResponseHeaders& from) {
-      http::ResponseHead to;
-      to.status = from.status;
-      to.headers.fields().reserve(from.fields.fields().size());
-      for (const HeaderMap::Field& f : from.fields)
-        if (f.name != "connection" && f.name != "keep-alive" && f.name != "transfer-encoding" && f.name != "upgrade")
-          to.headers.fields().emplace_back(f.name, f.value);
-      return to;
-    }
     void send_interim(const ResponseHeaders& head) override {
-      connection.session_.respond(id, convert(head), false);
+      connection.codec_.respond(*codec, head.status, head.fields, false);
       connection.worker_.mark(connection);
     }
     void send_head(const ResponseHeaders& head, bool end) override {
-      finished = end;
-      connection.session_.respond(id, convert(head), end);
+      // A tunnel that HTTP/1.1 agrees to with 101 is a 200 here (RFC 8441).
+      connection.codec_.respond(*codec, head.status == 101 ? 200 : head.status, head.fields, end);
       connection.worker_.mark(connection);
     }
     void send_data(std::string_view bytes) override {
-      connection.session_.write(id, bytes);
+      connection.codec_.write(*codec, bytes);
       connection.worker_.mark(connection);
     }
     void send_end(const HeaderMap* fields) override {
-      if (std::exchange(finished, true)) return;
-      http::Headers out;
-      if (fields)
-        for (const HeaderMap::Field& f : *fields) out.fields().emplace_back(f.name, f.value);
-      connection.session_.finish(id, out);
+      if (fields) connection.codec_.finish(*codec, *fields);
+      else connection.codec_.finish(*codec);
       connection.worker_.mark(connection);
     }
     void reset() override {
       ++connection.stats_.downstream_rq_tx_reset;
       connection.worker_.give_back(std::move(exchange));
-      connection.session_.reset(id, http::H2Error::kInternalError);
+      connection.codec_.reset(*codec, http::H2Error::kInternalError);
       connection.worker_.mark(connection);
     }
     void pause_request() override { paused = true; }
     void resume_request() override {
       paused = false;
-      if (size_t n = std::exchange(held, 0)) connection.session_.consume(id, n);
+      if (size_t n = std::exchange(held, 0)) connection.codec_.consume(*codec, n);
       connection.worker_.mark(connection);
     }
-    size_t pending() const override { return connection.session_.pending(id); }
+    size_t pending() const override { return codec->pending(); }
     void exchange_done() override {
       connection.worker_.give_back(std::move(exchange));
-      if (size_t n = std::exchange(held, 0)) connection.session_.consume(id, n);
+      if (size_t n = std::exchange(held, 0)) connection.codec_.consume(*codec, n);
       paused = false;
     }
     void tunnel() override {}
   };
 
-  Stream* find(http::H2Stream id) {
-    auto at = streams_.find(id);
-    return at == streams_.end() ? nullptr : at->second.get();
-  }
+  static Stream* of(CodecStream& stream) { return static_cast<Stream*>(stream.owner); }
 
-  // ---- H2Sink
-  void on_request(http::H2Stream id, http::RequestHead head, bool end) override {
+  // ---- H2Codec::Sink
+  void on_head(CodecStream& codec, const http::H2Head& head, bool end) override {
     timer_.cancel();
     ++stats_.downstream_rq_http2_total;
-    auto& slot = streams_[id];
-    slot = std::make_unique<Stream>(*this, id);
-    Stream& s = *slot;
+    std::unique_ptr<Stream> made;
+    if (spare_.empty()) {
+      made = std::make_unique<Stream>(*this);
+    } else {
+      made = std::move(spare_.back());
+      spare_.pop_back();
+    }
+    Stream& s = *made.release();  // the codec's stream keeps it until on_closed
+    s.codec = &codec;
+    codec.owner = &s;
     s.exchange = worker_.take_exchange();
     s.exchange->begin(s, *listener_, *config_, info_, stats_);
     RequestHeaders& r = s.exchange->request();
+    const char* copy = r.fields.add_fields(head.fields, head.text);
+    auto kept = [&](std::string_view v) { return HeaderMap::moved(v, head.text, copy); };
     r.version = http::Version::kHttp2;
-    r.method = r.fields.store(head.method);
-    r.target = r.fields.store(head.target);
-    r.authority = r.fields.store(head.authority);
-    r.scheme = r.fields.store(head.scheme);
+    r.method = kept(head.method);
+    r.target = kept(head.path);
+    r.authority = kept(head.authority);
+    r.scheme = kept(head.scheme);
     bool upgrade = false;
     if (!head.protocol.empty() || head.method == "CONNECT") {
-      auto at = config_->upgrades.find(head.protocol.empty() ? "connect" : head.protocol);
+      auto at = config_->upgrades.find(head.protocol.empty() ? "connect" : std::string(head.protocol));
       upgrade = at != config_->upgrades.end() && at->second;
       if (upgrade && !head.protocol.empty()) {
         // Extended CONNECT (RFC 8441) goes on as an HTTP/1.1 upgrade.
@@ -143,41 +137,45 @@ class H2Downstream final : public DownstreamConnection, http::H2Sink, io::Transp
         r.fields.add("upgrade", head.protocol);
       }
     }
-    for (const auto& [name, value] : head.headers) r.fields.add_copy(name, value);
     s.exchange->on_request(end, upgrade);
   }
-  void on_data(http::H2Stream id, std::string_view bytes) override {
+  void on_data(CodecStream& codec, std::string_view bytes) override {
     stats_.downstream_cx_rx_bytes_total += bytes.size();
-    Stream* s = find(id);
+    Stream* s = of(codec);
     if (s && s->exchange) s->exchange->on_request_data(bytes);
     if (s && s->paused) s->held += bytes.size();
-    else session_.consume(id, bytes.size());
+    else codec_.consume(codec, bytes.size());
   }
-  void on_trailers(http::H2Stream id, http::Headers trailers) override {
-    Stream* s = find(id);
+  void on_trailers(CodecStream& codec, std::span<const http::FieldView> fields, std::string_view text) override {
+    Stream* s = of(codec);
     if (!s) return;
     s->has_trailers = true;
-    for (const auto& [name, value] : trailers) s->trailers.add_copy(name, value);
+    s->trailers.add_fields(fields, text);
   }
-  void on_end(http::H2Stream id) override {
-    Stream* s = find(id);
+  void on_end(CodecStream& codec) override {
+    Stream* s = of(codec);
     if (s && s->exchange) s->exchange->on_request_end(s->has_trailers ? &s->trailers : nullptr);
   }
-  void on_drained(http::H2Stream id) override {
-    Stream* s = find(id);
+  void on_drained(CodecStream& codec) override {
+    Stream* s = of(codec);
     if (s && s->exchange) s->exchange->on_downstream_drained();
   }
-  void on_closed(http::H2Stream id, http::H2Error) override {
-    auto at = streams_.find(id);
-    if (at == streams_.end()) return;
-    std::unique_ptr<Stream> s = std::move(at->second);
-    streams_.erase(at);
+  void on_closed(CodecStream& codec, http::H2Error) override {
+    std::unique_ptr<Stream> s(of(codec));
+    if (!s) return;
+    codec.owner = nullptr;
     if (s->exchange) {
       if (!s->exchange->over()) s->exchange->on_downstream_reset(kFlagDownstreamReset, "http2.remote_reset");
       worker_.give_back(std::move(s->exchange));
     }
-    worker_.loop().dispose(std::move(s));
-    if (streams_.empty()) arm_idle();
+    s->codec = nullptr;
+    if (spare_.size() < kSpareStreams) {
+      s->has_trailers = s->paused = false;
+      s->held = 0;
+      s->trailers.clear();
+      spare_.push_back(std::move(s));
+    }
+    if (codec_.streams() == 0) arm_idle();
   }
 
   // ---- io
@@ -204,7 +202,7 @@ class H2Downstream final : public DownstreamConnection, http::H2Sink, io::Transp
     }
   }
   void feed(std::string_view bytes) {
-    if (auto ok = session_.feed(bytes); !ok) {
+    if (auto ok = codec_.feed(bytes, worker_.now()); !ok) {
       ++stats_.downstream_cx_protocol_error;
       FL_LOG_DEBUG("http", "{}: {}", info_.peer_text, ok.error().text());
       write();  // the GOAWAY says why
@@ -221,35 +219,38 @@ class H2Downstream final : public DownstreamConnection, http::H2Sink, io::Transp
     if (!closed_) write();
   }
   void write() {
-    while (session_.wants_write()) {
-      std::string& out = session_.output();
-      if (out.empty()) break;
+    codec_.settle();
+    for (std::string_view out = codec_.output(); !out.empty(); out = codec_.output()) {
       io::IoResult r = transport_->write(out);
       if (r.status != io::IoStatus::kOk) break;
       stats_.downstream_cx_tx_bytes_total += r.bytes;
-      bool all = r.bytes == out.size();
-      out.erase(0, r.bytes);
-      if (!all) break;
+      codec_.written(r.bytes);
     }
-    if (session_.over() || (draining_ && streams_.empty() && !session_.wants_write())) shut(0, {});
+    codec_.settle();
+    if (codec_.streams() == 0) spare_.clear();  // an idle connection keeps nothing
+    if (codec_.over() || (draining_ && codec_.streams() == 0 && codec_.output().empty())) shut(0, {});
   }
 
   void arm_idle() {
     if (config_->idle_timeout.count() > 0) timer_.arm(config_->idle_timeout);
   }
   void on_timer() {
-    if (closed_ || !streams_.empty()) return;
+    if (closed_ || codec_.streams() > 0) return;
     ++stats_.downstream_cx_idle_timeout;
     drain();
   }
   void shut(uint32_t flag, std::string_view details) {
     if (closed_) return;
     closed_ = true;
-    for (auto& [id, s] : streams_) {
-      if (!s->exchange) continue;
+    codec_.settle();
+    codec_.each([&](CodecStream& codec) {
+      std::unique_ptr<Stream> s(of(codec));
+      codec.owner = nullptr;
+      if (!s || !s->exchange) return;
       if (!s->exchange->over()) s->exchange->on_downstream_reset(flag, details);
       worker_.give_back(std::move(s->exchange));
-    }
+    });
+    spare_.clear();
     timer_.cancel();
     transport_->close();
     ++stats_.downstream_cx_destroy;
@@ -270,8 +271,9 @@ class H2Downstream final : public DownstreamConnection, http::H2Sink, io::Transp
   std::string read_ahead_;
   HttpStats& stats_;
   ListenerStats* listener_stats_;
-  std::unordered_map<http::H2Stream, std::unique_ptr<Stream>> streams_;
-  http::H2Session session_;
+  static constexpr size_t kSpareStreams = 32;
+  std::vector<std::unique_ptr<Stream>> spare_;
+  http::H2Codec codec_;                 // its streams own ours
   io::Timer timer_;
   bool closed_ = false, draining_ = false, read_again_ = false;
 };

@@ -41,18 +41,6 @@ void HeaderMap::set_view(std::string_view name, std::string_view stored) {
   fields_.resize(kept);
 }
 
-void HeaderMap::add_all(const HeaderMap& from, std::string_view block) {
-  if (block.empty()) {
-    for (const Field& f : from) add_copy(f.name, f.value);
-    return;
-  }
-  // One copy of all, and the same views into it.
-  const char* copy = store(block).data();
-  fields_.reserve(fields_.size() + from.fields_.size() + 8);
-  for (const Field& f : from)
-    add_view({copy + (f.name.data() - block.data()), f.name.size()}, {copy + (f.value.data() - block.data()), f.value.size()});
-}
-
 void HeaderMap::set_copy(std::string_view name, std::string_view value) {
   if (has(name))
     set(name, value);

@@ -82,7 +82,22 @@ class HeaderMap {
   void set_copy(std::string_view name, std::string_view value);
   size_t remove(std::string_view name);
   // Copies what `from` has; `block` is its ResponseHeaders::block.
-  void add_all(const HeaderMap& from, std::string_view block);
+  void add_all(const HeaderMap& from, std::string_view block) {
+    if (!block.empty()) return (void)add_fields(from.fields_, block);
+    for (const Field& f : from.fields_) add_copy(f.name, f.value);
+  }
+  // {name, value} views by one copy of the text that they lie in; those outside of it are static. Returns the copy.
+  template <class Fields>
+  const char* add_fields(const Fields& from, std::string_view text) {
+    const char* copy = store(text).data();
+    fields_.reserve(fields_.size() + from.size() + 8);
+    for (const auto& f : from) add_view(moved(f.name, text, copy), moved(f.value, text, copy));
+    return copy;
+  }
+  static std::string_view moved(std::string_view view, std::string_view text, const char* copy) {
+    bool inside = view.data() >= text.data() && view.data() < text.data() + text.size();
+    return inside ? std::string_view(copy + (view.data() - text.data()), view.size()) : view;
+  }
 
   std::vector<Field>& fields() { return fields_; }
   const std::vector<Field>& fields() const { return fields_; }
@@ -133,7 +148,7 @@ struct ResponseHeaders {
   int status = 0;
   http::Version version = http::Version::kHttp11;
   HeaderMap fields;
-  std::string_view block;                                        // holds all of fields' names and values, when not empty
+  std::string_view block;                                        // holds every name and value of fields that is not static
   void clear() {
     status = 0;
     block = {};
