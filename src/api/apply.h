@@ -25,4 +25,9 @@ Outcome<base::Value> server_side_apply(const mesh::Kind& kind, base::Value live,
 // The fields that `config` sets, as FieldsV1 ({"f:spec":{"f:replicas":{}}}).
 base::Value field_set(const mesh::Schema* schema, const base::Value& config);
 
+// What a write that is no apply makes of metadata.managedFields: `manager` owns what differs from `before` (null: the object
+// is being made), others lose it, and nobody owns what is gone. Entries of `after` that the client brought are kept.
+// `subresource`: "" or "status", which is all that is looked at then. Nothing happens when nothing differs.
+void track_update(const mesh::Kind& kind, const base::Value& before, base::Value& after, const Applier& manager, std::string_view subresource);
+
 }  // namespace fairlead::api

@@ -59,6 +59,7 @@ void handle_scale(Services& services, const RequestPtr& request, std::string_vie
   auto options = write_options(*request);
   if (!options) return request->answer(options.error());
   options->field_validation = FieldValidation::kIgnore;
+  options->manager_part = "scale";
   const bool json = request->head().headers.get("content-type").starts_with("application/json-patch");
   Value given;
   if (verb == "update") {

@@ -52,6 +52,11 @@ Outcome<WriteOptions> write_options(const Request& request) {
   WriteOptions out;
   out.caller = request.caller();
   out.version = request.target.version;
+  out.manager = request.query("fieldManager");
+  if (out.manager.empty()) {
+    const std::string_view agent = request.head().headers.get("user-agent");
+    out.manager = agent.substr(0, agent.find('/'));
+  }
   if (const std::string dry = request.query("dryRun"); dry == "All")
     out.dry_run = true;
   else if (!dry.empty())
@@ -175,7 +180,7 @@ void handle_patch(Services& services, const RequestPtr& request, std::string bod
     if (merge) return merge_patch(std::move(current), patch);
     if (json) {
       if (patch.items().end() != std::find_if(patch.items().begin(), patch.items().end(), [](const Value& op) {
-            return op["path"].as_string() == "/metadata/resourceVersion" && op["op"].as_string() == "test";
+            return op["path"].as_string() == "/metadata/resourceVersion";
           }))
         current = stored;
       auto patched = json_patch(std::move(current), patch);

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "api/apply.h"
 #include "api/ids.h"
 #include "api/patch.h"
 #include "base/log.h"
@@ -39,6 +40,13 @@ static void drop_nulls(Value& v) {
     std::erase_if(v.mutable_members(), [](const base::Member& m) { return m.value.is_null(); });
     for (auto& m : v.mutable_members()) drop_nulls(m.value);
   }
+}
+
+static Applier applier_of(const Kind& kind, const WriteOptions& options) {
+  Applier out;
+  out.manager = options.manager;
+  out.api_version = kind.api_version(options.version);
+  return out;
 }
 
 static bool counts_generations(const Kind& kind, const KindTable& kinds) {
@@ -109,6 +117,8 @@ void Registry::create(const Kind& kind, std::string_view ns, Value object, const
 
   admission_.begin(kind, object);
   mesh::apply_defaults(kind, object);
+  // What admission adds belongs to nobody.
+  if (!options.manager.empty() && !options.keep_managed_fields) track_update(kind, {}, object, applier_of(kind, options), "");
   // Problems with the content are reported after the webhooks, all at once; only refusals end it here.
   if (auto admitted = admission_.admit(kind, object, nullptr); !admitted) return done(std::unexpected(admitted.error()));
   if (!kinds_.is_custom(kind)) drop_nulls(object);
@@ -311,6 +321,7 @@ Outcome<Value> Registry::next_state(const Kind& kind, const Key& key, Part part,
     next.set("status", std::move(status));
     mesh::apply_defaults(kind, next);
     if (!kinds_.is_custom(kind)) drop_nulls(next);
+    if (!options.manager.empty() && !options.keep_managed_fields) track_update(kind, current, next, applier_of(kind, options), "status");
     return next;
   }
   Value& meta = next["metadata"];
@@ -324,7 +335,10 @@ Outcome<Value> Registry::next_state(const Kind& kind, const Key& key, Part part,
       meta.erase(owned);
   }
   meta.erase("selfLink");
-  if (!options.keep_managed_fields) {
+  // A client may write them itself: kubectl does so when a file that was applied by it is applied by the server.
+  const Value* brought = std::as_const(next)["metadata"].find("managedFields");
+  const bool rewritten = !options.manager.empty() && brought && brought->is_array() && before.contains("managedFields");
+  if (!options.keep_managed_fields && !rewritten) {
     if (const Value* fields = before.find("managedFields"))
       meta.set("managedFields", *fields);
     else
@@ -339,6 +353,7 @@ Outcome<Value> Registry::next_state(const Kind& kind, const Key& key, Part part,
   if (kind.kind == "Namespace" && kind.group.empty() && current["spec"].contains("finalizers"))
     next["spec"].set("finalizers", current["spec"]["finalizers"]);
   mesh::apply_defaults(kind, next);
+  if (!options.manager.empty() && !options.keep_managed_fields) track_update(kind, current, next, applier_of(kind, options), options.manager_part);
   auto admitted = admission_.admit(kind, next, &current);
   if (!admitted) return std::unexpected(admitted.error());
   if (!kinds_.is_custom(kind)) drop_nulls(next);

@@ -29,6 +29,8 @@ struct WriteOptions {
   bool webhooks = true;
   bool keep_managed_fields = false;  // server-side apply has brought metadata.managedFields up to date
   Caller caller{"system:apiserver", "", {"system:masters"}};
+  std::string manager;                                          // who the fields that are written belong to; "": nobody
+  std::string manager_part;                                     // the subresource it was written through, where that is not the status
   std::string version;                                          // as addressed; "": the storage version
   const std::vector<base::DuplicateKey>* duplicates = nullptr;  // found while parsing the object
 };

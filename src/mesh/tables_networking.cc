@@ -415,7 +415,7 @@ type ServiceEntrySpec
   exportTo         []string                           # Namespaces that see this: . for its own, * for all.
   hosts            []string !                         # Names of the service.
   location         enum(MESH_EXTERNAL|MESH_INTERNAL)  # Outside the mesh or inside.
-  ports            []ServicePort                      # Ports of the service.
+  ports            []ServicePort map=name             # Ports of the service.
   resolution       enum(NONE|STATIC|DNS|DNS_ROUND_ROBIN|DYNAMIC_DNS) # How addresses are found: NONE, STATIC, DNS, DNS_ROUND_ROBIN.
   subjectAltNames  []string
   workloadSelector LabelsSelector                     # Pods and WorkloadEntries behind the service.
