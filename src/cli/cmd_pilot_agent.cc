@@ -18,6 +18,7 @@
 #include "node/interception/istio_iptables.h"
 #include "proxy/agent.h"
 #include "proxy/server.h"
+#include "proxy/stats_text.h"
 
 namespace fairlead::cli {
 namespace {
@@ -126,7 +127,7 @@ int run_proxy(const std::vector<std::string>& args) {
       return e->respond(ready ? 200 : 503, "text/plain", ready ? "" : fmt::format("not ready: {}\n", server.state()));
     }
     if (path == "/stats/prometheus" || path == "/metrics")
-      return server.collect([e](proxy::StatsSnapshot s) { e->respond(200, "text/plain; version=0.0.4", s.prometheus(true)); });
+      return server.collect([e](proxy::StatsSnapshot s) { e->respond(200, "text/plain; version=0.0.4", proxy::stats_prometheus(s, {.used_only = true})); });
     if (path == "/quitquitquit" && e->request().method == "POST") {
       e->respond(200, "text/plain", "ok");
       return server.drain();

@@ -2,14 +2,20 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <climits>
 #include <cstdlib>
 #include <ctime>
 
 #include "base/strings.h"
 #include "base/value.h"
+#include "http/message.h"
 #include "proxy/config/matchers.h"
 #include "proxy/stream_info.h"
 
@@ -86,8 +92,8 @@ std::string_view port_of(std::string_view address) {
 }
 
 // strftime, with %3f, %6f, %9f and %f for fractions and %s for seconds since the epoch.
-void append_time(std::string& out, const std::string& format, base::WallTime time) {
-  if (format.empty()) {
+void append_time(std::string& out, const std::string& wanted, base::WallTime time, bool local = false) {
+  if (wanted.empty() && !local) {
     out += base::format_rfc3339_milli(time);
     return;
   }
@@ -95,6 +101,7 @@ void append_time(std::string& out, const std::string& format, base::WallTime tim
   std::time_t seconds = ns / 1'000'000'000;
   long fraction = ns % 1'000'000'000;
   std::string expanded;
+  const std::string format = wanted.empty() ? "%Y-%m-%dT%H:%M:%S.%3f%z" : wanted;
   for (size_t i = 0; i < format.size(); ++i) {
     if (format[i] != '%' || i + 1 >= format.size()) {
       expanded += format[i];
@@ -120,10 +127,30 @@ void append_time(std::string& out, const std::string& format, base::WallTime tim
     i += skip;
   }
   std::tm tm{};
-  gmtime_r(&seconds, &tm);
+  (local ? localtime_r : gmtime_r)(&seconds, &tm);
   char buffer[256];
   size_t n = std::strftime(buffer, sizeof buffer, expanded.c_str(), &tm);
   out.append(buffer, n);
+}
+
+// The points in time that %COMMON_DURATION(FROM:TO:PRECISION)% may name, since the request began.
+std::optional<base::Nanos> time_point(std::string_view name, const StreamInfo& info) {
+  if (name == "DS_RX_BEG") return base::Nanos(0);
+  base::Nanos at{-1};
+  if (name == "DS_RX_END") at = info.request_received;
+  else if (name == "US_RX_BEG" || name == "DS_TX_BEG") at = info.response_first;
+  else if (name == "US_RX_END") at = info.response_last;
+  else if (name == "DS_TX_END") at = info.end;
+  return at.count() < 0 ? std::nullopt : std::optional(at);
+}
+
+Status parse_common_duration(std::string_view argument) {
+  static constexpr std::string_view kPoints[] = {"DS_RX_BEG", "DS_RX_END", "US_CX_BEG", "US_CX_END", "US_HS_END", "US_TX_BEG", "US_TX_END", "US_RX_BEG", "US_RX_END", "DS_TX_BEG", "DS_TX_END"};
+  auto parts = base::split(argument, ':');
+  auto point = [](std::string_view name) { return std::ranges::find(kPoints, name) != std::end(kPoints); };
+  bool unit = parts.size() == 2 || (parts.size() == 3 && (parts[2] == "ms" || parts[2] == "us" || parts[2] == "ns"));
+  if (parts.size() >= 2 && unit && point(parts[0]) && point(parts[1])) return {};
+  return fail(Code::kInvalidArgument, "%COMMON_DURATION({})%: two points in time such as DS_RX_BEG:DS_TX_END and ms, us or ns are expected", argument);
 }
 
 int64_t to_millis(base::Nanos d) { return std::chrono::duration_cast<std::chrono::milliseconds>(d).count(); }
@@ -174,15 +201,21 @@ Result<LogFormat::Piece> LogFormat::parse_command(std::string_view name, std::st
       {"BYTES_RECEIVED", Command::kBytesReceived},
       {"BYTES_SENT", Command::kBytesSent},
       {"REQUEST_HEADER_BYTES", Command::kRequestHeaderBytes},
+      {"RESPONSE_HEADERS_BYTES", Command::kResponseHeaderBytes},
+      {"REQUEST_HEADERS_BYTES", Command::kRequestHeaderBytes},
       {"DURATION", Command::kDuration},
       {"REQUEST_DURATION", Command::kRequestDuration},
       {"RESPONSE_DURATION", Command::kResponseDuration},
       {"RESPONSE_TX_DURATION", Command::kResponseTxDuration},
       {"UPSTREAM_HOST", Command::kUpstreamHost},
       {"UPSTREAM_REMOTE_ADDRESS", Command::kUpstreamHost},
+      {"UPSTREAM_REMOTE_ADDRESS_WITHOUT_PORT", Command::kUpstreamIp},
+      {"UPSTREAM_REMOTE_PORT", Command::kUpstreamPort},
       {"UPSTREAM_CLUSTER", Command::kUpstreamCluster},
       {"UPSTREAM_CLUSTER_RAW", Command::kUpstreamClusterRaw},
       {"UPSTREAM_LOCAL_ADDRESS", Command::kUpstreamLocal},
+      {"UPSTREAM_LOCAL_ADDRESS_WITHOUT_PORT", Command::kUpstreamLocalIp},
+      {"UPSTREAM_LOCAL_PORT", Command::kUpstreamLocalPort},
       {"DOWNSTREAM_LOCAL_ADDRESS", Command::kDownstreamLocal},
       {"DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT", Command::kDownstreamLocalIp},
       {"DOWNSTREAM_LOCAL_PORT", Command::kDownstreamLocalPort},
@@ -219,7 +252,9 @@ Result<LogFormat::Piece> LogFormat::parse_command(std::string_view name, std::st
       {"ENVIRONMENT", Command::kEnvironment},     {"DYNAMIC_METADATA", Command::kDash},
       {"CLUSTER_METADATA", Command::kDash},       {"UPSTREAM_METADATA", Command::kDash},
       {"FILTER_STATE", Command::kDash},           {"METADATA", Command::kDash},
-      {"COMMON_DURATION", Command::kDuration},
+      {"START_TIME_LOCAL", Command::kStartTimeLocal}, {"EMIT_TIME", Command::kEmitTime},
+      {"COMMON_DURATION", Command::kCommonDuration},  {"PATH", Command::kPathArgument},
+      {"QUERY_PARAM", Command::kQueryParameter},
   };
   Piece piece;
   piece.max_length = max_length;
@@ -232,7 +267,18 @@ Result<LogFormat::Piece> LogFormat::parse_command(std::string_view name, std::st
   for (const Row& row : kWithArgument) {
     if (row.name != name) continue;
     piece.command = row.command;
-    if (row.command == Command::kStartTime || row.command == Command::kEnvironment) {
+    if (row.command == Command::kCommonDuration) {
+      if (auto ok = parse_common_duration(argument); !ok) return std::unexpected(ok.error());
+      piece.text = argument;
+    } else if (row.command == Command::kPathArgument) {
+      for (std::string_view part : base::split(argument, ':'))
+        if (!part.empty() && part != "WQ" && part != "NQ" && part != "ORIG" && part != "PATH" && part != "ORIG_OR_PATH")
+          return fail(Code::kInvalidArgument, "%PATH({})%: WQ or NQ, then ORIG, PATH or ORIG_OR_PATH", argument);
+      piece.text = argument;
+    } else if (row.command == Command::kQueryParameter) {
+      if (argument.empty()) return fail(Code::kInvalidArgument, "%QUERY_PARAM(...)% needs the name of a parameter");
+      piece.text = argument;
+    } else if (row.command == Command::kStartTime || row.command == Command::kStartTimeLocal || row.command == Command::kEmitTime || row.command == Command::kEnvironment) {
       piece.text = argument;
       if (row.command == Command::kEnvironment) {
         const char* value = std::getenv(piece.text.c_str());
@@ -457,6 +503,16 @@ bool LogFormat::value_of(const Piece& piece, const StreamInfo& info, std::string
       return text(info.cluster);
     case Command::kUpstreamClusterRaw:
       return text(info.cluster_raw.empty() ? info.cluster : info.cluster_raw);
+    case Command::kUpstreamIp:
+      return text(ip_of(info.upstream_host));
+    case Command::kUpstreamPort:
+      return text(port_of(info.upstream_host));
+    case Command::kUpstreamLocalIp:
+      return text(ip_of(info.upstream_local));
+    case Command::kUpstreamLocalPort:
+      return text(port_of(info.upstream_local));
+    case Command::kResponseHeaderBytes:
+      return count(info.response_header_bytes);
     case Command::kUpstreamLocal:
       return text(info.upstream_local);
     case Command::kDownstreamLocal:
@@ -493,6 +549,35 @@ bool LogFormat::value_of(const Piece& piece, const StreamInfo& info, std::string
       return info.request && text(info.request->target);
     case Command::kScheme:
       return info.request && text(info.request->scheme);
+    case Command::kStartTimeLocal:
+      append_time(out, piece.text, info.start_wall, true);
+      return true;
+    case Command::kEmitTime:
+      append_time(out, piece.text, info.start_wall + std::chrono::duration_cast<base::WallTime::duration>(std::max(info.end, base::Nanos(0))));
+      return true;
+    case Command::kCommonDuration: {
+      auto parts = base::split(piece.text, ':');
+      auto from = time_point(parts[0], info), to = time_point(parts[1], info);
+      if (!from || !to || *to < *from) return false;
+      auto ns = static_cast<uint64_t>((*to - *from).count());
+      return count(parts.size() < 3 || parts[2] == "ms" ? ns / 1'000'000 : parts[2] == "us" ? ns / 1'000 : ns);
+    }
+    case Command::kPathArgument: {
+      if (!info.request) return false;
+      std::string_view path = info.request->target;
+      if (piece.text.find(":PATH") == std::string::npos) {
+        std::string_view original;
+        std::string scratch;
+        if (request_header(*info.request, "x-envoy-original-path", original, scratch) && !original.empty()) path = original;
+      }
+      return text(piece.text.starts_with("NQ") ? path.substr(0, path.find('?')) : path);
+    }
+    case Command::kQueryParameter: {
+      if (!info.request) return false;
+      std::string_view path = info.request->target;
+      size_t question = path.find('?');
+      return question != std::string_view::npos && text(http::query_param(path.substr(question + 1), piece.text));
+    }
     case Command::kEnvironment:
       return text(piece.text);
     case Command::kDash:
@@ -550,34 +635,108 @@ size_t LogBuffer::bytes() const {
 }
 
 LogFiles::~LogFiles() {
-  for (auto& [path, fd] : fds_)
-    if (fd > 2) ::close(fd);
+  if (writer_.joinable()) {
+    {
+      std::unique_lock lock(mutex_);
+      changed_.wait_for(lock, std::chrono::seconds(1), [this] { return waiting_bytes_ == 0 && figures_.total_buffered == 0; });
+      giving_up_ = true;
+    }
+    writer_.request_stop();
+    writer_.join();
+  }
+  for (auto& [path, file] : files_)
+    if (file.fd > STDERR_FILENO) ::close(file.fd);
 }
 
-void LogFiles::write(const std::map<std::string, std::string>& lines) {
-  for (const auto& [path, text] : lines) {
-    auto at = fds_.find(path);
-    if (at == fds_.end()) {
-      int fd = path == "/dev/stdout"   ? 1
-               : path == "/dev/stderr" ? 2
-                                       : ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
-      at = fds_.emplace(path, fd).first;
+void LogFiles::write(std::map<std::string, std::string> lines) {
+  std::lock_guard lock(mutex_);
+  for (auto& [path, text] : lines) {
+    if (waiting_bytes_ + text.size() > kMostWaiting) {
+      figures_.dropped_bytes += text.size();
+      continue;
     }
-    if (at->second < 0) continue;
-    std::string_view rest = text;
-    while (!rest.empty()) {
-      ssize_t n = ::write(at->second, rest.data(), rest.size());
-      if (n < 0 && errno == EINTR) continue;
-      if (n <= 0) break;  // a full disk or a closed pipe costs log lines, nothing else
-      rest.remove_prefix(static_cast<size_t>(n));
-    }
+    waiting_bytes_ += text.size();
+    figures_.total_buffered += text.size();
+    ++figures_.write_buffered;
+    std::string& queue = waiting_[path];
+    if (queue.empty()) queue = std::move(text);
+    else queue += text;
   }
+  if (!writer_.joinable()) writer_ = std::jthread([this](std::stop_token stop) { run(stop); });
+  changed_.notify_all();
 }
 
 void LogFiles::reopen() {
-  for (auto& [path, fd] : fds_)
-    if (fd > 2) ::close(fd);
-  fds_.clear();
+  std::lock_guard lock(mutex_);
+  reopen_ = true;
+  changed_.notify_all();
+}
+
+LogFiles::Figures LogFiles::figures() const {
+  std::lock_guard lock(mutex_);
+  return figures_;
+}
+
+LogFiles::File LogFiles::open(const std::string& path) {
+  File file;
+  file.fd = path == "/dev/stdout"   ? STDOUT_FILENO
+            : path == "/dev/stderr" ? STDERR_FILENO
+                                    : ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+  struct stat status;
+  file.regular = file.fd >= 0 && ::fstat(file.fd, &status) == 0 && S_ISREG(status.st_mode);
+  return file;
+}
+
+// A full disk or a closed pipe costs log lines, nothing else. Polls, so that a reader that never reads can't keep the
+// process from ending.
+bool LogFiles::write_all(const File& file, std::string_view text) {
+  while (!text.empty()) {
+    size_t most = text.size();
+    if (!file.regular) {
+      pollfd writable{file.fd, POLLOUT, 0};
+      if (::poll(&writable, 1, 200) == 0) {
+        std::lock_guard lock(mutex_);
+        if (giving_up_) return false;
+        continue;
+      }
+      // No more than a pipe takes at once when it says that it can be written: a blocking descriptor does not block then.
+      most = std::min<size_t>(most, PIPE_BUF);
+    }
+    ssize_t n = ::write(file.fd, text.data(), most);
+    if (n < 0 && (errno == EINTR || errno == EAGAIN)) continue;
+    if (n <= 0) return false;
+    text.remove_prefix(static_cast<size_t>(n));
+  }
+  return true;
+}
+
+void LogFiles::run(std::stop_token stop) {
+  pthread_setname_np(pthread_self(), "log-writer");
+  std::unique_lock lock(mutex_);
+  while (changed_.wait(lock, stop, [this] { return reopen_ || !waiting_.empty(); })) {
+    if (std::exchange(reopen_, false)) {
+      for (auto& [path, file] : files_) {
+        File fresh = open(path);
+        if (fresh.fd < 0) ++figures_.reopen_failed;  // the old file goes on
+        else if (int old = std::exchange(file, fresh).fd; old > STDERR_FILENO) ::close(old);
+      }
+    }
+    auto batch = std::exchange(waiting_, {});
+    waiting_bytes_ = 0;
+    lock.unlock();
+    uint64_t completed = 0, failed = 0, bytes = 0;
+    for (auto& [path, text] : batch) {
+      auto at = files_.find(path);
+      if (at == files_.end() || at->second.fd < 0) at = files_.insert_or_assign(path, open(path)).first;
+      ++(at->second.fd >= 0 && write_all(at->second, text) ? completed : failed);
+      bytes += text.size();
+    }
+    lock.lock();
+    figures_.write_completed += completed;
+    figures_.write_failed += failed;
+    figures_.total_buffered -= bytes;
+    changed_.notify_all();
+  }
 }
 
 }  // namespace fairlead::proxy

@@ -3,12 +3,15 @@
 // LogFormat: immutable once parsed; any thread. LogFiles: see below.
 #pragma once
 
+#include <condition_variable>
 #include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <vector>
 
 #include "base/result.h"
@@ -41,7 +44,8 @@ class LogFormat {
     kResponseTxDuration, kUpstreamHost, kUpstreamCluster, kUpstreamClusterRaw, kUpstreamLocal, kDownstreamLocal,
     kDownstreamLocalIp, kDownstreamLocalPort, kDownstreamRemote, kDownstreamRemoteIp, kDownstreamRemotePort,
     kDownstreamDirect, kDownstreamDirectIp, kServerName, kRouteName, kVirtualHost, kAttempts, kHostname, kConnectionId,
-    kGrpcStatus, kDash, kMethod, kPath, kScheme, kEnvironment,
+    kGrpcStatus, kDash, kUpstreamIp, kUpstreamPort, kUpstreamLocalIp, kUpstreamLocalPort, kResponseHeaderBytes,
+    kStartTimeLocal, kEmitTime, kCommonDuration, kPathArgument, kQueryParameter, kMethod, kPath, kScheme, kEnvironment,
   };
   enum class Shape : uint8_t { kText, kJsonValue, kJsonString };
   struct Piece {
@@ -67,8 +71,8 @@ extern const std::string_view kIstioLogFormat;
 // Envoy's own default format.
 extern const std::string_view kEnvoyLogFormat;
 
-// Lines of one worker, gathered here and handed to the main thread in batches, which writes them: a slow reader of
-// stdout never holds up a worker. Worker thread only.
+// Lines of one worker, gathered here and handed on in batches (to LogFiles): a slow reader of stdout never holds up a
+// worker. Worker thread only.
 class LogBuffer {
  public:
   using Flush = std::function<void(std::map<std::string, std::string>)>;  // path -> bytes
@@ -83,15 +87,38 @@ class LogBuffer {
   std::map<std::string, std::string> pending_;
 };
 
-// Open log files. Main thread only.
+// Open log files and the one thread that writes them, started with the first line: neither workers nor the main thread
+// wait for a slow disk or a full pipe. What waits is bounded; lines beyond that are dropped and counted. Any thread.
 class LogFiles {
  public:
-  ~LogFiles();
-  void write(const std::map<std::string, std::string>& lines);
-  void reopen();  // SIGUSR1
+  LogFiles() = default;
+  ~LogFiles();                             // writes what waits, for no longer than a second
+  void write(std::map<std::string, std::string> lines);
+  void reopen();                           // SIGUSR1, /reopen_logs
+
+  struct Figures {                         // Envoy's filesystem.*, and what was dropped
+    uint64_t write_buffered = 0, write_completed = 0, write_failed = 0, reopen_failed = 0, dropped_bytes = 0, total_buffered = 0;
+  };
+  Figures figures() const;
 
  private:
-  std::map<std::string, int> fds_;
+  static constexpr size_t kMostWaiting = 64 * 1024 * 1024;
+  void run(std::stop_token stop);
+  struct File {
+    int fd = -1;
+    bool regular = false;                  // writing never waits for a reader
+  };
+  static File open(const std::string& path);
+  bool write_all(const File& file, std::string_view text);
+
+  mutable std::mutex mutex_;
+  std::condition_variable_any changed_;
+  std::map<std::string, std::string> waiting_;
+  size_t waiting_bytes_ = 0;
+  bool reopen_ = false, giving_up_ = false;
+  Figures figures_;
+  std::map<std::string, File> files_;      // the writer's own
+  std::jthread writer_;
 };
 
 }  // namespace fairlead::proxy

@@ -4,8 +4,10 @@
 #include "base/log.h"
 #include "base/strings.h"
 #include "envoy/config/bootstrap/v3/bootstrap.pb.h"
+#include "proxy/config/matchers.h"
 #include "proxy/proto_json.h"
 #include "proxy/server.h"
+#include "proxy/stats_text.h"
 #include "xds/struct_value.h"
 
 namespace fairlead::proxy {
@@ -52,17 +54,37 @@ void redact(Value& v) {
   }
 }
 
-std::string config_dump(Server& server, std::string_view query) {
+// The name of one entry of a dump: its own, or that of the resource in it.
+std::string entry_name(const Value& item) {
+  if (item.contains("name")) return item["name"].as_string();
+  for (std::string_view field : {"cluster", "listener", "route_config", "secret"})
+    if (const Value* inner = item.find(field)) return (*inner)["name"].as_string();
+  return item["endpoint_config"]["cluster_name"].as_string();
+}
+
+// Empty: there is no such resource.
+std::string config_dump(Server& server, std::string_view query, const Regex* names) {
   ConfigManager& c = server.config();
   std::string resource = http::query_param(query, "resource");
+  static constexpr std::string_view kResources[] = {"bootstrap", "static_clusters", "dynamic_active_clusters", "dynamic_warming_clusters", "dynamic_endpoint_configs",
+                                                    "static_listeners", "dynamic_listeners", "static_route_configs", "dynamic_route_configs", "static_secrets",
+                                                    "dynamic_active_secrets", "dynamic_warming_secrets"};
+  bool found = resource.empty() || std::ranges::find(kResources, resource) != std::end(kResources);
   Value configs = Value::array();
   auto add = [&](std::string_view type, Value body) {
     Value out = Value::object({{"@type", "type.googleapis.com/envoy.admin.v3." + std::string(type)}});
-    for (auto& m : body.mutable_members()) out.set(m.key, std::move(m.value));
+    for (auto& m : body.mutable_members()) {
+      if (names && m.value.is_array()) std::erase_if(m.value.mutable_items(), [&](const Value& item) { return !names->full_match(entry_name(item)); });
+      out.set(m.key, std::move(m.value));
+    }
     if (resource.empty()) {
       configs.push(std::move(out));
     } else if (const Value* list = out.find(resource)) {
-      for (const Value& item : list->items()) configs.push(item);
+      found = true;
+      if (list->is_array())
+        for (const Value& item : list->items()) configs.push(item);
+      else
+        configs.push(*list);
     }
   };
   const auto& o = server.options();
@@ -109,14 +131,16 @@ std::string config_dump(Server& server, std::string_view query) {
   if (!routes.empty()) route_dump.set("dynamic_route_configs", std::move(routes));
   add("RoutesConfigDump", std::move(route_dump));
   add("SecretsConfigDump", Value::object());
+  if (!found) return {};
   redact(configs);
   return Value::object({{"configs", std::move(configs)}}).dump(1);
 }
 
-std::string clusters_text(Server& server) {
+std::string clusters_text(Server& server, const Regex* filter) {
   std::string out;
   auto line = [&](const std::string& name, const std::string& rest) { out += name + "::" + rest + "\n"; };
   for (auto& [name, c] : server.config().clusters()) {
+    if (filter && !filter->full_match(name)) continue;
     line(name, "observability_name::" + c->config->stat_name);
     for (int high = 0; high < 2; ++high) {
       const Thresholds& t = c->config->thresholds[high];
@@ -143,10 +167,11 @@ std::string clusters_text(Server& server) {
   return out;
 }
 
-std::string clusters_json(Server& server) {
+std::string clusters_json(Server& server, const Regex* filter) {
   static constexpr std::string_view kHealth[] = {"HEALTHY", "UNHEALTHY", "DEGRADED"};
   Value list = Value::array();
   for (auto& [name, c] : server.config().clusters()) {
+    if (filter && !filter->full_match(name)) continue;
     Value one = Value::object({{"name", name}});
     if (c->source.dynamic) one.set("added_via_api", true);
     Value hosts = Value::array();
@@ -227,21 +252,53 @@ void logging(const HttpExchange& e, std::string_view query) {
 
 constexpr std::string_view kHelp =
     "admin commands are:\n"
+    "  /: Admin home page\n"
+    "  /certs: print certs on machine\n"
     "  /clusters: upstream cluster status\n"
+    "      filter: Regular expression (Google re2) for filtering clusters by name\n"
+    "      format: Format to use; One of (text, json)\n"
     "  /config_dump: dump current configuration\n"
+    "      resource: The resource to dump\n"
+    "      name_regex: Only what has a name that matches this expression (Google re2)\n"
+    "      include_eds: Endpoints too\n"
     "  /config_warnings: print fields of the configuration that are set and not acted on\n"
     "  /drain_listeners (POST): drain listeners\n"
     "  /healthcheck/fail (POST): cause the server to fail health checks\n"
     "  /healthcheck/ok (POST): cause the server to pass health checks\n"
     "  /help: print out list of admin commands\n"
+    "  /hot_restart_version: print the hot restart compatibility version\n"
+    "  /init_dump: what the server still waits for before it is LIVE\n"
     "  /listeners: print listener info\n"
+    "      format: Format to use; One of (text, json)\n"
     "  /logging (POST): query/change logging levels\n"
+    "      level: desired logging level; One of (trace, debug, info, warning, error, critical, off)\n"
+    "      paths: NAME:LEVEL,...; here all loggers share one level\n"
     "  /memory: print current allocation/heap usage\n"
     "  /quitquitquit (POST): exit the server\n"
     "  /ready: print server state, return 200 if LIVE, otherwise return 503\n"
+    "  /reopen_logs (POST): reopen access logs\n"
+    "  /reset_counters (POST): reset all counters to zero\n"
+    "  /runtime: print runtime values\n"
     "  /server_info: print server version/status information\n"
-    "  /stats: print server stats (usedonly, filter=REGEX, format=text|json|prometheus)\n"
-    "  /stats/prometheus: print server stats in prometheus format\n";
+    "  /stats: print server stats\n"
+    "      usedonly: Only what has counted since the start\n"
+    "      filter: Regular expression (Google re2) for filtering stats\n"
+    "      invert_filter: Invert the filter\n"
+    "      format: Format to use; One of (text, json, prometheus)\n"
+    "      type: Stat types to include; One of (All, Counters, Histograms, Gauges, TextReadouts)\n"
+    "      histogram_buckets: Histogram bucket display mode; One of (cumulative, disjoint, summary)\n"
+    "  /stats/prometheus: print server stats in prometheus format\n"
+    "      usedonly, filter, invert_filter: as /stats\n";
+
+// An expression that may be found anywhere in a name. False: it was none, and the answer is sent.
+bool find_regex(const HttpExchange& e, std::string_view query, std::string_view parameter, std::shared_ptr<const Regex>& out) {
+  std::string text = http::query_param(query, parameter);
+  if (text.empty()) return true;
+  std::string error;
+  out = Regex::compile("(?s).*(?:" + text + ").*", &error);
+  if (!out) e->respond(400, kText, fmt::format("Invalid re2 regex in {}: {}\n", parameter, error));
+  return out != nullptr;
+}
 
 }  // namespace
 
@@ -257,29 +314,36 @@ void serve_admin(Server& server, HttpExchange e) {
   };
   bool json = http::query_param(query, "format") == "json";
   if (path == "/stats" || path == "/stats/prometheus") {
-    bool used = http::has_query_param(query, "usedonly");
+    auto wanted = StatsQuery::parse(query);
+    if (!wanted) return e->respond(400, kText, wanted.error().message + "\n");
     bool prometheus = path == "/stats/prometheus" || http::query_param(query, "format") == "prometheus";
-    std::string filter = http::query_param(query, "filter");
-    return server.collect([e, used, prometheus, json, filter](StatsSnapshot s) {
-      if (prometheus) return e->respond(200, kText, s.prometheus(used));
-      if (json) return e->respond(200, kJson, s.json(used));
-      bool bad = false;
-      std::string text = s.text(used, filter, bad);
-      if (bad) return e->respond(400, kText, "Invalid re2 regex");
-      e->respond(200, kText, text);
+    return server.collect([e, prometheus, json, wanted = *wanted](StatsSnapshot s) {
+      if (prometheus) e->respond(200, kText, stats_prometheus(s, wanted));
+      else if (json) e->respond(200, kJson, stats_json(s, wanted));
+      else e->respond(200, kText, stats_text(s, wanted));
     });
   }
   if (path == "/ready") {
     std::string state(server.state());
     return e->respond(server.ready() ? 200 : 503, kText, state + "\n");
   }
-  if (path == "/config_dump") return e->respond(200, kJson, config_dump(server, query));
+  if (path == "/config_dump") {
+    std::shared_ptr<const Regex> names;
+    if (!find_regex(e, query, "name_regex", names)) return;
+    std::string dump = config_dump(server, query, names.get());
+    if (!dump.empty()) return e->respond(200, kJson, dump);
+    return e->respond(404, kText, http::query_param(query, "resource") + " not found in config dump");
+  }
   if (path == "/config_warnings") {
     Value out = Value::object();
     for (auto& [field, count] : server.config().warnings()) out.set(field, static_cast<long long>(count));
     return e->respond(200, kJson, out.dump(1));
   }
-  if (path == "/clusters") return json ? e->respond(200, kJson, clusters_json(server)) : e->respond(200, kText, clusters_text(server));
+  if (path == "/clusters") {
+    std::shared_ptr<const Regex> filter;
+    if (!find_regex(e, query, "filter", filter)) return;
+    return json ? e->respond(200, kJson, clusters_json(server, filter.get())) : e->respond(200, kText, clusters_text(server, filter.get()));
+  }
   if (path == "/listeners") return e->respond(200, json ? kJson : kText, listeners(server, json));
   if (path == "/server_info") return e->respond(200, kJson, server_info(server));
   if (path == "/logging") return logging(e, query);
@@ -298,6 +362,12 @@ void serve_admin(Server& server, HttpExchange e) {
     server.drain_listeners();
     return e->respond(200, kText, "OK\n");
   }
+  if (path == "/reset_counters" && changes()) return server.reset_counters([e] { e->respond(200, kText, "OK\n"); });
+  if (path == "/reopen_logs" && changes()) {
+    server.log_files().reopen();
+    return e->respond(200, kText, "OK\n");
+  }
+  if (path == "/hot_restart_version") return e->respond(200, kText, "disabled");
   if (path == "/healthcheck/fail" && changes()) {
     server.fail_health(true);
     return e->respond(200, kText, "OK\n");
@@ -307,7 +377,8 @@ void serve_admin(Server& server, HttpExchange e) {
     return e->respond(200, kText, "OK\n");
   }
   if (path == "/" || path == "/help") return e->respond(200, kText, kHelp);
-  if (e->closed() || path == "/quitquitquit" || path == "/drain_listeners" || path.starts_with("/healthcheck/")) return;
+  for (std::string_view changing : {"/quitquitquit", "/drain_listeners", "/reset_counters", "/reopen_logs", "/healthcheck/fail", "/healthcheck/ok"})
+    if (path == changing) return;  // changes() has refused it
   e->respond(404, kText, "invalid path. " + std::string(kHelp));
 }
 

@@ -1,5 +1,6 @@
 #include "proxy/server.h"
 
+#include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/prctl.h>
@@ -7,6 +8,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <fstream>
 
 #include "base/log.h"
 #include "envoy/config/bootstrap/v3/bootstrap.pb.h"
@@ -26,6 +28,7 @@ Server::Server(ServerOptions options) : options_(std::move(options)), drain_time
 }
 
 Server::~Server() {
+  watchdog_.reset();
   admin_.reset();
   ads_.reset();
   for (Running& r : workers_) {
@@ -37,8 +40,6 @@ Server::~Server() {
   }
   for (Running& r : workers_)
     if (r.thread.joinable()) r.thread.join();
-  // What workers posted last (log lines) is still worth writing.
-  loop_.run_once(base::Nanos(0));
   workers_.clear();
   config_.reset();
 }
@@ -72,6 +73,16 @@ base::Result<std::optional<xds::AdsOptions>> ads_from(const envoy::config::boots
     return base::fail(Code::kInvalidArgument, "static_resources: the cluster {} of ads_config has no endpoint", name);
   }
   return base::fail(Code::kInvalidArgument, "dynamic_resources.ads_config: no static cluster is called {}", name);
+}
+
+Watchdog::Limits watchdog_limits(const envoy::config::bootstrap::v3::Bootstrap& b) {
+  Watchdog::Limits limits;
+  const auto& from = b.watchdogs().has_worker_watchdog() ? b.watchdogs().worker_watchdog() : b.watchdogs().main_thread_watchdog();
+  auto set = [](base::Nanos& to, const google::protobuf::Duration& d) { to = std::chrono::seconds(d.seconds()) + base::Nanos(d.nanos()); };
+  if (from.has_miss_timeout()) set(limits.miss, from.miss_timeout());
+  if (from.has_megamiss_timeout()) set(limits.megamiss, from.megamiss_timeout());
+  if (from.has_kill_timeout()) set(limits.kill, from.kill_timeout());
+  return limits;
 }
 
 }  // namespace
@@ -113,9 +124,7 @@ Status Server::start() {
     w.count = options_.concurrency;
     w.socket_mark = options_.socket_mark;
     w.node_id = options_.node.id;
-    w.write_logs = [this](std::map<std::string, std::string> lines) {
-      loop_.post([this, lines = std::move(lines)] { log_files_.write(lines); });
-    };
+    w.write_logs = [this](std::map<std::string, std::string> lines) { log_files_.write(std::move(lines)); };
     w.outlier = [this](ClusterId id, HostPtr host, int kind) {
       loop_.post([this, id, host = std::move(host), kind] { config_->eject(id, host, kind); });
     };
@@ -144,6 +153,9 @@ Status Server::start() {
       pthread_setname_np(pthread_self(), "worker");
       w->loop().run();
     });
+  std::vector<Watchdog::Watched> watched{{&loop_, "main_thread"}};
+  for (size_t i = 0; i < workers_.size(); ++i) watched.push_back({&workers_[i].worker->loop(), fmt::format("worker_{}", i)});
+  watchdog_ = std::make_unique<Watchdog>(std::move(watched), watchdog_limits(bootstrap));
   if (options_.ads) {
     options_.ads->node = options_.node;
     ads_ = std::make_unique<xds::AdsClient>(loop_, *options_.ads, *config_);
@@ -228,6 +240,39 @@ void Server::poll_drain() {
 
 void Server::quit() { loop_.stop(); }
 
+// What belongs to the process and not to a worker.
+void Server::own_stats(StatsSnapshot& into) {
+  struct mallinfo2 m = ::mallinfo2();
+  into.gauges["server.memory_allocated"] = m.uordblks + m.hblkhd;
+  into.gauges["server.memory_heap_size"] = m.arena + m.hblkhd;
+  if (std::ifstream statm("/proc/self/statm"); statm) {
+    uint64_t size = 0, resident = 0;
+    statm >> size >> resident;
+    into.gauges["server.memory_physical_size"] = resident * static_cast<uint64_t>(::sysconf(_SC_PAGESIZE));
+  }
+  into.gauges["server.hot_restart_epoch"] = 0;
+  uint64_t connections = 0;
+  for (auto& [name, n] : into.gauges)
+    if (name.starts_with("listener.") && name.ends_with(".downstream_cx_active") && name.find(".worker_") == std::string::npos) connections += n;
+  into.gauges["server.total_connections"] = connections;
+  LogFiles::Figures logs = log_files_.figures();
+  into.counters["filesystem.write_buffered"] = logs.write_buffered;
+  into.counters["filesystem.write_completed"] = logs.write_completed;
+  into.counters["filesystem.write_failed"] = logs.write_failed;
+  into.counters["filesystem.reopen_failed"] = logs.reopen_failed;
+  into.counters["filesystem.dropped_bytes"] = logs.dropped_bytes;
+  into.gauges["filesystem.write_total_buffered"] = logs.total_buffered;
+  if (watchdog_) watchdog_->stats(into);
+}
+
+void Server::reset_counters(std::function<void()> done) {
+  counted_before_reset_.clear();
+  collect([this, done = std::move(done)](StatsSnapshot s) {
+    counted_before_reset_ = std::move(s.counters);
+    done();
+  });
+}
+
 void Server::collect(std::function<void(StatsSnapshot)> done) {
   struct Gather {
     StatsSnapshot sum;
@@ -245,6 +290,9 @@ void Server::collect(std::function<void(StatsSnapshot)> done) {
         gather->sum.merge(*mine);
         if (--gather->left > 0) return;
         config_->stats(gather->sum);
+        own_stats(gather->sum);
+        for (auto& [name, before] : counted_before_reset_)
+          if (auto at = gather->sum.counters.find(name); at != gather->sum.counters.end()) at->second -= std::min(before, at->second);
         gather->sum.gauges["server.live"] = ready();
         gather->sum.gauges["server.concurrency"] = workers_.size();
         gather->sum.gauges["server.uptime"] =

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <thread>
@@ -12,6 +13,7 @@
 #include "http/server.h"
 #include "io/loop.h"
 #include "proxy/config_manager.h"
+#include "proxy/watchdog.h"
 #include "proxy/worker.h"
 #include "xds/client.h"
 
@@ -56,6 +58,8 @@ class Server {
   size_t workers() const { return workers_.size(); }
   // Sums of all workers and of the main thread.
   void collect(std::function<void(StatsSnapshot)> done);
+  // Counters start again from zero; what workers count goes on, the sums so far are taken off.
+  void reset_counters(std::function<void()> done);
   // Adds handlers of the agent (15020, 15021) to the admin's answers.
   void handle_admin(std::shared_ptr<http::Exchange> exchange);
   const xds::AdsClient* ads() const { return ads_.get(); }
@@ -67,6 +71,7 @@ class Server {
     std::thread thread;
   };
   void send_update(ConfigUpdate update, const std::vector<ConfigUpdate::NewListener>& listeners, const std::vector<std::vector<int>>& fds);
+  void own_stats(StatsSnapshot& into);
   void watch_signals();
   void poll_drain();
 
@@ -80,6 +85,8 @@ class Server {
   std::unique_ptr<io::FdWatch> signals_;
   io::Fd signal_fd_;
   io::Timer drain_timer_;
+  std::unique_ptr<Watchdog> watchdog_;
+  std::map<std::string, uint64_t> counted_before_reset_;
   base::TimePoint started_, drain_started_;
   bool draining_ = false, health_failed_ = false, live_ = false;
   int exit_code_ = 0;

@@ -96,10 +96,6 @@ struct StatsSnapshot {
   void add(std::string_view prefix, const ListenerStats& stats);
   void add(std::string_view prefix, const TcpStats& stats);
   void merge(const StatsSnapshot& other);
-  // Envoy's /stats text ("name: value"), sorted; `used_only` leaves out what never counted.
-  std::string text(bool used_only, std::string_view filter_regex, bool& bad_filter) const;
-  std::string json(bool used_only) const;
-  std::string prometheus(bool used_only) const;
 };
 
 }  // namespace fairlead::proxy
