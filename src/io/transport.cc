@@ -1,6 +1,8 @@
 // Sockets: transports, connecting, listening, accepting. The in-memory pair is in memory_transport.cc.
 #include "io/transport.h"
 
+#include "io/accepted.h"
+
 #include <fcntl.h>
 #include <linux/netfilter_ipv4.h>
 #include <linux/netfilter_ipv6/ip6_tables.h>
@@ -17,9 +19,15 @@ constexpr uint32_t kBoth = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
 
 class SocketTransport final : public Transport, EventSink {
  public:
-  SocketTransport(Loop& loop, Fd fd) : loop_(loop), fd_(std::move(fd)) {
-    if (auto a = peer_address(fd_.get())) peer_ = *a;
-    if (auto a = local_address(fd_.get())) local_ = *a;
+  SocketTransport(Loop& loop, Fd fd) : SocketTransport(loop, std::move(fd), {}, {}) {}
+  // Addresses that are not valid are asked for.
+  SocketTransport(Loop& loop, Fd fd, const Address& peer, const Address& local) : loop_(loop), fd_(std::move(fd)) {
+    peer_ = peer;
+    local_ = local;
+    if (!peer_.valid())
+      if (auto a = peer_address(fd_.get())) peer_ = *a;
+    if (!local_.valid())
+      if (auto a = local_address(fd_.get())) local_ = *a;
     is_ip_ = local_.is_ip();
     (void)loop_.watch(fd_.get(), kBoth, *this);
   }
@@ -169,6 +177,10 @@ std::unique_ptr<Transport> make_socket_transport(Loop& loop, Fd fd) {
   return std::make_unique<SocketTransport>(loop, std::move(fd));
 }
 
+std::unique_ptr<Transport> make_accepted_transport(Loop& loop, Fd fd, const Address& peer, const Address& local) {
+  return std::make_unique<SocketTransport>(loop, std::move(fd), peer, local);
+}
+
 std::unique_ptr<Connecting> connect(Loop& loop, const Address& to, const ConnectOptions& options, ConnectCallback done) {
   auto connecting = std::make_unique<SocketConnecting>(loop, std::move(done));
   connecting->start(to, options);
@@ -219,6 +231,7 @@ Acceptor::Acceptor(Loop& loop, Fd listening, Callback callback)
       }) {
   int flags = ::fcntl(listening_.get(), F_GETFL);
   if (flags >= 0) ::fcntl(listening_.get(), F_SETFL, flags | O_NONBLOCK);
+  if (auto at = local_address(listening_.get())) tune(listening_.get(), at->family());  // accepted sockets inherit it
   (void)loop_.watch(listening_.get(), EPOLLIN, *this);
 }
 
@@ -238,7 +251,6 @@ void Acceptor::on_events(uint32_t) {
       }
       return;
     }
-    tune(fd, storage.ss_family);
     callback_(Fd(fd), Address::from_sockaddr(reinterpret_cast<sockaddr*>(&storage), length));
   }
 }

@@ -94,7 +94,21 @@ std::string_view port_of(std::string_view address) {
 // strftime, with %3f, %6f, %9f and %f for fractions and %s for seconds since the epoch.
 void append_time(std::string& out, const std::string& wanted, base::WallTime time, bool local = false) {
   if (wanted.empty() && !local) {
-    out += base::format_rfc3339_milli(time);
+    // All but the milliseconds changes once a second.
+    thread_local int64_t known = -1;
+    thread_local std::string text;
+    auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(time.time_since_epoch()).count();
+    int64_t second = ms / 1000;
+    if (second != known || text.size() < 5) {
+      text = base::format_rfc3339_milli(time);
+      known = second;
+    }
+    auto digits = static_cast<int>(ms % 1000);
+    char* p = text.data() + text.size() - 4;  // before the Z
+    p[0] = static_cast<char>('0' + digits / 100);
+    p[1] = static_cast<char>('0' + digits / 10 % 10);
+    p[2] = static_cast<char>('0' + digits % 10);
+    out += text;
     return;
   }
   auto ns = std::chrono::duration_cast<std::chrono::nanoseconds>(time.time_since_epoch()).count();

@@ -220,6 +220,7 @@ class H1Downstream final : public DownstreamConnection, DownstreamStream, io::Tr
     if (!upgrade) request.fields.remove("upgrade");
     bool nominations_ok = remove_nominated(request.fields);
     keep_alive_ = head.keep_alive;
+    client_closes_ = !head.keep_alive;
     if (config_->max_requests_per_connection && served_ >= config_->max_requests_per_connection) {
       keep_alive_ = false;
       ++stats_.downstream_cx_max_requests_reached;
@@ -415,6 +416,7 @@ class H1Downstream final : public DownstreamConnection, DownstreamStream, io::Tr
     request_complete_ = upgrading_ = false;
     if (!whole || mode_ == Mode::kTunnel || !keep_alive_) {
       linger_after_ = true;
+      nothing_under_way_ = whole && client_closes_ && mode_ == Mode::kHttp && stash_.empty();
       worker_.mark(*this);
       return;
     }
@@ -438,13 +440,14 @@ class H1Downstream final : public DownstreamConnection, DownstreamStream, io::Tr
   }
 
   // The answer is out. Closing at once could throw it away with what the client is still sending (RFC 9112 section
-  // 9.6), so our side is closed first and the rest is read for a moment.
+  // 9.6), so our side is closed first and the rest is read for a moment. A client that asked for the end and was read to
+  // the end of its request sends nothing more.
   void linger() {
     linger_after_ = false;
     if (mode_ == Mode::kLinger) return;
     mode_ = Mode::kLinger;
     stash_.clear();
-    if (config_->delayed_close_timeout.count() <= 0) return close();
+    if (nothing_under_way_ || config_->delayed_close_timeout.count() <= 0) return close();
     transport_->shutdown_write();
     timer_.arm(config_->delayed_close_timeout);
     read_again_ = true;
@@ -508,7 +511,7 @@ class H1Downstream final : public DownstreamConnection, DownstreamStream, io::Tr
   Mode mode_ = Mode::kHttp;
   bool closed_ = false, draining_ = false, keep_alive_ = true, request_complete_ = false, request_paused_ = false;
   bool head_request_ = false, http10_ = false, http10_keep_ = false, chunked_ = false, upgrading_ = false;
-  bool linger_after_ = false, read_again_ = false;
+  bool linger_after_ = false, read_again_ = false, client_closes_ = false, nothing_under_way_ = false;
   bool connect_ = false;                // the request is a CONNECT
   bool head_timed_ = false;             // the time of a head that is not complete runs
   bool broken_ = false;                 // what still comes can't be understood

@@ -1,6 +1,7 @@
 #include "proxy/listener.h"
 
 #include "base/log.h"
+#include "io/accepted.h"
 #include "proxy/stream_info.h"
 
 namespace fairlead::proxy {
@@ -166,8 +167,11 @@ void Inspecting::decide(Sniffed seen) {
 
 Listener::Listener(Worker& worker, std::shared_ptr<const ListenerConfig> config, int fd) : worker_(worker), config_(std::move(config)) {
   if (fd < 0) return;
-  acceptor_ = std::make_unique<io::Acceptor>(worker_.loop(), io::Fd(fd), [this](io::Fd connection, const io::Address&) {
-    accept(io::make_socket_transport(worker_.loop(), std::move(connection)));
+  // A socket bound to one address accepts connections to that one only, unless it is transparent.
+  io::Address local;
+  if (auto at = io::local_address(fd); at && at->is_ip() && !config_->transparent && at->ip() != "0.0.0.0" && at->ip() != "::") local = *at;
+  acceptor_ = std::make_unique<io::Acceptor>(worker_.loop(), io::Fd(fd), [this, local](io::Fd connection, const io::Address& peer) {
+    accept(io::make_accepted_transport(worker_.loop(), std::move(connection), peer.is_ip() ? peer : io::Address(), local));
   });
 }
 

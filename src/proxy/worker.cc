@@ -28,7 +28,7 @@ uint64_t seed(unsigned index) {
 
 constexpr auto kLogInterval = std::chrono::milliseconds(50);
 constexpr size_t kLogBytes = 64 * 1024;
-constexpr size_t kIdleExchanges = 256;
+constexpr size_t kIdleExchanges = 512;
 
 bool passes(const AccessLogConfig::Filter& f, const StreamInfo& info) {
   using Kind = AccessLogConfig::Filter::Kind;
