@@ -65,6 +65,8 @@ constexpr FlagName kFlagNames[] = {
     {kFlagOverloadManager, "OM", "OverloadManagerTerminated"},
     {kFlagDownstreamReset, "DR", "DownstreamRemoteReset"},
     {kFlagMaxDuration, "UMSDR", "UpstreamMaxStreamDurationReached"},
+    {kFlagRateLimited, "RL", "RateLimited"},
+    {kFlagFailedLocalHealthCheck, "LH", "FailedLocalHealthCheck"},
 };
 
 std::string join_flags(uint32_t flags, bool long_names) {

@@ -3,6 +3,7 @@
 
 #include "base/strings.h"
 #include "proxy/exchange.h"
+#include "proxy/header_mutation.h"
 
 namespace fairlead::proxy {
 
@@ -260,29 +261,9 @@ void Exchange::prepare_request_headers() {
 
 void Exchange::apply(const std::vector<HeaderMutation::Add>& add, const std::vector<std::string>& remove, HeaderMap& to) {
   for (const std::string& name : remove) to.remove(name);
-  std::string value;
   for (const HeaderMutation::Add& a : add) {
-    value.clear();
-    a.value.append(value, info_);
-    if (value.empty() && !a.keep_empty) continue;
-    if (&to == &request_.fields && (a.name == "host" || a.name == ":authority")) {
-      request_.authority = to.store(value);
-      continue;
-    }
-    switch (a.append) {
-      case HeaderMutation::Append::kAppend:
-        to.add(a.name, value);
-        break;
-      case HeaderMutation::Append::kAddIfAbsent:
-        if (!to.has(a.name)) to.add(a.name, value);
-        break;
-      case HeaderMutation::Append::kOverwrite:
-        to.set(a.name, value);
-        break;
-      case HeaderMutation::Append::kOverwriteIfExists:
-        if (to.has(a.name)) to.set(a.name, value);
-        break;
-    }
+    if (&to == &request_.fields) add_request_header(a, request_, info_);
+    else add_header(a, to, info_);
   }
 }
 

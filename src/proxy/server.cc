@@ -15,6 +15,8 @@
 #include "envoy/config/core/v3/address.pb.h"
 #include "envoy/config/core/v3/config_source.pb.h"
 #include "envoy/config/core/v3/grpc_service.pb.h"
+#include "proxy/filters/counters.h"
+#include "proxy/health_state.h"
 #include "proxy/upstream.h"
 #include "xds/struct_value.h"
 
@@ -207,6 +209,11 @@ int Server::run() {
   return exit_code_;
 }
 
+void Server::fail_health(bool fail) {
+  health_failed_ = fail;
+  health_check_failed() = fail || draining_;
+}
+
 void Server::drain_listeners() {
   for (Running& r : workers_) r.worker->loop().post([w = r.worker.get()] { w->begin_drain(); });
 }
@@ -216,6 +223,7 @@ void Server::drain_listeners() {
 void Server::drain() {
   if (draining_) return;
   draining_ = true;
+  health_check_failed() = true;
   drain_started_ = loop_.now();
   FL_LOG_INFO("server", "draining for up to {}", base::format_duration(options_.drain_time));
   drain_listeners();
@@ -263,6 +271,7 @@ void Server::own_stats(StatsSnapshot& into) {
   into.counters["filesystem.dropped_bytes"] = logs.dropped_bytes;
   into.gauges["filesystem.write_total_buffered"] = logs.total_buffered;
   if (watchdog_) watchdog_->stats(into);
+  add_filter_counters(into);
 }
 
 void Server::reset_counters(std::function<void()> done) {

@@ -52,7 +52,7 @@ class Server {
   const ServerOptions& options() const { return options_; }
   bool ready() const;
   std::string_view state() const;            // Envoy's names: LIVE, DRAINING, PRE_INITIALIZING, INITIALIZING
-  void fail_health(bool fail) { health_failed_ = fail; }
+  void fail_health(bool fail);
   void drain_listeners();
   base::TimePoint started() const { return started_; }
   size_t workers() const { return workers_.size(); }

@@ -34,6 +34,8 @@ enum ResponseFlag : uint32_t {
   kFlagOverloadManager = 1u << 17,             // OM
   kFlagDownstreamReset = 1u << 18,             // DR
   kFlagMaxDuration = 1u << 19,                 // UMSDR
+  kFlagRateLimited = 1u << 20,                 // RL
+  kFlagFailedLocalHealthCheck = 1u << 21,      // LH
 };
 std::string flags_text(uint32_t flags);        // "UH,URX"; "-" for none
 uint32_t parse_flag(std::string_view name);    // 0 when unknown

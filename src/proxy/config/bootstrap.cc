@@ -7,8 +7,14 @@
 #include "envoy/config/bootstrap/v3/bootstrap.pb.h"
 #include "envoy/extensions/access_loggers/file/v3/file.pb.h"
 #include "envoy/extensions/access_loggers/stream/v3/stream.pb.h"
+#include "envoy/extensions/compression/brotli/compressor/v3/brotli.pb.h"
+#include "envoy/extensions/compression/gzip/compressor/v3/gzip.pb.h"
+#include "envoy/extensions/filters/http/compressor/v3/compressor.pb.h"
 #include "envoy/extensions/filters/http/cors/v3/cors.pb.h"
 #include "envoy/extensions/filters/http/fault/v3/fault.pb.h"
+#include "envoy/extensions/filters/http/header_mutation/v3/header_mutation.pb.h"
+#include "envoy/extensions/filters/http/health_check/v3/health_check.pb.h"
+#include "envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit.pb.h"
 #include "envoy/extensions/filters/http/router/v3/router.pb.h"
 #include "envoy/extensions/filters/listener/http_inspector/v3/http_inspector.pb.h"
 #include "envoy/extensions/filters/listener/original_dst/v3/original_dst.pb.h"
@@ -28,7 +34,13 @@ namespace ext = envoy::extensions;
 static void link_types() {
   google::protobuf::LinkMessageReflection<ext::access_loggers::file::v3::FileAccessLog>();
   google::protobuf::LinkMessageReflection<ext::access_loggers::stream::v3::StdoutAccessLog>();
+  google::protobuf::LinkMessageReflection<ext::compression::brotli::compressor::v3::Brotli>();
+  google::protobuf::LinkMessageReflection<ext::compression::gzip::compressor::v3::Gzip>();
+  google::protobuf::LinkMessageReflection<ext::filters::http::compressor::v3::Compressor>();
   google::protobuf::LinkMessageReflection<ext::filters::http::cors::v3::Cors>();
+  google::protobuf::LinkMessageReflection<ext::filters::http::header_mutation::v3::HeaderMutation>();
+  google::protobuf::LinkMessageReflection<ext::filters::http::health_check::v3::HealthCheck>();
+  google::protobuf::LinkMessageReflection<ext::filters::http::local_ratelimit::v3::LocalRateLimit>();
   google::protobuf::LinkMessageReflection<ext::filters::http::fault::v3::HTTPFault>();
   google::protobuf::LinkMessageReflection<ext::filters::http::router::v3::Router>();
   google::protobuf::LinkMessageReflection<ext::filters::listener::http_inspector::v3::HttpInspector>();

@@ -16,37 +16,39 @@ namespace fairlead::proxy {
 
 namespace route_v3 = envoy::config::route::v3;
 namespace core_v3 = envoy::config::core::v3;
+
+HeaderMutation::Add compile_header_option(const CompileContext& at, const core_v3::HeaderValueOption& option) {
+  HeaderMutation::Add a;
+  a.name = base::to_lower(option.header().key());
+  if (a.name.empty()) at.at("header.key").refuse("a header name is required");
+  a.value = compile_format(at.at("header.value"), option.header().value());
+  a.value.empty_values_omitted = true;
+  a.keep_empty = option.keep_empty_value();
+  switch (option.append_action()) {
+    case core_v3::HeaderValueOption::ADD_IF_ABSENT:
+      a.append = HeaderMutation::Append::kAddIfAbsent;
+      break;
+    case core_v3::HeaderValueOption::OVERWRITE_IF_EXISTS_OR_ADD:
+      a.append = HeaderMutation::Append::kOverwrite;
+      break;
+    case core_v3::HeaderValueOption::OVERWRITE_IF_EXISTS:
+      a.append = HeaderMutation::Append::kOverwriteIfExists;
+      break;
+    default:
+      a.append = HeaderMutation::Append::kAppend;
+  }
+  // The older spelling: append defaults to true.
+  if (option.has_append() && !option.append().value()) a.append = HeaderMutation::Append::kOverwrite;
+  return a;
+}
+
 namespace {
 
 template <class Adds, class Removes>
 void headers_to(const CompileContext& at, std::string_view add_field, const Adds& adds, const Removes& removes,
                 std::vector<HeaderMutation::Add>& add, std::vector<std::string>& remove) {
   int i = 0;
-  for (const auto& option : adds) {
-    HeaderMutation::Add a;
-    a.name = base::to_lower(option.header().key());
-    CompileContext here = at.at(add_field, i++);
-    if (a.name.empty()) here.at("header.key").refuse("a header name is required");
-    a.value = compile_format(here.at("header.value"), option.header().value());
-    a.value.empty_values_omitted = true;
-    a.keep_empty = option.keep_empty_value();
-    switch (option.append_action()) {
-      case core_v3::HeaderValueOption::ADD_IF_ABSENT:
-        a.append = HeaderMutation::Append::kAddIfAbsent;
-        break;
-      case core_v3::HeaderValueOption::OVERWRITE_IF_EXISTS_OR_ADD:
-        a.append = HeaderMutation::Append::kOverwrite;
-        break;
-      case core_v3::HeaderValueOption::OVERWRITE_IF_EXISTS:
-        a.append = HeaderMutation::Append::kOverwriteIfExists;
-        break;
-      default:
-        a.append = HeaderMutation::Append::kAppend;
-    }
-    // The older spelling: append defaults to true.
-    if (option.has_append() && !option.append().value()) a.append = HeaderMutation::Append::kOverwrite;
-    add.push_back(std::move(a));
-  }
+  for (const auto& option : adds) add.push_back(compile_header_option(at.at(add_field, i++), option));
   for (const auto& name : removes) remove.push_back(base::to_lower(name));
 }
 

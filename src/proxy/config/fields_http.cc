@@ -93,6 +93,106 @@ envoy.extensions.filters.http.cors.v3.CorsPolicy
   9 allow_private_network_access refuse not known
   10 forward_not_matching_preflights refuse not known
 
+envoy.extensions.filters.http.header_mutation.v3.HeaderMutation
+  1 mutations yes > envoy.extensions.filters.http.header_mutation.v3.Mutations
+  2 most_specific_header_mutations_wins warn the route's come after the filter's
+
+envoy.extensions.filters.http.header_mutation.v3.HeaderMutationPerRoute
+  1 mutations yes > envoy.extensions.filters.http.header_mutation.v3.Mutations
+
+envoy.extensions.filters.http.header_mutation.v3.Mutations
+  1 request_mutations[] yes > envoy.config.common.mutation_rules.v3.HeaderMutation
+  2 response_mutations[] yes > envoy.config.common.mutation_rules.v3.HeaderMutation
+
+envoy.config.common.mutation_rules.v3.HeaderMutation
+  1 remove yes
+  2 append yes > envoy.config.core.v3.HeaderValueOption
+
+envoy.extensions.filters.http.health_check.v3.HealthCheck
+  1 pass_through_mode yes
+  3 cache_time warn answers of the endpoint are not kept
+  4 cluster_min_healthy_percentages refuse answers do not look at clusters
+  5 headers[] yes > envoy.config.route.v3.HeaderMatcher
+
+envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit
+  1 stat_prefix yes
+  2 status yes > envoy.type.v3.HttpStatus
+  3 token_bucket yes > envoy.type.v3.TokenBucket
+  4 filter_enabled yes > envoy.config.core.v3.RuntimeFractionalPercent
+  5 filter_enforced yes > envoy.config.core.v3.RuntimeFractionalPercent
+  6 response_headers_to_add[] yes > envoy.config.core.v3.HeaderValueOption
+  8 descriptors[] refuse limits by descriptor are not known
+  9 stage yes
+  10 request_headers_to_add_when_not_enforced[] yes > envoy.config.core.v3.HeaderValueOption
+  11 local_rate_limit_per_downstream_connection refuse the bucket is shared by all connections
+  12 enable_x_ratelimit_headers yes
+  13 vh_rate_limits warn there are no limits by descriptor
+  14 always_consume_default_token_bucket warn there are no limits by descriptor
+  15 rate_limited_as_resource_exhausted yes
+  16 local_cluster_rate_limit refuse the bucket is this process's own
+
+envoy.extensions.filters.http.compressor.v3.Compressor
+  1 content_length yes
+  2 content_type[] yes
+  3 disable_on_etag_header yes
+  4 remove_accept_encoding_header yes
+  5 runtime_enabled yes > envoy.config.core.v3.RuntimeFeatureFlag
+  6 compressor_library yes > envoy.config.core.v3.TypedExtensionConfig
+  7 request_direction_config refuse requests are not compressed
+  8 response_direction_config yes > envoy.extensions.filters.http.compressor.v3.Compressor.ResponseDirectionConfig
+  9 choose_first warn the filter that comes last in the chain has the first choice
+
+envoy.extensions.filters.http.compressor.v3.Compressor.ResponseDirectionConfig
+  1 common_config yes > envoy.extensions.filters.http.compressor.v3.Compressor.CommonDirectionConfig
+  2 disable_on_etag_header yes
+  3 remove_accept_encoding_header yes
+
+envoy.extensions.filters.http.compressor.v3.Compressor.CommonDirectionConfig
+  1 enabled yes > envoy.config.core.v3.RuntimeFeatureFlag
+  2 min_content_length yes
+  3 content_type[] yes
+
+envoy.extensions.filters.http.compressor.v3.CompressorPerRoute
+  1 disabled yes
+  2 overrides yes > envoy.extensions.filters.http.compressor.v3.CompressorOverrides
+
+envoy.extensions.filters.http.compressor.v3.CompressorOverrides
+  1 response_direction_config yes > envoy.extensions.filters.http.compressor.v3.ResponseDirectionOverrides
+
+envoy.extensions.filters.http.compressor.v3.ResponseDirectionOverrides
+  1 remove_accept_encoding_header yes
+
+envoy.config.core.v3.TypedExtensionConfig
+  1 name yes
+  2 typed_config yes > any
+
+envoy.type.v3.HttpStatus
+  1 code yes
+
+envoy.type.v3.TokenBucket
+  1 max_tokens yes
+  2 tokens_per_fill yes
+  3 fill_interval yes
+
+envoy.config.core.v3.RuntimeFeatureFlag
+  1 default_value yes
+  2 runtime_key warn there is no runtime
+
+envoy.extensions.compression.gzip.compressor.v3.Gzip
+  1 memory_level yes
+  2 compression_level yes
+  3 compression_strategy yes
+  4 window_bits yes
+  5 chunk_size warn pieces of 16 KiB
+
+envoy.extensions.compression.brotli.compressor.v3.Brotli
+  1 quality yes
+  2 encoder_mode yes
+  3 window_bits yes
+  4 input_block_bits yes
+  5 chunk_size warn the library's pieces
+  6 disable_literal_context_modeling yes
+
 envoy.extensions.filters.http.router.v3.Router
   1 dynamic_stats warn no effect on traffic
   2 start_child_span warn no effect on traffic

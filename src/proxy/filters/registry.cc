@@ -11,6 +11,10 @@ namespace {
 constexpr const FilterType* kTypes[] = {
     &kFaultFilter,
     &kCorsFilter,
+    &kCompressorFilter,
+    &kHeaderMutationFilter,
+    &kHealthCheckFilter,
+    &kLocalRateLimitFilter,
 };
 
 }  // namespace

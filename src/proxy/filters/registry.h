@@ -36,6 +36,6 @@ const FilterType* find_filter(const FilterSource& source);
 const FilterType* find_route_filter(const FilterSource& source);
 
 // --- one for each file
-extern const FilterType kFaultFilter, kCorsFilter;
+extern const FilterType kFaultFilter, kCorsFilter, kCompressorFilter, kHeaderMutationFilter, kHealthCheckFilter, kLocalRateLimitFilter;
 
 }  // namespace fairlead::proxy
