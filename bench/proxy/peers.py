@@ -72,10 +72,15 @@ class Process:
     def pss_mib(self):
         total = 0
         for p in descendants(self.popen.pid):
-            for line in pathlib.Path(f"/proc/{p}/smaps_rollup").read_text().splitlines():
-                if line.startswith("Pss:"):
-                    total += int(line.split()[1])
+            try:
+                text = pathlib.Path(f"/proc/{p}/smaps_rollup").read_text()
+            except OSError:
+                continue  # ended meanwhile
+            total += sum(int(line.split()[1]) for line in text.splitlines() if line.startswith("Pss:"))
         return total / 1024
+
+    def last_words(self):
+        return pathlib.Path(self.log).read_text()[-500:].strip() if self.log else ""
 
     def stop(self):
         if not self.alive():
