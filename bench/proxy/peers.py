@@ -270,7 +270,7 @@ class Bench:
 
     def __init__(self, folder, nice, fairlead, envoy):
         self.folder, self.nice, self.fairlead, self.envoy = folder, nice, fairlead, envoy
-        self.peers, self.others = {}, []
+        self.peers, self.others, self.inner = {}, [], {}
         subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30",
                         "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-keyout", str(folder / "key.pem"),
                         "-out", str(folder / "cert.pem")], check=True, capture_output=True)
@@ -324,17 +324,28 @@ class Bench:
                 second["h2c"] = second["plain"]
                 config = write_json(self.folder / f"{name}-2.json",
                                     bootstrap(second, free_ports(1)[0], self.origin, self.grpc_origin, 9, self.folder, f"{name}-2"))
-                inner = starter(config, f"{name}-2")
-                wait_port(inner, second["plain"])
+                inner = (starter, config, f"{name}-2", second["plain"])
             config = write_json(self.folder / f"{name}.json",
                                 bootstrap(ports, free_ports(1)[0], self.origin, self.grpc_origin, second["plain"] if chain else 9,
                                           self.folder, name))
             p = starter(config, name)
             if inner:
                 wait_port(p, ports["plain"])
-                self.peers[name + "-chain"] = Peer(name, ports, p, inner)
+                self.inner[name] = inner
         wait_port(p, ports["plain"])
         self.peers[name] = Peer(name, ports, p)
+
+    def start_chain(self):
+        """The second of two in a row; not there before, because two processes of one program share memory."""
+        for name, (starter, config, tag, port) in self.inner.items():
+            process = starter(config, tag)
+            wait_port(process, port)
+            self.peers[name + "-chain"] = Peer(name, self.peers[name].ports, self.peers[name].processes[0], process)
+
+    def stop_chain(self):
+        for name in self.inner:
+            if chain := self.peers.pop(name + "-chain", None):
+                chain.processes[1].stop()
 
     def stop(self):
         for p in {id(x): x for peer in self.peers.values() for x in peer.processes}.values():

@@ -1,5 +1,6 @@
 #include "proxy/worker.h"
 
+#include <malloc.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -28,7 +29,10 @@ uint64_t seed(unsigned index) {
 
 constexpr auto kLogInterval = std::chrono::milliseconds(50);
 constexpr size_t kLogBytes = 64 * 1024;
-constexpr size_t kIdleExchanges = 512;
+constexpr size_t kIdleExchanges = 512;   // under load, so that a burst allocates once
+constexpr size_t kQuietExchanges = 16;   // of a worker without requests
+constexpr auto kQuietTime = std::chrono::seconds(2);
+thread_local bool quiet_check_due = false;
 
 bool passes(const AccessLogConfig::Filter& f, const StreamInfo& info) {
   using Kind = AccessLogConfig::Filter::Kind;
@@ -271,6 +275,16 @@ void Worker::flush_marked() {
     if (idle_exchanges_.size() >= kIdleExchanges) continue;
     e->recycle();
     idle_exchanges_.push_back(std::move(e));
+  }
+  if (!done_exchanges_.empty() && idle_exchanges_.size() > kQuietExchanges && !std::exchange(quiet_check_due, true)) {
+    // What a burst needed goes back to the system when it is over; malloc_trim takes a moment, so only then.
+    loop_.after(kQuietTime, [this] {
+      quiet_check_due = false;
+      if (active_exchanges_ > 0 || idle_exchanges_.size() <= kQuietExchanges) return;
+      idle_exchanges_.resize(kQuietExchanges);
+      idle_exchanges_.shrink_to_fit();
+      malloc_trim(0);
+    });
   }
   done_exchanges_.clear();
 }
