@@ -1,6 +1,10 @@
 // The admin pages, on Envoy's paths and in Envoy's formats.
 #include <malloc.h>
 
+#include <array>
+#include <tuple>
+#include <unordered_map>
+
 #include "base/log.h"
 #include "base/strings.h"
 #include "envoy/config/bootstrap/v3/bootstrap.pb.h"
@@ -136,9 +140,36 @@ std::string config_dump(Server& server, std::string_view query, const Regex* nam
   return Value::object({{"configs", std::move(configs)}}).dump(1);
 }
 
-std::string clusters_text(Server& server, const Regex* filter) {
+using HostCounts = std::unordered_map<const Host*, HostCounters>;
+
+// In Envoy's order.
+std::vector<std::tuple<std::string_view, uint64_t, bool>> host_stats(const HostCounters& n) {
+  return {{"cx_connect_fail", n.cx_connect_fail, false}, {"cx_total", n.cx_total, false}, {"rq_error", n.rq_error, false},
+          {"rq_success", n.rq_success, false},           {"rq_timeout", n.rq_timeout, false}, {"rq_total", n.rq_total, false},
+          {"cx_active", n.cx_active, true},              {"rq_active", n.rq_active, true}};
+}
+
+std::array<std::string, 3> locality_parts(const Host& h) {
+  std::array<std::string, 3> out;
+  size_t i = 0;
+  for (std::string_view part : base::split(h.locality, '/'))
+    if (i < out.size()) out[i++] = part;
+  return out;
+}
+
+std::string health_flags(const Host& h) {
+  std::string flags;
+  if (h.failed_check.load()) flags += "/failed_active_hc";
+  if (h.ejected.load()) flags += "/failed_outlier_check";
+  if (h.degraded_check.load()) flags += "/degraded_active_hc";
+  if (h.eds_health.load() == HealthStatus::kUnhealthy) flags += "/failed_eds_health";
+  if (h.eds_health.load() == HealthStatus::kDegraded) flags += "/degraded_eds_health";
+  return flags.empty() ? "healthy" : flags;
+}
+
+std::string clusters_text(Server& server, const HostCounts& counts, const Regex* filter) {
   std::string out;
-  auto line = [&](const std::string& name, const std::string& rest) { out += name + "::" + rest + "\n"; };
+  auto line = [&](const std::string& name, const std::string& rest) { out.append(name).append("::").append(rest).append("\n"); };
   for (auto& [name, c] : server.config().clusters()) {
     if (filter && !filter->full_match(name)) continue;
     line(name, "observability_name::" + c->config->stat_name);
@@ -151,23 +182,28 @@ std::string clusters_text(Server& server, const Regex* filter) {
       line(name, p + "max_retries::" + std::to_string(t.max_retries));
     }
     line(name, fmt::format("added_via_api::{}", c->source.dynamic));
+    if (!c->config->eds_name.empty()) line(name, "eds_service_name::" + c->config->eds_name);
     if (!c->endpoints) continue;
     for (const HostPtr& h : c->endpoints->hosts) {
-      std::string flags;
-      if (h->ejected.load()) flags += "/failed_outlier_check";
-      if (h->eds_health.load() == HealthStatus::kUnhealthy) flags += "/failed_eds_health";
-      if (h->eds_health.load() == HealthStatus::kDegraded) flags += "/degraded_eds_health";
+      auto at = counts.find(h.get());
+      for (auto& [stat, value, gauge] : host_stats(at == counts.end() ? HostCounters{} : at->second)) line(name, fmt::format("{}::{}::{}", h->text, stat, value));
       line(name, h->text + "::hostname::" + h->hostname);
-      line(name, h->text + "::health_flags::" + (flags.empty() ? "healthy" : flags));
-      line(name, h->text + "::weight::" + std::to_string(h->weight));
-      line(name, h->text + "::region::" + h->locality);
-      line(name, h->text + "::priority::" + std::to_string(h->priority));
+      line(name, h->text + "::health_flags::" + health_flags(*h));
+      line(name, fmt::format("{}::weight::{}", h->text, h->weight.load()));
+      auto [region, zone, sub_zone] = locality_parts(*h);
+      line(name, h->text + "::region::" + region);
+      line(name, h->text + "::zone::" + zone);
+      line(name, h->text + "::sub_zone::" + sub_zone);
+      line(name, fmt::format("{}::canary::{}", h->text, h->canary));
+      line(name, fmt::format("{}::priority::{}", h->text, h->priority.load()));
+      line(name, fmt::format("{}::success_rate::{}", h->text, h->success_percent.load()));
+      line(name, fmt::format("{}::local_origin_success_rate::{}", h->text, h->local_success_percent.load()));
     }
   }
   return out;
 }
 
-std::string clusters_json(Server& server, const Regex* filter) {
+std::string clusters_json(Server& server, const HostCounts& counts, const Regex* filter) {
   static constexpr std::string_view kHealth[] = {"HEALTHY", "UNHEALTHY", "DEGRADED"};
   Value list = Value::array();
   for (auto& [name, c] : server.config().clusters()) {
@@ -178,16 +214,31 @@ std::string clusters_json(Server& server, const Regex* filter) {
     if (c->endpoints) {
       for (const HostPtr& h : c->endpoints->hosts) {
         Value health = Value::object({{"eds_health_status", kHealth[static_cast<size_t>(h->eds_health.load())]}});
+        if (h->failed_check.load()) health.set("failed_active_health_check", true);
+        if (h->degraded_check.load()) health.set("failed_active_degraded_check", true);
         if (h->ejected.load()) health.set("failed_outlier_check", true);
-        Value host = Value::object({{"address", address_json(h->address)}, {"health_status", std::move(health)}, {"weight", static_cast<long long>(h->weight)}});
+        Value stats = Value::array();
+        auto at = counts.find(h.get());
+        for (auto& [stat, value, gauge] : host_stats(at == counts.end() ? HostCounters{} : at->second)) {
+          Value v = Value::object({{"name", stat}});
+          if (value) v.set("value", std::to_string(value));
+          if (gauge) v.set("type", "GAUGE");
+          stats.push(std::move(v));
+        }
+        Value host = Value::object({{"address", address_json(h->address)},
+                                    {"stats", std::move(stats)},
+                                    {"health_status", std::move(health)},
+                                    {"weight", static_cast<long long>(h->weight.load())}});
         if (!h->hostname.empty()) host.set("hostname", h->hostname);
-        auto parts = base::split(h->locality, '/');
+        for (auto [key, rate] : {std::pair("success_rate", h->success_percent.load()), std::pair("local_origin_success_rate", h->local_success_percent.load())})
+          if (rate >= 0) host.set(key, Value::object({{"value", static_cast<long long>(rate)}}));
+        auto [region, zone, sub_zone] = locality_parts(*h);
         Value locality = Value::object();
-        if (!parts[0].empty()) locality.set("region", parts[0]);
-        if (parts.size() > 1 && !parts[1].empty()) locality.set("zone", parts[1]);
-        if (parts.size() > 2 && !parts[2].empty()) locality.set("sub_zone", parts[2]);
+        if (!region.empty()) locality.set("region", region);
+        if (!zone.empty()) locality.set("zone", zone);
+        if (!sub_zone.empty()) locality.set("sub_zone", sub_zone);
         host.set("locality", std::move(locality));
-        if (h->priority) host.set("priority", static_cast<long long>(h->priority));
+        if (uint32_t p = h->priority.load()) host.set("priority", static_cast<long long>(p));
         hosts.push(std::move(host));
       }
     }
@@ -342,7 +393,9 @@ void serve_admin(Server& server, HttpExchange e) {
   if (path == "/clusters") {
     std::shared_ptr<const Regex> filter;
     if (!find_regex(e, query, "filter", filter)) return;
-    return json ? e->respond(200, kJson, clusters_json(server, filter.get())) : e->respond(200, kText, clusters_text(server, filter.get()));
+    return server.count_hosts(kNoCluster, false, [&server, e, json, filter](HostCounts counts) {
+      json ? e->respond(200, kJson, clusters_json(server, counts, filter.get())) : e->respond(200, kText, clusters_text(server, counts, filter.get()));
+    });
   }
   if (path == "/listeners") return e->respond(200, json ? kJson : kText, listeners(server, json));
   if (path == "/server_info") return e->respond(200, kJson, server_info(server));

@@ -1,87 +1,97 @@
 #include <algorithm>
 
+#include "proxy/outlier.h"
 #include "proxy/upstream.h"
 #include "proxy/worker.h"
 
 namespace fairlead::proxy {
+
+void HostCounters::add(const HostCounters& o) {
+  cx_total += o.cx_total, cx_active += o.cx_active, cx_connect_fail += o.cx_connect_fail;
+  rq_total += o.rq_total, rq_active += o.rq_active, rq_success += o.rq_success, rq_error += o.rq_error, rq_timeout += o.rq_timeout;
+  ok += o.ok, answers += o.answers, local_ok += o.local_ok, local_total += o.local_total;
+}
 
 Cluster::Cluster(Worker& worker, std::shared_ptr<const ClusterConfig> config, std::shared_ptr<const EndpointSet> endpoints)
     : worker_(worker), config_(std::move(config)), endpoints_(std::move(endpoints)) {}
 
 Cluster::~Cluster() = default;
 
+std::vector<HostPool*> Cluster::all_pools() const {
+  std::vector<HostPool*> all;
+  for (auto& [host, slot] : slots_)
+    for (auto& pool : slot.pools)
+      if (pool) all.push_back(pool.get());
+  return all;
+}
+
+bool Cluster::listed(const Host* host) const {
+  return endpoints_ && std::ranges::any_of(endpoints_->hosts, [&](const HostPtr& h) { return h.get() == host; });
+}
+
 void Cluster::update_config(std::shared_ptr<const ClusterConfig> config) {
   // What a connection was opened with is part of it; when that changes, new requests get new connections.
-  bool reconnect = config->tls != config_->tls || !(config->bind == config_->bind) || config->protocol != config_->protocol ||
+  bool reconnect = config->tls != config_->tls || config->sni != config_->sni || !(config->bind == config_->bind) || config->protocol != config_->protocol ||
                    config->max_requests_per_connection != config_->max_requests_per_connection;
+  balancer_.reset();  // it names the old configuration
   config_ = std::move(config);
-  balancer_.reset();
-  if (reconnect)
-    drain_all();
+  if (reconnect) drain_all();
 }
 
 void Cluster::update_endpoints(std::shared_ptr<const EndpointSet> endpoints) {
+  if (endpoints == endpoints_) return;
   endpoints_ = std::move(endpoints);
   balancer_.reset();
   if (config_->type == ClusterConfig::Type::kOriginalDst) return;
+  if (config_->close_on_host_change) return drain_all();
   // Draining may end a pool's last connection, and with it the pool (pool_unused): the map is not walked meanwhile.
-  std::vector<HostPool*> gone;
-  for (auto& by_protocol : pools_) {
-    for (auto& [host, pool] : by_protocol) {
-      bool stays = endpoints_ && std::ranges::any_of(endpoints_->hosts, [&](const HostPtr& h) { return h.get() == host; });
-      if (!stays) gone.push_back(pool.get());
-    }
-  }
-  for (HostPool* pool : gone) pool->drain();
+  std::unordered_map<const Host*, bool> present;
+  if (endpoints_)
+    for (const HostPtr& h : endpoints_->hosts) present[h.get()] = true;
+  for (HostPool* pool : all_pools())
+    if (!present.contains(pool->host().get())) pool->drain();
+  last_slot_ = nullptr;
+  std::erase_if(slots_, [&](const auto& entry) { return !entry.second.pools[0] && !entry.second.pools[1] && !present.contains(entry.first); });
+}
+
+void Cluster::hosts_changed() {
+  balancer_.reset();
+  if (!config_->close_on_health_failure) return;
+  for (HostPool* pool : all_pools())
+    if (pool->host()->failed_check.load(std::memory_order_relaxed)) pool->drain();
 }
 
 void Cluster::drain_all() {
-  std::vector<HostPool*> all;
-  for (auto& by_protocol : pools_)
-    for (auto& [host, pool] : by_protocol) all.push_back(pool.get());
-  for (HostPool* pool : all) pool->drain();
+  for (HostPool* pool : all_pools()) pool->drain();
 }
 
 bool Cluster::unused() const {
-  return std::ranges::all_of(pools_, [](const auto& by_protocol) {
-    return std::ranges::all_of(by_protocol, [](const auto& entry) { return entry.second->unused(); });
+  return std::ranges::all_of(slots_, [](const auto& entry) {
+    return std::ranges::all_of(entry.second.pools, [](const auto& pool) { return !pool || pool->unused(); });
   });
 }
 
-// Priorities as Envoy's: the first one whose usable share, times the overprovisioning factor, reaches what is wanted
-// takes it all; what is missing goes to the next. Under the panic threshold everybody of the priority counts as usable.
 void Cluster::rebuild() {
-  std::vector<HostPtr> hosts;
-  if (endpoints_) {
-    uint32_t highest = 0;
-    for (const HostPtr& h : endpoints_->hosts) highest = std::max(highest, h->priority);
-    for (uint32_t p = 0; p <= highest && hosts.empty(); ++p) {
-      std::vector<HostPtr> all, usable, degraded;
-      for (const HostPtr& h : endpoints_->hosts) {
-        if (h->priority != p) continue;
-        all.push_back(h);
-        if (!h->usable()) continue;
-        (h->eds_health.load(std::memory_order_relaxed) == HealthStatus::kDegraded ? degraded : usable).push_back(h);
-      }
-      if (all.empty()) continue;
-      if (usable.empty()) usable = degraded;
-      bool last = p == highest;
-      if (!usable.empty() && usable.size() * 100 >= all.size() * config_->panic_percent) {
-        hosts = std::move(usable);
-      } else if (last && config_->panic_percent > 0) {
-        ++stats.lb_healthy_panic;
-        hosts = std::move(all);
-      } else if (!usable.empty()) {
-        hosts = std::move(usable);
-      }
-    }
-  }
-  balancer_ = make_balancer(*config_, std::move(hosts), [this](const Host& host) -> uint64_t {
+  BalancerNeeds needs;
+  needs.active = [this](const Host& host) -> uint64_t {
+    auto at = slots_.find(&host);
+    if (at == slots_.end()) return 0;
     uint64_t n = 0;
-    for (auto& by_protocol : pools_)
-      if (auto at = by_protocol.find(&host); at != by_protocol.end()) n += at->second->active;
+    for (auto& pool : at->second.pools)
+      if (pool) n += pool->active;
     return n;
-  });
+  };
+  needs.now = [this] { return worker_.now(); };
+  needs.panics = &stats.lb_healthy_panic;
+  balancer_ = make_balancer(*config_, endpoints_, std::move(needs));
+}
+
+HostSlot& Cluster::slot(Host& host) {
+  if (last_slot_ && last_slot_->host.get() == &host) return *last_slot_;
+  HostSlot& s = slots_[&host];
+  if (!s.host) s.host = host.shared_from_this();
+  last_slot_ = &s;
+  return s;
 }
 
 Host* Cluster::original_dst_host(const io::Address& destination) {
@@ -107,8 +117,9 @@ Host* Cluster::pick(std::optional<uint64_t> hash, const io::Address* destination
   }
   if (!balancer_) rebuild();
   Host* host = nullptr;
-  for (uint32_t i = 0; i < std::max(1u, attempts); ++i) {
-    host = balancer_->pick(hash, worker_.random());
+  uint32_t tries = avoid && !avoid->empty() ? attempts + 1 : 1;
+  for (uint32_t i = 0; i < tries; ++i) {
+    host = balancer_->pick(hash, worker_.random(), i);
     bool tried = host && avoid && std::ranges::find(*avoid, host) != avoid->end();
     if (!tried) break;
   }
@@ -117,21 +128,35 @@ Host* Cluster::pick(std::optional<uint64_t> hash, const io::Address* destination
 }
 
 HostPool& Cluster::pool(Host& host, UpstreamProtocol protocol) {
-  auto& slot = pools_[static_cast<size_t>(protocol)][&host];
-  if (!slot) slot = std::make_unique<HostPool>(*this, host.shared_from_this(), protocol);
-  return *slot;
+  HostSlot& s = slot(host);
+  auto& pool = s.pools[static_cast<size_t>(protocol)];
+  if (!pool) pool = std::make_unique<HostPool>(*this, s, protocol);
+  return *pool;
 }
 
 void Cluster::pool_unused(HostPool& pool) {
-  auto& by_protocol = pools_[static_cast<size_t>(pool.protocol())];
-  auto at = by_protocol.find(pool.host().get());
-  if (at == by_protocol.end() || at->second.get() != &pool) return;
-  if (config_->type == ClusterConfig::Type::kOriginalDst) {
-    auto same = pools_[1 - static_cast<size_t>(pool.protocol())].find(pool.host().get());
-    if (same == pools_[1 - static_cast<size_t>(pool.protocol())].end()) original_hosts_.erase(pool.host()->text);
+  auto at = slots_.find(pool.host().get());
+  if (at == slots_.end()) return;
+  auto& place = at->second.pools[static_cast<size_t>(pool.protocol())];
+  if (place.get() != &pool) return;
+  worker_.loop().dispose(std::move(place));
+  if (at->second.pools[0] || at->second.pools[1]) return;
+  // The counters of a host stay as long as it is listed.
+  bool original = config_->type == ClusterConfig::Type::kOriginalDst;
+  if (!original && listed(at->first)) return;
+  HostPtr host = at->second.host;
+  // The pool that goes at the end of the round names its slot.
+  worker_.loop().defer([keep = std::make_unique<HostSlot>(std::move(at->second))] {});
+  last_slot_ = nullptr;
+  slots_.erase(at);
+  if (original) original_hosts_.erase(host->text);
+}
+
+void Cluster::collect_hosts(std::unordered_map<const Host*, HostCounters>& into, bool restart) {
+  for (auto& [host, slot] : slots_) {
+    into[host].add(slot.counters);
+    if (restart) slot.counters.ok = slot.counters.answers = slot.counters.local_ok = slot.counters.local_total = 0;
   }
-  worker_.loop().dispose(std::move(at->second));
-  by_protocol.erase(at);
 }
 
 Permit Cluster::take(Resource resource, bool high, bool force) {
@@ -145,7 +170,14 @@ Permit Cluster::take(Resource resource, bool high, bool force) {
                    : resource == Resource::kPending  ? t.max_pending
                    : resource == Resource::kRequest  ? t.max_requests
                                                      : t.max_retries;
-  if (limit >= kUnlimited) return Permit::kUncounted;
+  // A retry budget is a share of what is under way, so that it has to be counted.
+  bool budget = t.budget_percent.has_value();
+  if (budget && resource == Resource::kRetry) {
+    double under_way = static_cast<double>(b.requests.load(std::memory_order_relaxed)) + b.pending.load(std::memory_order_relaxed);
+    limit = std::max(t.budget_minimum, static_cast<uint32_t>(under_way * *t.budget_percent / 100));
+  } else if (limit >= kUnlimited && !budget) {
+    return Permit::kUncounted;
+  }
   uint32_t now = counter.fetch_add(1, std::memory_order_relaxed);
   if (now < limit || force) return Permit::kCounted;
   counter.fetch_sub(1, std::memory_order_relaxed);
@@ -164,31 +196,38 @@ void Cluster::give_back(Permit& permit, Resource resource, bool high) {
 
 // Counts consecutive failures; the main thread ejects. Successes touch shared memory only after a failure.
 void Cluster::report(Host& host, int status, bool local_failure) {
+  HostCounters& counters = slot(host).counters;
+  // Envoy's meaning of an error here: 5xx, and whatever brought no answer.
+  ++(local_failure || status >= 500 ? counters.rq_error : counters.rq_success);
+  if (local_failure && status == 504) ++counters.rq_timeout;
   const auto& outlier = config_->outlier;
   if (!outlier) return;
   auto reset = [](std::atomic<uint32_t>& counter) {
     if (counter.load(std::memory_order_relaxed)) counter.store(0, std::memory_order_relaxed);
   };
-  auto eject = [&](int kind) {
-    if (host.ejected.load(std::memory_order_relaxed)) return;
-    if (worker_.options().outlier) worker_.options().outlier(config_->id, host.shared_from_this(), kind);
-  };
-  auto bump = [&](std::atomic<uint32_t>& counter, uint32_t limit, uint32_t enforcing, int kind) {
+  auto bump = [&](std::atomic<uint32_t>& counter, uint32_t limit, Ejection kind) {
     if (limit == 0) return;
     if (counter.fetch_add(1, std::memory_order_relaxed) + 1 < limit) return;
     counter.store(0, std::memory_order_relaxed);
-    if (enforcing >= 100 || worker_.random() % 100 < enforcing) eject(kind);
+    if (host.ejected.load(std::memory_order_relaxed)) return;
+    if (worker_.options().outlier) worker_.options().outlier(config_->id, host.shared_from_this(), static_cast<int>(kind));
   };
-  if (local_failure && outlier->split_local) return bump(host.consecutive_local, outlier->consecutive_local, outlier->enforcing_local, 2);
-  // Unless split, a local failure counts as a 503.
-  if (local_failure) status = 503;
-  if (outlier->split_local) reset(host.consecutive_local);
+  if (outlier->split_local) {
+    ++counters.local_total;
+    if (local_failure) return bump(host.consecutive_local, outlier->consecutive_local, Ejection::kConsecutiveLocal);
+    ++counters.local_ok;
+    reset(host.consecutive_local);
+  }
+  // Unless split, a local failure counts as a 503, a time-out as a 504.
+  if (local_failure && status == 0) status = 503;
+  ++counters.answers;
+  counters.ok += status < 500;
   if (status >= 502 && status <= 504)
-    bump(host.consecutive_gateway, outlier->consecutive_gateway, outlier->enforcing_gateway, 1);
+    bump(host.consecutive_gateway, outlier->consecutive_gateway, Ejection::kConsecutiveGateway);
   else
     reset(host.consecutive_gateway);
   if (status >= 500)
-    bump(host.consecutive_5xx, outlier->consecutive_5xx, outlier->enforcing_5xx, 0);
+    bump(host.consecutive_5xx, outlier->consecutive_5xx, Ejection::kConsecutive5xx);
   else
     reset(host.consecutive_5xx);
 }

@@ -50,24 +50,28 @@ ConfigManager::ConfigManager(io::Loop& loop, Hooks hooks)
         ConfigUpdate update;
         // Endpoints and routes that never came: serve what there is.
         for (auto& [name, c] : clusters_)
-          if (!c->warm) c->warm = true, update.clusters.push_back(c->config);
+          if (!c->warm) warmed(*c, update);
         activate_listeners(update);
         send(std::move(update));
       }),
       uneject_(loop, [this] {
         auto now = loop_.now();
-        std::set<ClusterId> changed;
-        std::erase_if(ejected_, [&](const Ejected& e) {
-          if (e.until > now) return false;
-          e.host->ejected.store(false, std::memory_order_relaxed);
-          changed.insert(e.cluster);
-          return true;
-        });
-        for (ClusterId id : changed) hooks_.hosts_changed(id);
-        base::TimePoint next = base::TimePoint::max();
-        for (const Ejected& e : ejected_) next = std::min(next, e.until);
-        if (!ejected_.empty()) uneject_.arm(next - now);
-      }) {}
+        std::vector<HostPtr> due;
+        for (const Ejected& e : ejected_)
+          if (e.until <= now) due.push_back(e.host);
+        for (const HostPtr& h : due) uneject(h);
+        arm_uneject();
+      }) {
+  // Jitter and shares only: a seed that differs between processes is all that is asked.
+  random_ ^= static_cast<uint64_t>(std::chrono::steady_clock::now().time_since_epoch().count()) * 0xBF58476D1CE4E5B9ULL;
+}
+
+uint64_t ConfigManager::random() {
+  random_ ^= random_ >> 12;
+  random_ ^= random_ << 25;
+  random_ ^= random_ >> 27;
+  return random_ * 0x2545F4914F6CDD1DULL;
+}
 
 ConfigManager::~ConfigManager() { close_sockets(); }
 
@@ -105,6 +109,7 @@ Status ConfigManager::load_static(const envoy::config::bootstrap::v3::Bootstrap&
   }
   activate_listeners(update);
   send(std::move(update));
+  refresh_subscriptions();
   return {};
 }
 
@@ -117,18 +122,73 @@ void ConfigManager::use_ads(xds::AdsClient& ads, bool clusters, bool listeners) 
   refresh_subscriptions();
 }
 
+Status ConfigManager::use_files(const std::string& clusters, const std::string& listeners) {
+  wants_cds_ = wants_cds_ || !clusters.empty();
+  wants_lds_ = wants_lds_ || !listeners.empty();
+  for (auto& [url, path] : {std::pair(kCluster, clusters), std::pair(kListener, listeners)})
+    if (!path.empty())
+      if (auto ok = follow_file(url, path); !ok) return ok;
+  return {};
+}
+
+// What can't be read or is refused later is told and changes nothing; at the start it is for the caller to decide.
+Status ConfigManager::follow_file(std::string_view type_url, const std::string& path) {
+  if (!followed_.emplace(path, type_url).second) return {};
+  if (hooks_.bind) {
+    if (!ads_ && !initial_wait_over_ && !initial_wait_.armed()) initial_wait_.arm(kInitialFetch);
+    if (!files_) files_ = std::make_unique<FileWatcher>(loop_);
+    auto watched = files_->watch(path, [this, url = std::string(type_url), path] {
+      if (auto ok = load_file(url, path); !ok) FL_LOG_WARN("config", "{} is not taken: {}", path, ok.error().text());
+      else FL_LOG_INFO("config", "{} was taken", path);
+    });
+    if (!watched) return watched;
+  }
+  return load_file(type_url, path);
+}
+
+Status ConfigManager::load_file(std::string_view type_url, const std::string& path) {
+  auto update = read_config_file(path, type_url);
+  if (!update) {
+    ++rejected_[kind_of(type_url)];
+    return std::unexpected(update.error());
+  }
+  return on_update(*update);
+}
+
 void ConfigManager::refresh_subscriptions() {
-  if (!ads_) return;
   std::set<std::string> eds, rds;
-  for (auto& [name, c] : clusters_)
-    if (c->config->type == ClusterConfig::Type::kEds) eds.insert(c->config->eds_name);
-  for (auto& [name, l] : listeners_) rds_names(*l.config, rds);
-  for (const std::string& name : static_routes_) rds.erase(name);
-  ads_->subscribe(kEndpoints, std::move(eds));
-  ads_->subscribe(kRoute, rds);
+  std::map<std::string, std::string_view> files;
+  for (auto& [name, c] : clusters_) {
+    if (c->config->type != ClusterConfig::Type::kEds) continue;
+    if (c->config->eds_path.empty()) eds.insert(c->config->eds_name);
+    else files.emplace(c->config->eds_path, kEndpoints);
+  }
+  std::set<std::string> wanted;
+  for (auto& [name, l] : listeners_) {
+    auto one = [&](const FilterChain& chain) {
+      if (!chain.http || chain.http->rds_name.empty()) return;
+      wanted.insert(chain.http->rds_name);
+      if (chain.http->rds_path.empty()) rds.insert(chain.http->rds_name);
+      else files.emplace(chain.http->rds_path, kRoute);
+    };
+    for (const FilterChain& chain : l.config->chains) one(chain);
+    if (l.config->default_chain) one(*l.config->default_chain);
+  }
+  for (const std::string& name : static_routes_) rds.erase(name), wanted.erase(name);
+  if (ads_) {
+    ads_->subscribe(kEndpoints, std::move(eds));
+    ads_->subscribe(kRoute, std::move(rds));
+  }
+  for (auto& [path, url] : files)
+    if (auto ok = follow_file(url, path); !ok) FL_LOG_WARN("config", "{} is not taken: {}", path, ok.error().text());
+  std::erase_if(followed_, [&](const auto& f) {
+    bool stays = f.second == kCluster || f.second == kListener || files.contains(f.first);
+    if (!stays && files_) files_->forget(f.first);
+    return !stays;
+  });
   std::vector<std::string> gone;
   for (auto& [name, r] : routes_)
-    if (!rds.contains(name)) gone.push_back(name);
+    if (!wanted.contains(name)) gone.push_back(name);
   if (gone.empty()) return;
   ConfigUpdate update;
   for (const std::string& name : gone) {
@@ -196,35 +256,64 @@ void ConfigManager::put_cluster(std::shared_ptr<const ClusterConfig> config, Res
                   std::ranges::equal(c.config->dns, config->dns, [](const auto& a, const auto& b) { return a.name == b.name && a.port == b.port; });
   c.config = std::move(config);
   c.source = std::move(source);
+  std::string name = c.config->name;
   using Type = ClusterConfig::Type;
+  std::shared_ptr<const EndpointSet> next;
   switch (c.config->type) {
     case Type::kStatic:
-      c.endpoints = c.config->endpoints;
-      c.warm = true;
+      next = c.config->endpoints;
       break;
     case Type::kOriginalDst:
-      c.warm = true;
       break;
     case Type::kEds:
-      if (auto known = endpoint_sets_.find(c.config->eds_name); known != endpoint_sets_.end()) {
-        c.warm = true;
-        if (c.endpoints != known->second) set_endpoints(c, known->second, out);
-      } else if (!ads_ || initial_wait_over_) {
-        // Not waited for: requests meet "no healthy upstream" until endpoints come.
-        c.warm = true;
-      }
+      if (auto known = endpoint_sets_.find(c.config->eds_name); known != endpoint_sets_.end()) next = known->second;
       break;
     case Type::kStrictDns:
     case Type::kLogicalDns:
-      c.warm = true;  // as Envoy, a cluster of names is there at once; its hosts follow
       if (!same_dns) {
         c.dns_answers.clear();
-        std::string name = c.config->name;
         if (hooks_.bind) loop_.post([this, name] { resolve(name); });
       }
       break;
   }
-  if (c.warm) out.clusters.push_back(c.config);
+  if (next && next != c.assigned) {
+    c.assigned = next;
+    next->adopt();
+  }
+  start_checks(name, c);
+  apply_endpoints(c, out);
+  start_outlier(name, c);
+  if (c.warm || may_warm(c)) return warmed(c, out);
+  if (c.config->type == Type::kEds && !c.endpoints) {
+    // Not waited for longer than this: requests then meet "no healthy upstream" until endpoints come.
+    base::Nanos wait = c.config->eds_fetch_timeout.value_or(kInitialFetch);
+    if (wait.count() > 0) {
+      c.fetch_timer = std::make_unique<io::Timer>(loop_, [this, name] {
+        auto at = clusters_.find(name);
+        if (at == clusters_.end() || at->second->warm) return;
+        ConfigUpdate late;
+        warmed(*at->second, late);
+        activate_listeners(late);
+        send(std::move(late));
+      });
+      c.fetch_timer->arm(wait);
+    }
+  }
+}
+
+// A cluster serves when its endpoints are there, and each had its first check.
+bool ConfigManager::may_warm(const ClusterState& c) const {
+  if (initial_wait_over_ && c.config->type == ClusterConfig::Type::kEds && !c.endpoints && !ads_) return true;
+  if (c.config->type == ClusterConfig::Type::kEds && !c.assigned && (ads_ || !c.config->eds_path.empty())) return false;
+  return std::ranges::all_of(c.checkers, [](const auto& checker) { return checker->all_checked(); });
+}
+
+void ConfigManager::warmed(ClusterState& c, ConfigUpdate& out) {
+  c.warm = true;
+  if (c.fetch_timer) c.fetch_timer->cancel();
+  out.clusters.push_back(c.config);
+  // The configuration first, so that workers never have endpoints of a cluster that they don't know.
+  if (c.endpoints && std::ranges::none_of(out.endpoints, [&](const auto& e) { return e.first == c.config->id; })) out.endpoints.emplace_back(c.config->id, c.endpoints);
 }
 
 void ConfigManager::remove_cluster(const std::string& name, ConfigUpdate& out) {
@@ -240,9 +329,95 @@ void ConfigManager::remove_cluster(const std::string& name, ConfigUpdate& out) {
 }
 
 void ConfigManager::set_endpoints(ClusterState& cluster, std::shared_ptr<const EndpointSet> endpoints, ConfigUpdate& out) {
-  cluster.endpoints = std::move(endpoints);
+  cluster.assigned = std::move(endpoints);
+  cluster.assigned->adopt();
   ++cluster.membership_changes;
-  out.endpoints.emplace_back(cluster.config->id, cluster.endpoints);
+  apply_endpoints(cluster, out);
+}
+
+// What is assigned, and with active health checks the hosts that are no longer but are well: discovery may be behind,
+// and a host that answers serves (unless ignore_health_on_host_removal).
+void ConfigManager::apply_endpoints(ClusterState& c, ConfigUpdate& out) {
+  if (!c.assigned) return;
+  std::shared_ptr<const EndpointSet> next = c.assigned;
+  if (!c.checkers.empty() && c.endpoints && !c.config->ignore_health_on_removal) {
+    std::shared_ptr<EndpointSet> more;
+    for (size_t i = 0; i < c.endpoints->hosts.size(); ++i) {
+      const HostPtr& h = c.endpoints->hosts[i];
+      if (h->failed_check.load(std::memory_order_relaxed) || std::ranges::find(c.assigned->hosts, h) != c.assigned->hosts.end()) continue;
+      if (!more) more = std::make_shared<EndpointSet>(*c.assigned);
+      more->hosts.push_back(h);
+      EndpointSet::Entry entry = i < c.endpoints->entries.size() ? c.endpoints->entries[i] : EndpointSet::Entry{};
+      if (entry.locality < c.endpoints->localities.size()) {
+        const auto& l = c.endpoints->localities[entry.locality];
+        auto same = std::ranges::find_if(more->localities, [&](const auto& m) { return m.name == l.name && m.priority == l.priority; });
+        entry.locality = static_cast<uint32_t>(same - more->localities.begin());
+        if (same == more->localities.end()) more->localities.push_back(l);
+      }
+      more->entries.resize(more->hosts.size() - 1);
+      more->entries.push_back(entry);
+    }
+    if (more) next = std::move(more);
+  }
+  for (const HostPtr& h : next->hosts)
+    if (h->serving_since_ns.load(std::memory_order_relaxed) == 0)
+      h->serving_since_ns.store(loop_.now().time_since_epoch().count(), std::memory_order_relaxed);
+  c.endpoints = std::move(next);
+  for (auto& checker : c.checkers) checker->update(*c.endpoints);
+  if (c.warm) out.endpoints.emplace_back(c.config->id, c.endpoints);
+}
+
+// ------------------------------------------------------------------------------------------------------ health checks
+
+void ConfigManager::start_checks(const std::string& name, ClusterState& c) {
+  // Hosts keep what is known of them: a change of the configuration must not take a cluster out.
+  bool before = !c.checkers.empty();
+  c.checkers.clear();
+  if (!hooks_.bind) return;
+  if (c.config->health_checks.empty()) {
+    if (before && c.endpoints)
+      for (const HostPtr& h : c.endpoints->hosts) h->failed_check = false, h->degraded_check = false;
+    return;
+  }
+  for (const HealthCheckConfig& check : c.config->health_checks) {
+    HealthChecker::Hooks hooks;
+    hooks.changed = [this, name] { check_changed(name); };
+    hooks.passed = [this, name](const HostPtr& host) {
+      auto at = clusters_.find(name);
+      if (at != clusters_.end() && at->second->config->outlier && at->second->config->outlier->check_unejects) uneject(host);
+    };
+    hooks.has_traffic = [config = c.config] { return config->breakers[0]->used.load(std::memory_order_relaxed); };
+    hooks.random = [this] { return random(); };
+    hooks.log = [this](const std::string& path, std::string line) {
+      if (hooks_.log) hooks_.log(path, std::move(line));
+    };
+    hooks.prober = [this, config = c.config, &check](const HostPtr& host) { return make_prober(loop_, *config, check, host, hooks_.socket_mark); };
+    c.checkers.push_back(std::make_unique<HealthChecker>(loop_, c.config, check, std::move(hooks)));
+    if (c.endpoints) c.checkers.back()->adopt(*c.endpoints);
+  }
+}
+
+void ConfigManager::check_changed(const std::string& name) {
+  auto at = clusters_.find(name);
+  if (at == clusters_.end()) return;
+  ClusterState& c = *at->second;
+  ConfigUpdate out;
+  // A host that was kept only because it was well may be gone now.
+  bool kept = c.endpoints && c.assigned && c.endpoints->hosts.size() != c.assigned->hosts.size();
+  if (kept) loop_.post([this, name] {
+    auto again = clusters_.find(name);
+    if (again == clusters_.end()) return;
+    ConfigUpdate later;
+    apply_endpoints(*again->second, later);
+    send(std::move(later));
+  });
+  if (!c.warm && may_warm(c)) {
+    warmed(c, out);
+    activate_listeners(out);
+    send(std::move(out));
+  } else if (c.warm) {
+    hooks_.hosts_changed(c.config->id);
+  }
 }
 
 Status ConfigManager::update_endpoints(const xds::ReceivedUpdate& update) {
@@ -264,11 +439,8 @@ Status ConfigManager::update_endpoints(const xds::ReceivedUpdate& update) {
     endpoint_sources_[name] = std::move(sources[i]);
     for (auto& [cluster_name, c] : clusters_) {
       if (c->config->type != ClusterConfig::Type::kEds || c->config->eds_name != name) continue;
-      if (!c->warm) {
-        c->warm = true;
-        out.clusters.push_back(c->config);
-      }
       set_endpoints(*c, set, out);
+      if (!c->warm && may_warm(*c)) warmed(*c, out);
     }
   }
   // A removed assignment means no endpoints; the cluster itself goes by CDS.
@@ -371,11 +543,11 @@ Status ConfigManager::put_listener(std::shared_ptr<const ListenerConfig> config,
 }
 
 bool ConfigManager::listener_warm(const ListenerConfig& config) const {
-  if (initial_wait_over_ || !ads_) return true;
+  if (initial_wait_over_) return true;
   std::set<std::string> names;
   rds_names(config, names);
   for (const std::string& name : names)
-    if (!routes_.contains(name)) return false;
+    if (!routes_.contains(name) && (ads_ || !followed_.empty())) return false;
   // At the start clusters come first, so that the first request finds its endpoints.
   if (wants_cds_ && !cds_received_) return false;
   for (auto& [name, c] : clusters_)
@@ -464,75 +636,150 @@ void ConfigManager::dns_answer(const std::string& name, size_t target, base::Res
   ClusterState& c = *at->second;
   if (!answer) {
     ++c.dns_failure;
+    if (c.config->dns_failure_base.count() > 0 && c.dns_timer) {
+      // Between nothing and the doubled base, up to the maximum (Envoy's jittered exponential back-off).
+      base::Nanos most = std::min<base::Nanos>(c.config->dns_failure_base * (1ll << std::min(c.dns_failures_in_a_row, 20u)), c.config->dns_failure_max);
+      c.dns_timer->arm(std::max<base::Nanos>(base::Nanos(static_cast<int64_t>(random() % static_cast<uint64_t>(most.count() + 1))), std::chrono::milliseconds(1)));
+      ++c.dns_failures_in_a_row;
+    }
     // What was known stays: a resolver that is away must not take endpoints with it. A name that is gone does.
     FL_LOG_DEBUG("config", "cluster {}: {}: {}", name, c.config->dns[target].name, answer.error().text());
     if (answer.error().code != Code::kNotFound || !c.dns_answers.contains(target)) return;
     c.dns_answers.erase(target);
   } else {
     ++c.dns_success;
+    c.dns_failures_in_a_row = 0;
     if (c.config->respect_dns_ttl && answer->ttl > std::chrono::seconds(0) && c.dns_timer) c.dns_timer->arm(std::max(answer->ttl, std::chrono::seconds(1)));
     auto addresses = std::move(answer->addresses);
+    if (c.config->dns_one_family && std::ranges::any_of(addresses, [](const io::Address& a) { return a.family() == AF_INET; }))
+      std::erase_if(addresses, [](const io::Address& a) { return a.family() != AF_INET; });
     if (c.config->type == ClusterConfig::Type::kLogicalDns && addresses.size() > 1) {
-      // One address at a time; the one in use is kept while it is among the answers.
+      // One at a time; the one in use is kept while it is among the answers, the others are there when it does not answer.
       auto& known = c.dns_answers[target];
-      bool stays = !known.empty() && std::ranges::find(addresses, known[0]) != addresses.end();
-      addresses = {stays ? known[0] : addresses[0]};
+      if (!known.empty())
+        if (auto stays = std::ranges::find(addresses, known[0]); stays != addresses.end()) std::iter_swap(addresses.begin(), stays);
     }
-    if (auto k = c.dns_answers.find(target); k != c.dns_answers.end() && std::ranges::is_permutation(k->second, addresses)) return;
+    if (auto k = c.dns_answers.find(target); k != c.dns_answers.end() && k->second.size() == addresses.size() && std::ranges::is_permutation(k->second, addresses)) return;
     c.dns_answers[target] = std::move(addresses);
   }
   auto set = std::make_shared<EndpointSet>();
   for (auto& [i, addresses] : c.dns_answers) {
     const auto& t = c.config->dns[i];
-    for (io::Address a : addresses) {
+    auto locality = std::ranges::find_if(set->localities, [&](const auto& l) { return l.name == t.locality && l.priority == t.priority; });
+    auto index = static_cast<uint32_t>(locality - set->localities.begin());
+    if (locality == set->localities.end()) set->localities.push_back({t.locality, t.priority, t.locality_weight});
+    bool logical = c.config->type == ClusterConfig::Type::kLogicalDns;
+    for (size_t n = 0; n < addresses.size() && (n == 0 || !logical); ++n) {
+      io::Address a = addresses[n];
       a.set_port(t.port);
+      std::vector<io::Address> more;
+      if (logical)
+        for (size_t m = 1; m < addresses.size(); ++m) more.push_back(addresses[m]), more.back().set_port(t.port);
       HostPtr host;
-      if (c.endpoints)
-        for (const HostPtr& known : c.endpoints->hosts)
-          if (known->address == a && known->priority == t.priority && known->weight == t.weight) host = known;
+      if (c.assigned)
+        for (const HostPtr& known : c.assigned->hosts)
+          if (known->address == a && known->hostname == t.hostname && known->more_addresses == more) host = known;
+      // The same address by two names is one host.
+      if (host && std::ranges::find(set->hosts, host) != set->hosts.end()) continue;
       if (!host) {
         host = std::make_shared<Host>();
         host->address = a;
+        host->more_addresses = std::move(more);
         host->text = a.text();
-        host->hostname = t.name;
-        host->weight = t.weight;
-        host->priority = t.priority;
+        host->hostname = t.hostname;
         host->locality = t.locality;
+        host->check_hostname = t.check_hostname;
+        if (t.check_port) host->check_address = a, host->check_address->set_port(*t.check_port);
       }
       set->hosts.push_back(std::move(host));
+      set->entries.push_back({t.weight, t.priority, index, HealthStatus::kHealthy});
     }
   }
   ConfigUpdate out;
   set_endpoints(c, std::move(set), out);
+  if (!c.warm && may_warm(c)) warmed(c, out);
   send(std::move(out));
 }
 
 // -------------------------------------------------------------------------------------------------- outlier detection
 
-void ConfigManager::eject(ClusterId id, HostPtr host, int kind) {
+void ConfigManager::start_outlier(const std::string& name, ClusterState& c) {
+  if (!c.config->outlier) {
+    c.outlier_timer.reset();
+    if (c.endpoints)
+      for (const HostPtr& h : c.endpoints->hosts) uneject(h);
+    return;
+  }
+  if (!c.outlier_timer) c.outlier_timer = std::make_unique<io::Timer>(loop_, [this, name] { outlier_interval(name); });
+  if (!c.outlier_timer->armed() && hooks_.bind) c.outlier_timer->arm(std::max<base::Nanos>(c.config->outlier->interval, std::chrono::milliseconds(1)));
+}
+
+void ConfigManager::outlier_interval(const std::string& name) {
+  auto at = clusters_.find(name);
+  if (at == clusters_.end() || !at->second->config->outlier) return;
+  ClusterState& c = *at->second;
+  c.outlier_timer->arm(std::max<base::Nanos>(c.config->outlier->interval, std::chrono::milliseconds(1)));
+  if (!c.endpoints || !hooks_.count_hosts) return;
+  // An interval without an ejection makes the next ejection shorter.
+  for (const HostPtr& h : c.endpoints->hosts)
+    if (uint32_t n = h->ejections.load(std::memory_order_relaxed); n > 0 && !h->ejected.load(std::memory_order_relaxed)) h->ejections.store(n - 1, std::memory_order_relaxed);
+  hooks_.count_hosts(c.config->id, [this, name](std::unordered_map<const Host*, HostCounters> counts) {
+    auto again = clusters_.find(name);
+    if (again == clusters_.end() || !again->second->config->outlier || !again->second->endpoints) return;
+    std::vector<OutlierSample> samples;
+    for (const HostPtr& h : again->second->endpoints->hosts) {
+      auto n = counts.find(h.get());
+      if (n == counts.end() || h->ejected.load(std::memory_order_relaxed)) samples.push_back({h, 0, 0, 0, 0});
+      else samples.push_back({h, n->second.ok, n->second.answers, n->second.local_ok, n->second.local_total});
+    }
+    ClusterId id = again->second->config->id;
+    for (auto& [host, kind] : find_outliers(*again->second->config->outlier, samples)) eject(id, host, kind);
+  });
+}
+
+void ConfigManager::arm_uneject() {
+  base::TimePoint next = base::TimePoint::max();
+  for (const Ejected& e : ejected_) next = std::min(next, e.until);
+  if (!ejected_.empty()) uneject_.arm(next - loop_.now());
+}
+
+void ConfigManager::uneject(const HostPtr& host) {
+  std::set<ClusterId> changed;
+  std::erase_if(ejected_, [&](const Ejected& e) {
+    if (e.host != host) return false;
+    changed.insert(e.cluster);
+    return true;
+  });
+  if (changed.empty()) return;
+  host->ejected.store(false, std::memory_order_relaxed);
+  host->serving_since_ns.store(loop_.now().time_since_epoch().count(), std::memory_order_relaxed);
+  for (ClusterId id : changed) hooks_.hosts_changed(id);
+}
+
+void ConfigManager::eject(ClusterId id, HostPtr host, Ejection kind) {
   auto at = clusters_.find(names_.name(id));
   if (at == clusters_.end() || !at->second->config->outlier || host->ejected.load(std::memory_order_relaxed)) return;
   ClusterState& c = *at->second;
   const OutlierConfig& o = *c.config->outlier;
+  ++c.detected[static_cast<size_t>(kind)];
+  uint32_t share = enforcing(o, kind);
+  if (share < 100 && random() % 100 >= share) return;
   size_t total = c.endpoints ? c.endpoints->hosts.size() : 0;
   size_t out = 0;
   if (c.endpoints)
     for (const HostPtr& h : c.endpoints->hosts) out += h->ejected.load(std::memory_order_relaxed);
-  // At least one may go, whatever the percentage.
-  if (total == 0 || (out > 0 && (out + 1) * 100 > total * o.max_ejection_percent)) {
+  if (!may_eject(o, out, total)) {
     ++c.ejections_overflow;
     return;
   }
   uint32_t times = host->ejections.fetch_add(1, std::memory_order_relaxed) + 1;
   host->ejected.store(true, std::memory_order_relaxed);
   ++c.ejections_total;
-  ++(kind == 0 ? c.ejections_5xx : kind == 1 ? c.ejections_gateway : c.ejections_local);
-  base::Nanos stay = std::min(o.base_ejection * times, o.max_ejection);
+  ++c.enforced[static_cast<size_t>(kind)];
+  base::Nanos stay = ejection_time(o, times, random());
   ejected_.push_back({id, host, loop_.now() + stay});
-  FL_LOG_INFO("config", "cluster {}: {} ejected for {}", c.config->name, host->text, base::format_duration(stay));
-  base::TimePoint next = base::TimePoint::max();
-  for (const Ejected& e : ejected_) next = std::min(next, e.until);
-  uneject_.arm(next - loop_.now());
+  FL_LOG_INFO("config", "cluster {}: {} ejected for {} ({})", c.config->name, host->text, base::format_duration(stay), to_string(kind));
+  arm_uneject();
   hooks_.hosts_changed(id);
 }
 
@@ -553,14 +800,17 @@ void ConfigManager::stats(StatsSnapshot& into) const {
   for (auto& [name, c] : clusters_) {
     ++(c->warm ? active : warming);
     std::string p = "cluster." + c->config->stat_name + ".";
-    size_t hosts = c->endpoints ? c->endpoints->hosts.size() : 0, healthy = 0, ejected = 0;
+    size_t hosts = c->endpoints ? c->endpoints->hosts.size() : 0, healthy = 0, degraded = 0, ejected = 0;
     if (c->endpoints)
       for (const HostPtr& h : c->endpoints->hosts) {
-        healthy += h->usable();
+        HealthStatus status = h->health();
+        healthy += status == HealthStatus::kHealthy;
+        degraded += status == HealthStatus::kDegraded;
         ejected += h->ejected.load(std::memory_order_relaxed);
       }
     into.gauges[p + "membership_total"] = hosts;
     into.gauges[p + "membership_healthy"] = healthy;
+    into.gauges[p + "membership_degraded"] = degraded;
     into.counters[p + "membership_change"] += c->membership_changes;
     for (int high = 0; high < 2; ++high) {
       const Thresholds& t = c->config->thresholds[high];
@@ -569,8 +819,8 @@ void ConfigManager::stats(StatsSnapshot& into) const {
       auto breaker = [&](std::string_view open, std::string_view remaining, uint32_t limit, const std::atomic<uint32_t>& used) {
         uint32_t n = used.load(std::memory_order_relaxed);
         into.gauges[q + std::string(open)] = limit < kUnlimited && n >= limit;
-        if (limit < kUnlimited) into.gauges[q + std::string(remaining)] = limit > n ? limit - n : 0;
-        else into.gauges[q + std::string(remaining)] = limit;
+        // As Envoy, what is left is told only where it is asked for.
+        into.gauges[q + std::string(remaining)] = !t.track_remaining ? 0 : limit > n ? limit - n : 0;
       };
       breaker("cx_open", "remaining_cx", t.max_connections, b.connections);
       breaker("rq_open", "remaining_rq", t.max_requests, b.requests);
@@ -581,11 +831,23 @@ void ConfigManager::stats(StatsSnapshot& into) const {
       std::string q = p + "outlier_detection.";
       into.gauges[q + "ejections_active"] = ejected;
       into.counters[q + "ejections_enforced_total"] += c->ejections_total;
-      into.counters[q + "ejections_enforced_consecutive_5xx"] += c->ejections_5xx;
-      into.counters[q + "ejections_detected_consecutive_5xx"] += c->ejections_5xx;
-      into.counters[q + "ejections_enforced_consecutive_gateway_failure"] += c->ejections_gateway;
-      into.counters[q + "ejections_enforced_consecutive_local_origin_failure"] += c->ejections_local;
+      for (size_t kind = 0; kind < kEjectionKinds; ++kind) {
+        std::string k(to_string(static_cast<Ejection>(kind)));
+        into.counters[q + "ejections_detected_" + k] += c->detected[kind];
+        into.counters[q + "ejections_enforced_" + k] += c->enforced[kind];
+      }
       into.counters[q + "ejections_overflow"] += c->ejections_overflow;
+    }
+    if (!c->checkers.empty()) {
+      std::string q = p + "health_check.";
+      for (const auto& checker : c->checkers) {
+        into.counters[q + "attempt"] += checker->counts().attempt;
+        into.counters[q + "success"] += checker->counts().success;
+        into.counters[q + "failure"] += checker->counts().failure;
+        into.counters[q + "network_failure"] += checker->counts().network_failure;
+      }
+      into.gauges[q + "healthy"] = healthy;
+      into.gauges[q + "degraded"] = degraded;
     }
     if (!c->config->dns.empty()) {
       into.counters[p + "update_attempt"] += c->dns_attempts;

@@ -9,11 +9,16 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "base/value.h"
 #include "io/resolver.h"
 #include "proxy/config/compile.h"
+#include "proxy/file_config.h"
+#include "proxy/health_checker.h"
+#include "proxy/outlier.h"
+#include "proxy/upstream.h"
 #include "proxy/worker.h"
 #include "xds/client.h"
 
@@ -28,6 +33,10 @@ class ConfigManager final : public xds::ClientSink {
   struct Hooks {
     std::function<void(ConfigUpdate, const std::vector<ConfigUpdate::NewListener>&, const std::vector<std::vector<int>>& fds)> send;
     std::function<void(ClusterId)> hosts_changed;
+    // What the workers counted for the hosts of a cluster since the last call, for outlier detection. `done` runs later.
+    std::function<void(ClusterId, std::function<void(std::unordered_map<const Host*, HostCounters>)> done)> count_hosts;
+    std::function<void(const std::string& path, std::string line)> log;  // health check events
+    int socket_mark = 0;
     std::function<void()> ready_changed;
     unsigned workers = 1;
     bool bind = true;               // false: validate only
@@ -40,10 +49,13 @@ class ConfigManager final : public xds::ClientSink {
   // Subscribes on it: CDS and LDS at once, EDS and RDS as they are referred to.
   void use_ads(xds::AdsClient& ads, bool clusters, bool listeners);
 
+  // Subscribes by file: LDS or CDS. An error: the file can't be watched, or was refused at the start.
+  base::Status use_files(const std::string& clusters, const std::string& listeners);
+
   base::Status on_update(const xds::ReceivedUpdate& update) override;
   void on_stream(bool up, std::string_view reason) override;
 
-  void eject(ClusterId cluster, HostPtr host, int kind);   // posted by workers
+  void eject(ClusterId cluster, HostPtr host, Ejection kind);   // posted by workers too
 
   // Everything that was asked for has come once.
   bool initialized() const;
@@ -63,8 +75,13 @@ class ConfigManager final : public xds::ClientSink {
     Resource source;
     bool warm = false;              // sent to the workers
     uint64_t membership_changes = 0;
-    uint64_t ejections_total = 0, ejections_5xx = 0, ejections_gateway = 0, ejections_local = 0, ejections_overflow = 0;
+    uint64_t ejections_total = 0, ejections_overflow = 0;
+    uint64_t detected[kEjectionKinds] = {}, enforced[kEjectionKinds] = {};
+    std::shared_ptr<const EndpointSet> assigned;  // as configured; `endpoints` has hosts that are kept because they are well, too
+    std::vector<std::unique_ptr<HealthChecker>> checkers;
+    std::unique_ptr<io::Timer> outlier_timer, fetch_timer;
     std::unique_ptr<io::Timer> dns_timer;
+    uint32_t dns_failures_in_a_row = 0;
     std::map<size_t, std::vector<io::Address>> dns_answers;   // by target
     uint64_t dns_attempts = 0, dns_success = 0, dns_failure = 0;
   };
@@ -96,9 +113,20 @@ class ConfigManager final : public xds::ClientSink {
   void remove_cluster(const std::string& name, ConfigUpdate& out);
   base::Status put_listener(std::shared_ptr<const ListenerConfig> config, Resource source);
   void set_endpoints(ClusterState& cluster, std::shared_ptr<const EndpointSet> endpoints, ConfigUpdate& out);
+  void apply_endpoints(ClusterState& cluster, ConfigUpdate& out);
+  void start_checks(const std::string& name, ClusterState& cluster);
+  void check_changed(const std::string& name);
+  void warmed(ClusterState& cluster, ConfigUpdate& out);
+  void start_outlier(const std::string& name, ClusterState& cluster);
+  void outlier_interval(const std::string& name);
+  void uneject(const HostPtr& host);
+  void arm_uneject();
+  bool may_warm(const ClusterState& cluster) const;
   void activate_listeners(ConfigUpdate& out);
   bool listener_warm(const ListenerConfig& config) const;
   void refresh_subscriptions();
+  base::Status follow_file(std::string_view type_url, const std::string& path);
+  base::Status load_file(std::string_view type_url, const std::string& path);
   void send(ConfigUpdate update);
   void resolve(const std::string& name);
   void dns_answer(const std::string& name, size_t target, base::Result<io::Resolver::Answer> answer);
@@ -117,6 +145,8 @@ class ConfigManager final : public xds::ClientSink {
   std::map<std::string, io::Address> bound_;              // address that a listener is bound to
   std::set<std::string> static_routes_;
   std::unique_ptr<io::Resolver> resolver_;
+  std::unique_ptr<FileWatcher> files_;
+  std::map<std::string, std::string> followed_;           // path -> type
   xds::AdsClient* ads_ = nullptr;
   bool wants_lds_ = false, wants_cds_ = false, lds_received_ = false, cds_received_ = false;
   bool initial_wait_over_ = false;
@@ -129,6 +159,8 @@ class ConfigManager final : public xds::ClientSink {
   std::vector<Ejected> ejected_;
   io::Timer uneject_;
   uint64_t updates_[4] = {}, rejected_[4] = {};
+  uint64_t random_ = 0x9E3779B97F4A7C15ULL;
+  uint64_t random();
 };
 
 }  // namespace fairlead::proxy

@@ -60,6 +60,7 @@ class DownstreamConnection {
   virtual void close() = 0;
   virtual const ListenerConfig* listener() const { return nullptr; }
   size_t index = 0;                             // in the worker's list
+  const FilterChain* chain = nullptr;           // in *listener(); nullptr while it is not chosen
 };
 
 // What a connection starts with once its chain is known.

@@ -177,7 +177,7 @@ void Exchange::forward() {
     return reply(route_->cluster_not_found_status, {}, "cluster_not_found", kFlagNoCluster);
   }
   ++stats_->rq_total;
-  retries_left_ = route_->retry ? route_->retry->num_retries : 0;
+  begin_retries();
   upstream_start_ = worker_.now();
 
   base::Nanos timeout = route_->timeout.value_or(std::chrono::seconds(15));
@@ -202,6 +202,7 @@ void Exchange::forward() {
   }
   if (auto ms = base::to_int(request_.fields.get("x-envoy-upstream-rq-timeout-ms")); ms && *ms >= 0) timeout = std::chrono::milliseconds(*ms);
   if (upgrade_) timeout = base::Nanos(0);
+  response_timeout_ = timeout;
   if (timeout.count() > 0) {
     if (!timeout_) timeout_.emplace(worker_.loop(), [this] { on_timeout(); });
     // The clock starts when the request is complete (Envoy's meaning of the route time-out).
@@ -230,12 +231,13 @@ void Exchange::attempt() {
   }
   const RetryPolicy* retry = route_->retry.get();
   bool avoid = retry && retry->previous_hosts && !tried_.empty();
-  std::optional<uint64_t> hashed;
-  if (!route_->hash.empty()) hashed = hash();
+  // Once for all attempts: a generated cookie must not change between them.
+  if (!route_->hash.empty() && !std::exchange(hashed_, true)) hash_ = hash();
+  std::optional<uint64_t> hashed = hashed_ ? hash_ : std::nullopt;
   io::Address override_address;
   const io::Address* destination = &connection_->local;
   if (cluster_->config().original_dst_by_header) {
-    if (auto a = io::Address::parse(request_.fields.get("x-envoy-original-dst-host"))) override_address = *a, destination = &override_address;
+    if (auto a = io::Address::parse(request_.fields.get(cluster_->config().original_dst_header))) override_address = *a, destination = &override_address;
   }
   host_ = cluster_->pick(hashed, destination, avoid ? &tried_ : nullptr, retry ? retry->host_attempts : 1);
   if (!host_) return reply(503, "no healthy upstream", "no_healthy_upstream", kFlagUpstreamUnhealthy);
@@ -253,9 +255,9 @@ void Exchange::attempt() {
   P protocol = cluster_->config().protocol;
   bool h2 = protocol == P::kHttp2 || (protocol == P::kDownstream && request_.version == http::Version::kHttp2);
   pool_ = &cluster_->pool(*host_, h2 ? UpstreamProtocol::kHttp2 : UpstreamProtocol::kHttp1);
-  if (retry && retry->per_try_timeout.count() > 0) {
+  if (per_try_timeout_.count() > 0) {
     if (!try_timeout_) try_timeout_.emplace(worker_.loop(), [this] { on_try_timeout(); });
-    try_timeout_->arm(retry->per_try_timeout);
+    try_timeout_->arm(per_try_timeout_);
   }
   bool overflow = false;
   UpstreamStream* stream = pool_->request(*this, *this, route_->high_priority, overflow);
@@ -268,6 +270,7 @@ void Exchange::on_stream(UpstreamStream& stream) { got_stream(stream); }
 void Exchange::got_stream(UpstreamStream& stream) {
   upstream_ = &stream;
   state_ = State::kForwarding;
+  touch_try();
   info_.upstream_local = request_.fields.store(stream.local());
   bool whole = request_complete_ && body_.empty() && !has_request_trailers_ && !upgrade_;
   upstream_->send_head(request_, whole);
@@ -288,7 +291,7 @@ void Exchange::on_request_data(std::string_view bytes) {
   }
   if (upstream_ && !drop_response_) upstream_->send_data(bytes);
   // Kept while it may have to be sent (again); past the limit an attempt is final.
-  bool may_repeat = !response_begun_ && !body_dropped_ && (state_ == State::kFilters || state_ == State::kWaiting || (route_ && route_->retry) || !upstream_);
+  bool may_repeat = !response_begun_ && !body_dropped_ && (state_ == State::kFilters || state_ == State::kWaiting || retry_on_ || !upstream_);
   if (may_repeat) {
     if (body_.size() + bytes.size() <= listener_->buffer_limit_bytes || !upstream_) {
       body_.append(bytes);
@@ -327,8 +330,7 @@ void Exchange::on_request_end(const HeaderMap* trailers) {
   }
   if (upstream_ && !drop_response_) upstream_->send_end(has_request_trailers_ ? &request_trailer_map_ : nullptr);
   if (timeout_ && cluster_ && !response_begun_ && state_ != State::kReplying && !upgrade_) {
-    base::Nanos timeout = route_->timeout.value_or(std::chrono::seconds(15));
-    if (timeout.count() > 0) timeout_->arm(timeout);
+    if (response_timeout_.count() > 0) timeout_->arm(response_timeout_);
   }
   check_done();
 }
@@ -366,6 +368,7 @@ void Exchange::on_response(ResponseHeaders& head, bool end) {
     }
     return;
   }
+  touch_try();
   if (retries_done_ && head.status < 500) ++cluster_->stats.upstream_rq_retry_success;
   state_ = State::kReplying;
   response_begun_ = true;
@@ -396,6 +399,7 @@ void Exchange::on_response_data(std::string_view bytes) {
   }
   info_.bytes_sent += bytes.size();
   touch();
+  touch_try();
   downstream_->send_data(bytes);
   if (upstream_ && downstream_->pending() > kHighWatermark) {
     upstream_paused_ = true;
@@ -455,7 +459,7 @@ void Exchange::on_downstream_reset(uint32_t flag, std::string_view details) {
 void Exchange::finish() {
   if (state_ == State::kOver) return;
   state_ = State::kOver;
-  for (auto* timer : {&timeout_, &try_timeout_, &idle_, &retry_, &request_timer_, &life_})
+  for (auto* timer : {&timeout_, &try_timeout_, &try_idle_, &idle_, &retry_, &request_timer_, &life_})
     if (*timer) (*timer)->cancel();
   for (auto& [filter, state] : filter_states_) state->cancel();
   if (waiting_in_) waiting_in_->cancel(*this);
@@ -526,7 +530,12 @@ void Exchange::recycle() {
   pool_ = nullptr;
   upstream_ = nullptr;
   request_permit_ = retry_permit_ = Permit::kRefused;
-  retries_left_ = retries_done_ = 0;
+  retries_left_ = retries_done_ = retry_on_ = 0;
+  response_timeout_ = per_try_timeout_ = base::Nanos(0);
+  retry_codes_.clear();
+  retry_header_names_.clear();
+  reset_after_ = base::Nanos(0);
+  hashed_ = false;
   transparent_retry_done_ = response_begun_ = response_complete_ = upstream_paused_ = drop_response_ = false;
   tried_.clear();
   failure_detail_.clear();

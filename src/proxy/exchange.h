@@ -115,8 +115,12 @@ class Exchange final : UpstreamSink, StreamWaiter {
   std::optional<uint64_t> hash();
 
   // --- retries (exchange_retry.cc)
+  void begin_retries();
+  void touch_try();
+  void on_try_idle();
   bool may_retry_response(const ResponseHeaders& head);
-  bool may_retry_reset(ResetReason reason, bool reused);
+  bool may_retry_reset(ResetReason reason);
+  bool retry_at_once();
   bool try_retry(bool wanted);
   void schedule_retry(base::Nanos after);
   void attempt_failed(ResetReason reason, std::string_view detail, bool reused);
@@ -187,6 +191,13 @@ class Exchange final : UpstreamSink, StreamWaiter {
   UpstreamStream* upstream_ = nullptr;
   Permit request_permit_ = Permit::kRefused, retry_permit_ = Permit::kRefused;
   uint32_t retries_left_ = 0;
+  uint32_t retry_on_ = 0;                  // of the route's policy and the request's header fields
+  std::vector<uint16_t> retry_codes_;      // x-envoy-retriable-status-codes
+  std::vector<std::string> retry_header_names_;  // x-envoy-retriable-header-names
+  base::Nanos response_timeout_{0}, per_try_timeout_{0};
+  base::Nanos reset_after_{0};             // the upstream said when to come again
+  bool hashed_ = false;
+  std::optional<uint64_t> hash_;
   uint32_t retries_done_ = 0;
   bool transparent_retry_done_ = false;
   bool response_begun_ = false, response_complete_ = false, upstream_paused_ = false;
@@ -195,7 +206,7 @@ class Exchange final : UpstreamSink, StreamWaiter {
   base::TimePoint attempt_start_, upstream_start_;
   std::string failure_detail_;
 
-  std::optional<io::Timer> timeout_, try_timeout_, idle_, retry_, request_timer_, life_;
+  std::optional<io::Timer> timeout_, try_timeout_, try_idle_, idle_, retry_, request_timer_, life_;
 };
 
 }  // namespace fairlead::proxy

@@ -314,7 +314,7 @@ void Exchange::rewrite_for_route() {
 std::optional<uint64_t> Exchange::hash() {
   std::optional<uint64_t> result;
   auto mix = [&](std::string_view text) {
-    uint64_t h = std::hash<std::string_view>()(text);
+    uint64_t h = xxhash64(text);
     result = result ? ((*result << 1) | (*result >> 63)) ^ h : h;
   };
   for (const HashPolicy& p : route_->hash) {
@@ -322,7 +322,10 @@ std::optional<uint64_t> Exchange::hash() {
       case HashPolicy::Kind::kHeader: {
         std::string_view value;
         std::string scratch;
-        if (request_header(request_, p.name, value, scratch)) mix(value);
+        if (request_header(request_, p.name, value, scratch)) {
+          if (p.rewrite) mix(p.rewrite->regex->replace_all(value, p.rewrite->substitution));
+          else mix(value);
+        }
         break;
       }
       case HashPolicy::Kind::kSourceIp:
@@ -343,6 +346,7 @@ std::optional<uint64_t> Exchange::hash() {
           auto seconds = std::chrono::duration_cast<std::chrono::seconds>(*p.cookie_ttl).count();
           if (seconds > 0) cookie += fmt::format("; Max-Age={}", seconds);
           if (!p.cookie_path.empty()) cookie += "; Path=" + p.cookie_path;
+          cookie += p.cookie_attributes;
           cookie += "; HttpOnly";
           response_.fields.add("set-cookie", cookie);
         }

@@ -8,7 +8,7 @@ void Exchange::reply(int status, std::string_view body, std::string_view details
   if (state_ == State::kOver || response_begun_) return;
   abandon_attempt();
   state_ = State::kReplying;
-  for (auto* timer : {&timeout_, &try_timeout_, &retry_})
+  for (auto* timer : {&timeout_, &try_timeout_, &try_idle_, &retry_})
     if (*timer) (*timer)->cancel();
   for (auto& [filter, state] : filter_states_) state->cancel();
   response_begun_ = true;

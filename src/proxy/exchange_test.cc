@@ -31,6 +31,8 @@ static_resources:
               domains: ["*"]
               routes:
               - {match: {prefix: /retry}, route: {cluster: two, retry_policy: {retry_on: "connect-failure,retriable-status-codes", retriable_status_codes: [503], num_retries: 2, retry_back_off: {base_interval: 0.001s}}}}
+              - {match: {prefix: /idle}, route: {cluster: one, retry_policy: {retry_on: reset, num_retries: 1, per_try_idle_timeout: 0.02s, retry_back_off: {base_interval: 0.001s}}}}
+              - {match: {prefix: /budget}, route: {cluster: budget, retry_policy: {retry_on: 5xx, num_retries: 5, retry_back_off: {base_interval: 0.001s}}}}
               - {match: {prefix: /timeout}, route: {cluster: one, timeout: 0.02s}}
               - {match: {prefix: /limited}, route: {cluster: limited}}
               - {match: {prefix: /split}, route: {weighted_clusters: {clusters: [{name: one, weight: 50}, {name: two, weight: 50}]}}}
@@ -45,6 +47,7 @@ static_resources:
   clusters:
   - {name: one, type: STATIC, load_assignment: {cluster_name: one, endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: {address: 10.0.0.1, port_value: 80}}}}]}]}}
   - {name: two, type: STATIC, load_assignment: {cluster_name: two, endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: {address: 10.0.0.2, port_value: 80}}}}]}]}}
+  - {name: budget, type: STATIC, circuit_breakers: {thresholds: [{retry_budget: {budget_percent: {value: 20}, min_retry_concurrency: 0}}]}, load_assignment: {cluster_name: budget, endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: {address: 10.0.0.4, port_value: 80}}}}]}]}}
   - {name: limited, type: STATIC, circuit_breakers: {thresholds: [{max_connections: 1, max_pending_requests: 1}]}, load_assignment: {cluster_name: limited, endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: {address: 10.0.0.3, port_value: 80}}}}]}]}}
 )";
 
@@ -187,6 +190,60 @@ TEST_F(ExchangeTest, AnswersForAnUpstreamThatIsLate) {
   EXPECT_TRUE(answer.ends_with("upstream request timeout"));
   worker_->logs().flush();
   EXPECT_EQ(log_, "504 UT response_timeout\n");
+}
+
+TEST_F(ExchangeTest, TheRequestMayAskForRetries) {
+  Peer c = client();
+  c.write("GET / HTTP/1.1\r\nhost: a\r\nx-envoy-retry-on: retriable-status-codes\r\nx-envoy-retriable-status-codes: 404\r\nx-envoy-max-retries: 1\r\n\r\n");
+  turn();
+  ASSERT_EQ(endpoints_.size(), 1u);
+  EXPECT_EQ(endpoints_[0].read().find("x-envoy-retr"), std::string::npos);
+  endpoints_[0].write("HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n");
+  std::string again;
+  for (int i = 0; i < 100 && again.empty(); ++i) worker_->loop().run_once(std::chrono::milliseconds(5)), again = endpoints_.back().read();
+  EXPECT_TRUE(again.starts_with("GET ")) << again;
+  endpoints_.back().write("HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n");
+  turn();
+  EXPECT_TRUE(c.read().starts_with("HTTP/1.1 404"));
+}
+
+TEST_F(ExchangeTest, AnAttemptInWhichNothingMovesIsRepeated) {
+  Peer c = client();
+  get(c, "/idle");
+  ASSERT_EQ(endpoints_.size(), 1u);
+  for (int i = 0; i < 100 && endpoints_.size() < 2; ++i) worker_->loop().run_once(std::chrono::milliseconds(5));
+  ASSERT_EQ(endpoints_.size(), 2u);
+  endpoints_[1].write("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
+  turn();
+  EXPECT_TRUE(c.read().starts_with("HTTP/1.1 200"));
+}
+
+TEST_F(ExchangeTest, ARetryBudgetThatIsSpentEndsInTheAnswer) {
+  Peer c = client();
+  get(c, "/budget");
+  ASSERT_EQ(endpoints_.size(), 1u);
+  endpoints_[0].write("HTTP/1.1 500 Internal Server Error\r\ncontent-length: 0\r\n\r\n");
+  turn();
+  EXPECT_TRUE(c.read().starts_with("HTTP/1.1 500"));  // a fifth of one request is none
+}
+
+TEST_F(ExchangeTest, AKeptConnectionThatWasClosedIsReplacedWithoutARetryPolicy) {
+  Peer c = client();
+  get(c, "/");
+  ASSERT_EQ(endpoints_.size(), 1u);
+  endpoints_[0].write("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
+  turn();
+  EXPECT_TRUE(c.read().starts_with("HTTP/1.1 200"));
+  // The server closes at the moment in which the request is on its way.
+  c.write("GET / HTTP/1.1\r\nhost: a\r\n\r\n");
+  for (int i = 0; i < 20 && endpoints_[0].read().empty(); ++i) turn(1);
+  endpoints_[0].transport->close();
+  turn();
+  for (int i = 0; i < 20 && endpoints_.size() < 2; ++i) worker_->loop().run_once(std::chrono::milliseconds(1));
+  ASSERT_EQ(endpoints_.size(), 2u);
+  endpoints_[1].write("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
+  turn();
+  EXPECT_TRUE(c.read().starts_with("HTTP/1.1 200"));
 }
 
 TEST_F(ExchangeTest, OverflowsWhenTheCircuitBreakerIsFull) {

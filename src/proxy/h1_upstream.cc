@@ -1,4 +1,5 @@
 // An HTTP/1.1 connection to an endpoint: one request at a time.
+#include "base/strings.h"
 #include "http/h1_codec.h"
 #include "proxy/output.h"
 #include "proxy/upstream.h"
@@ -28,6 +29,16 @@ bool hop_by_hop(std::string_view name) {
     default:
       return false;
   }
+}
+
+// Keep-Alive: timeout=5, max=100 (RFC 2068 section 19.7.1.1); zero when there is none.
+base::Nanos keep_alive_timeout(std::string_view value) {
+  for (std::string_view part : base::split(value, ',')) {
+    part = base::trim(part);
+    if (!base::iequals(part.substr(0, 8), "timeout=")) continue;
+    if (auto n = base::to_int(part.substr(8)); n && *n > 0 && *n < 1'000'000) return std::chrono::seconds(*n);
+  }
+  return base::Nanos(0);
 }
 
 // Where the rest of an answer goes that nobody wants.
@@ -267,10 +278,13 @@ class H1Upstream final : public UpstreamConnection, UpstreamStream, io::Transpor
     response_.status = head.status;
     response_.version = head.version;
     response_.block = head.block;
+    const std::string_view* keep_alive = nullptr;
     for (const http::FieldView& f : head.fields)
-      if (!hop_by_hop(f.name) || (f.name == "upgrade" && head.status == 101)) response_.fields.add_view(f.name, f.value);
+      if (f.name == "keep-alive") keep_alive = &f.value;
+      else if (!hop_by_hop(f.name) || (f.name == "upgrade" && head.status == 101)) response_.fields.add_view(f.name, f.value);
     if (head.interim()) return sink_->on_interim(response_);
     keep_alive_ = head.keep_alive;
+    if (keep_alive) server_idle_ = keep_alive_timeout(*keep_alive);
     tunnel_ = head.framing == BodyFraming::kTunnel;
     bool end = head.framing == BodyFraming::kNone || (head.framing == BodyFraming::kLength && head.content_length == 0);
     sink_->on_response(response_, end && !tunnel_);

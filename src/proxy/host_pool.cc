@@ -2,6 +2,7 @@
 #include <netinet/tcp.h>
 
 #include <algorithm>
+#include <cstring>
 
 #include "proxy/upstream.h"
 #include "proxy/worker.h"
@@ -30,8 +31,8 @@ std::string_view reset_text(ResetReason reason) {
   return "";
 }
 
-HostPool::HostPool(Cluster& cluster, HostPtr host, UpstreamProtocol protocol)
-    : cluster_(cluster), host_(std::move(host)), protocol_(protocol) {}
+HostPool::HostPool(Cluster& cluster, HostSlot& slot, UpstreamProtocol protocol)
+    : cluster_(cluster), slot_(slot), host_(slot.host), protocol_(protocol) {}
 
 HostPool::~HostPool() = default;
 
@@ -40,6 +41,7 @@ UpstreamStream* HostPool::take(UpstreamConnection& connection, UpstreamSink& sin
   UpstreamStream* stream = connection.open(sink);
   if (!stream) return nullptr;
   ++connection.served;
+  ++slot_.counters.rq_total;
   uint32_t most = cluster_.config().max_requests_per_connection;
   if (most && connection.served >= most) {
     ++cluster_.stats.upstream_cx_max_requests;
@@ -64,7 +66,10 @@ UpstreamStream* HostPool::request(StreamWaiter& waiter, UpstreamSink& sink, bool
   overflow = false;
   draining_ = false;  // a request for the host means that it is back
   while (!ready_.empty()) {
-    if (UpstreamStream* stream = take(*ready_.back(), sink, high)) return stream;
+    if (UpstreamStream* stream = take(*ready_.back(), sink, high)) {
+      preconnect(high);
+      return stream;
+    }
     not_ready(*ready_.back());
   }
   Permit permit = cluster_.take(Resource::kPending, high);
@@ -82,7 +87,19 @@ UpstreamStream* HostPool::request(StreamWaiter& waiter, UpstreamSink& sink, bool
   // HTTP/2 connections carry many; one that is being opened is enough.
   size_t wanted = protocol_ == UpstreamProtocol::kHttp2 ? 1 : waiting_.size();
   if (connecting_ < wanted) (void)start_connection(high);
+  preconnect(high);
   return nullptr;
+}
+
+// per_upstream_preconnect_ratio: room for more requests than there are, in connections that are being opened.
+void HostPool::preconnect(bool high) {
+  double ratio = cluster_.config().preconnect_per_upstream;
+  if (ratio <= 1) return;
+  double streams = protocol_ == UpstreamProtocol::kHttp2 ? std::min<double>(cluster_.config().max_concurrent_streams, 1 << 20) : 1;
+  double wanted = static_cast<double>(active + waiting_.size()) * ratio;
+  // At most three more at a time, as Envoy, so that a burst does not become a storm.
+  for (int more = 0; more < 3 && static_cast<double>(connections_.size()) * streams < wanted; ++more)
+    if (!start_connection(high)) return;
 }
 
 bool HostPool::start_connection(bool high) {
@@ -91,6 +108,9 @@ bool HostPool::start_connection(bool high) {
     ++cluster_.stats.upstream_cx_overflow;
     return false;
   }
+  if (auto& used = cluster_.config().breakers[0]->used; !used.load(std::memory_order_relaxed)) used.store(true, std::memory_order_relaxed);
+  ++slot_.counters.cx_total;
+  ++slot_.counters.cx_active;
   auto connection = protocol_ == UpstreamProtocol::kHttp2 ? make_h2_upstream(*this) : make_h1_upstream(*this);
   connection->permit = permit;
   connection->high = high;
@@ -154,6 +174,7 @@ void HostPool::on_connected(UpstreamConnection& connection) {
 
 void HostPool::on_connect_failed(UpstreamConnection& connection, ResetReason reason, std::string_view detail) {
   ++cluster_.stats.upstream_cx_connect_fail;
+  ++slot_.counters.cx_connect_fail;
   if (reason == ResetReason::kConnectTimeout) ++cluster_.stats.upstream_cx_connect_timeout;
   --connecting_;
   std::string text(detail);  // the connection that owns it goes
@@ -180,6 +201,7 @@ void HostPool::on_closed(UpstreamConnection& connection) {
   not_ready(connection);
   ++cluster_.stats.upstream_cx_destroy;
   --cluster_.stats.upstream_cx_active;
+  --slot_.counters.cx_active;
   cluster_.give_back(connection.permit, Resource::kConnection, connection.high);
   size_t i = connection.index;
   std::unique_ptr<UpstreamConnection> owned = std::move(connections_[i]);
@@ -193,6 +215,12 @@ void HostPool::on_closed(UpstreamConnection& connection) {
   size_t wanted = protocol_ == UpstreamProtocol::kHttp2 ? std::min<size_t>(waiting_.size(), 1) : waiting_.size();
   if (connecting_ < wanted) (void)start_connection(waiting_.front().waiter->waiting_high_);
   if (unused()) cluster_.pool_unused(*this);
+}
+
+void HostPool::retire(UpstreamConnection& connection) {
+  not_ready(connection);
+  connection.close_when_idle();
+  if (connection.streams() == 0) connection.close();
 }
 
 void HostPool::drain() {
@@ -210,13 +238,7 @@ void HostPool::drain() {
 UpstreamConnection::~UpstreamConnection() = default;
 
 void UpstreamConnection::connect() {
-  Cluster& cluster = pool_.cluster();
-  Worker& worker = cluster.worker();
-  const ClusterConfig& config = cluster.config();
-  io::ConnectOptions options;
-  options.timeout = config.connect_timeout;
-  options.mark = worker.options().socket_mark;
-  options.bind = config.bind;
+  Worker& worker = pool_.cluster().worker();
   connect_started_ = worker.now();
   if (worker.options().dial) {
     // Never inside this call, like the real thing. The pool keeps this connection until it is told of the outcome.
@@ -227,11 +249,39 @@ void UpstreamConnection::connect() {
     });
     return;
   }
-  connecting_ = io::connect(worker.loop(), pool_.host()->address, options, [this](base::Result<std::unique_ptr<io::Transport>> result) {
-    pool_.cluster().worker().loop().dispose(std::move(connecting_));
+  try_next_address();
+}
+
+// The first address; the next one when it fails, or when it has not answered for a while (RFC 8305, "happy eyeballs").
+void UpstreamConnection::try_next_address() {
+  constexpr auto kHeadStart = std::chrono::milliseconds(300);
+  Worker& worker = pool_.cluster().worker();
+  const ClusterConfig& config = pool_.cluster().config();
+  const Host& host = *pool_.host();
+  size_t i = connecting_.size();
+  if (i > host.more_addresses.size()) return;
+  io::ConnectOptions options;
+  options.timeout = config.connect_timeout;
+  options.mark = worker.options().socket_mark;
+  for (const auto& o : config.socket_options)
+    if (o.level == SOL_SOCKET && o.name == SO_MARK && o.value.size() == sizeof(int)) std::memcpy(&options.mark, o.value.data(), sizeof(int));
+  options.bind = config.bind;
+  connecting_.push_back(io::connect(worker.loop(), i == 0 ? host.address : host.more_addresses[i - 1], options,
+                                    [this, i](base::Result<std::unique_ptr<io::Transport>> result) {
+    io::Loop& loop = pool_.cluster().worker().loop();
+    loop.dispose(std::move(connecting_[i]));
+    if (!result && ++failed_addresses_ < pool_.host()->more_addresses.size() + 1) {
+      if (failed_addresses_ == connecting_.size()) try_next_address();  // nobody else is on the way
+      return;
+    }
+    if (next_address_) next_address_->cancel();
+    for (auto& other : connecting_) loop.dispose(std::move(other));
     if (result) connected(std::move(*result));
     else refused(result.error());
-  });
+  }));
+  if (i == host.more_addresses.size()) return;
+  if (!next_address_) next_address_.emplace(worker.loop(), [this] { try_next_address(); });
+  next_address_->arm(kHeadStart);
 }
 
 void UpstreamConnection::refused(const base::Error& error) {
@@ -259,6 +309,16 @@ void UpstreamConnection::connected(std::unique_ptr<io::Transport> transport) {
     set(TCP_KEEPIDLE, config.keepalive->time_s);
     set(TCP_KEEPINTVL, config.keepalive->interval_s);
   }
+  for (const auto& o : config.socket_options)
+    if (int fd = transport_->fd(); fd >= 0) ::setsockopt(fd, o.level, o.name, o.value.data(), static_cast<socklen_t>(o.value.size()));
+  if (config.max_connection_duration.count() > 0) {
+    life_timer_.emplace(worker.loop(), [this] {
+      if (gone_) return;
+      ++pool_.cluster().stats.upstream_cx_max_duration_reached;
+      pool_.retire(*this);
+    });
+    life_timer_->arm(config.max_connection_duration);
+  }
   if (config.tls) transport_ = io::make_tls_client(worker.loop(), std::move(transport_), config.tls, config.sni);
   cluster.stats.connect_ms.record(std::chrono::duration<double, std::milli>(worker.now() - connect_started_).count());
   on_transport();
@@ -278,6 +338,11 @@ void UpstreamConnection::close() {
 
 void UpstreamConnection::arm_idle() {
   base::Nanos timeout = pool_.cluster().config().idle_timeout.value_or(std::chrono::hours(1));
+  // A second before the server would close it: a request sent then meets a closed door. Of very short ones, half.
+  if (server_idle_.count() > 0) {
+    base::Nanos before = server_idle_ > std::chrono::seconds(2) ? server_idle_ - std::chrono::seconds(1) : server_idle_ / 2;
+    if (timeout.count() <= 0 || before < timeout) timeout = before;
+  }
   if (timeout <= base::Nanos(0)) return;
   if (!idle_timer_)
     idle_timer_.emplace(pool_.cluster().worker().loop(), [this] {

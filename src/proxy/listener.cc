@@ -152,8 +152,9 @@ void start(Worker& worker, std::shared_ptr<const ListenerConfig> config, Accepte
     if (!accepted.read_ahead.empty()) inner = std::make_unique<ReplayTransport>(std::move(inner), std::exchange(accepted.read_ahead, {}));
     accepted.transport = io::make_tls_server(worker.loop(), std::move(inner), chain->tls);
   }
-  if (chain->http) worker.add(make_http_connection(worker, std::move(accepted)));
-  else worker.add(make_tcp_connection(worker, std::move(accepted)));
+  auto connection = chain->http ? make_http_connection(worker, std::move(accepted)) : make_tcp_connection(worker, std::move(accepted));
+  connection->chain = chain;
+  worker.add(std::move(connection));
 }
 
 void Inspecting::decide(Sniffed seen) {
@@ -226,6 +227,7 @@ class ChooseCodec final : public DownstreamConnection, io::TransportSink {
   // Its first bytes may be under way; if none come, it goes a little later.
   void drain() override { timer_.arm(std::chrono::milliseconds(1500)); }
   void close() override { end(); }
+  const ListenerConfig* listener() const override { return accepted_.listener.get(); }
 
  private:
   void on_ready(bool readable, bool) override {
@@ -250,7 +252,9 @@ class ChooseCodec final : public DownstreamConnection, io::TransportSink {
     done_ = true;
     timer_.cancel();
     accepted_.transport->set_sink(nullptr);
-    worker_.add(h2 ? make_h2_downstream(worker_, std::move(accepted_)) : make_h1_downstream(worker_, std::move(accepted_)));
+    auto next = h2 ? make_h2_downstream(worker_, std::move(accepted_)) : make_h1_downstream(worker_, std::move(accepted_));
+    next->chain = chain;
+    worker_.add(std::move(next));
     worker_.forget(*this);
     return true;
   }

@@ -20,6 +20,9 @@
 #include "proxy/upstream.h"
 #include "xds/struct_value.h"
 
+// ConfigSource.path, the older spelling of path_config_source.
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
+
 namespace fairlead::proxy {
 
 using base::Code;
@@ -48,11 +51,17 @@ Server::~Server() {
 
 namespace {
 
+std::string file_of(const envoy::config::core::v3::ConfigSource& from) {
+  return from.has_path_config_source() ? from.path_config_source().path() : from.path();
+}
+
 // The ADS server of a bootstrap: its cluster must be static with one endpoint.
 base::Result<std::optional<xds::AdsOptions>> ads_from(const envoy::config::bootstrap::v3::Bootstrap& b) {
   if (!b.dynamic_resources().has_ads_config()) {
-    if (b.dynamic_resources().has_lds_config() || b.dynamic_resources().has_cds_config())
-      return base::fail(Code::kInvalidArgument, "dynamic_resources: only ADS is taken; give ads_config, and lds_config and cds_config with ads: {{}}");
+    for (const auto* from : {&b.dynamic_resources().lds_config(), &b.dynamic_resources().cds_config()})
+      if (from->config_source_specifier_case() != 0 && file_of(*from).empty())
+        return base::fail(Code::kInvalidArgument,
+                          "dynamic_resources: ADS and files are taken; give ads_config, and lds_config and cds_config with ads: {{}} or path_config_source");
     return std::nullopt;
   }
   const auto& ads = b.dynamic_resources().ads_config();
@@ -102,8 +111,8 @@ Status Server::start() {
     if (!ads) return std::unexpected(ads.error());
     if (*ads) {
       options_.ads = **ads;
-      options_.ads_clusters = bootstrap.dynamic_resources().has_cds_config();
-      options_.ads_listeners = bootstrap.dynamic_resources().has_lds_config();
+      options_.ads_clusters = bootstrap.dynamic_resources().has_cds_config() && file_of(bootstrap.dynamic_resources().cds_config()).empty();
+      options_.ads_listeners = bootstrap.dynamic_resources().has_lds_config() && file_of(bootstrap.dynamic_resources().lds_config()).empty();
     }
   }
   ConfigManager::Hooks hooks;
@@ -114,6 +123,9 @@ Status Server::start() {
   hooks.hosts_changed = [this](ClusterId id) {
     for (Running& r : workers_) r.worker->loop().post([w = r.worker.get(), id] { w->hosts_changed(id); });
   };
+  hooks.socket_mark = options_.socket_mark;
+  hooks.log = [this](const std::string& path, std::string line) { log_files_.write({{path, std::move(line)}}); };
+  hooks.count_hosts = [this](ClusterId id, std::function<void(std::unordered_map<const Host*, HostCounters>)> done) { count_hosts(id, true, std::move(done)); };
   hooks.ready_changed = [this] {
     if (std::exchange(live_, true)) return;
     FL_LOG_INFO("server", "all dependencies initialized, listeners are serving");
@@ -128,7 +140,7 @@ Status Server::start() {
     w.node_id = options_.node.id;
     w.write_logs = [this](std::map<std::string, std::string> lines) { log_files_.write(std::move(lines)); };
     w.outlier = [this](ClusterId id, HostPtr host, int kind) {
-      loop_.post([this, id, host = std::move(host), kind] { config_->eject(id, host, kind); });
+      loop_.post([this, id, host = std::move(host), kind] { config_->eject(id, host, static_cast<Ejection>(kind)); });
     };
     workers_.push_back({std::make_unique<Worker>(std::move(w)), {}});
   }
@@ -150,6 +162,8 @@ Status Server::start() {
     FL_LOG_INFO("server", "admin on {}", at->text());
   }
   if (auto ok = config_->load_static(bootstrap); !ok) return ok;
+  std::string cds_file = file_of(bootstrap.dynamic_resources().cds_config()), lds_file = file_of(bootstrap.dynamic_resources().lds_config());
+  if (auto ok = config_->use_files(cds_file, lds_file); !ok) return ok;
   for (Running& r : workers_)
     r.thread = std::thread([w = r.worker.get()] {
       pthread_setname_np(pthread_self(), "worker");
@@ -280,6 +294,26 @@ void Server::reset_counters(std::function<void()> done) {
     counted_before_reset_ = std::move(s.counters);
     done();
   });
+}
+
+void Server::count_hosts(ClusterId id, bool restart, std::function<void(std::unordered_map<const Host*, HostCounters>)> done) {
+  struct Gather {
+    std::unordered_map<const Host*, HostCounters> sum;
+    size_t left;
+    std::function<void(std::unordered_map<const Host*, HostCounters>)> done;
+  };
+  auto gather = std::make_shared<Gather>();
+  gather->left = workers_.size();
+  gather->done = std::move(done);
+  for (Running& r : workers_)
+    r.worker->loop().post([this, w = r.worker.get(), gather, id, restart] {
+      auto mine = std::make_shared<std::unordered_map<const Host*, HostCounters>>();
+      w->collect_hosts(id, *mine, restart);
+      loop_.post([mine, gather] {
+        for (auto& [host, counters] : *mine) gather->sum[host].add(counters);
+        if (--gather->left == 0) gather->done(std::move(gather->sum));
+      });
+    });
 }
 
 void Server::collect(std::function<void(StatsSnapshot)> done) {

@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <unordered_map>
 #include <thread>
 #include <vector>
 
@@ -57,6 +58,9 @@ class Server {
   base::TimePoint started() const { return started_; }
   size_t workers() const { return workers_.size(); }
   // Sums of all workers and of the main thread.
+  // What the workers counted for the hosts of a cluster (kNoCluster: of all). restart: begins a new interval of outlier
+  // detection. `done` runs later, on the main thread.
+  void count_hosts(ClusterId cluster, bool restart, std::function<void(std::unordered_map<const Host*, HostCounters>)> done);
   void collect(std::function<void(StatsSnapshot)> done);
   // Counters start again from zero; what workers count goes on, the sums so far are taken off.
   void reset_counters(std::function<void()> done);

@@ -44,7 +44,8 @@ struct CodeCounts {
   COUNTER(upstream_rq_retry_overflow) COUNTER(upstream_rq_retry_limit_exceeded)                                        \
   COUNTER(upstream_rq_retry_backoff_exponential) COUNTER(upstream_rq_max_duration_reached) COUNTER(upstream_rq_completed) \
   COUNTER(lb_healthy_panic) COUNTER(original_dst_host_invalid) COUNTER(retry_or_shadow_abandoned)                      \
-  COUNTER(upstream_rq_reused_reset)
+  COUNTER(upstream_rq_reused_reset) COUNTER(upstream_cx_max_duration_reached) COUNTER(upstream_rq_retry_backoff_ratelimited) \
+  COUNTER(upstream_rq_per_try_idle_timeout)
 
 #define FL_HTTP_STATS(COUNTER, GAUGE)                                                                                  \
   COUNTER(downstream_cx_total) GAUGE(downstream_cx_active) COUNTER(downstream_cx_http1_total) GAUGE(downstream_cx_http1_active) \

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "io/transport.h"
+#include "proxy/balancer.h"
 #include "proxy/config/model.h"
 #include "proxy/headers.h"
 #include "proxy/stats.h"
@@ -94,22 +95,27 @@ class StreamWaiter {
 
 enum class UpstreamProtocol : uint8_t { kHttp1, kHttp2 };
 
-// Gives a host for a request.
-class Balancer {
- public:
-  virtual ~Balancer() = default;
-  // hash: for consistent hashing; nothing: random.
-  virtual Host* pick(std::optional<uint64_t> hash, uint64_t random) = 0;
-};
-// hosts: the usable ones of the priority in use.
-std::unique_ptr<Balancer> make_balancer(const ClusterConfig& config, std::vector<HostPtr> hosts, std::function<uint64_t(const Host&)> active);
-
 class UpstreamConnection;
+
+// What one worker counted for one host; summed up for /clusters and for outlier detection.
+struct HostCounters {
+  uint64_t cx_total = 0, cx_active = 0, cx_connect_fail = 0;
+  uint64_t rq_total = 0, rq_active = 0, rq_success = 0, rq_error = 0, rq_timeout = 0;
+  uint64_t ok = 0, answers = 0, local_ok = 0, local_total = 0;  // of this interval of outlier detection
+  void add(const HostCounters& other);
+};
+
+// One host as one worker knows it. Its address is stable while a pool lives.
+struct HostSlot {
+  HostPtr host;
+  std::unique_ptr<HostPool> pools[2];  // by protocol
+  HostCounters counters;
+};
 
 // Connections to one host with one protocol.
 class HostPool {
  public:
-  HostPool(Cluster& cluster, HostPtr host, UpstreamProtocol protocol);
+  HostPool(Cluster& cluster, HostSlot& slot, UpstreamProtocol protocol);
   ~HostPool();
   HostPool(const HostPool&) = delete;
   HostPool& operator=(const HostPool&) = delete;
@@ -122,6 +128,7 @@ class HostPool {
 
   Cluster& cluster() { return cluster_; }
   const HostPtr& host() const { return host_; }
+  HostCounters& counters() { return slot_.counters; }
   UpstreamProtocol protocol() const { return protocol_; }
   uint64_t active = 0;                // requests in flight on this host
   bool draining() const { return draining_; }
@@ -131,6 +138,7 @@ class HostPool {
   void on_connect_failed(UpstreamConnection& connection, ResetReason reason, std::string_view detail);
   void on_idle(UpstreamConnection& connection);       // may take a request again
   void on_closed(UpstreamConnection& connection);     // gone: forget and dispose it
+  void retire(UpstreamConnection& connection);        // no new requests; closed when its last one ends
 
  private:
   struct Waiting {
@@ -138,6 +146,7 @@ class HostPool {
     UpstreamSink* sink;
   };
   bool start_connection(bool high);
+  void preconnect(bool high);
   void serve_waiting();
   void make_ready(UpstreamConnection& connection);
   void not_ready(UpstreamConnection& connection);
@@ -145,6 +154,7 @@ class HostPool {
   UpstreamStream* take(UpstreamConnection& connection, UpstreamSink& sink, bool high);
 
   Cluster& cluster_;
+  HostSlot& slot_;
   HostPtr host_;
   UpstreamProtocol protocol_;
   std::vector<std::unique_ptr<UpstreamConnection>> connections_;
@@ -178,6 +188,8 @@ class UpstreamConnection {
   virtual void on_broken(ResetReason reason, std::string_view detail) = 0;
   void arm_idle();
   void disarm_idle();
+  // The server's own time-out of idle connections (Keep-Alive: timeout); ours then ends a little before it.
+  base::Nanos server_idle_{0};
   HostPool& pool_;
   std::unique_ptr<io::Transport> transport_;
   std::string local_text_;
@@ -185,10 +197,12 @@ class UpstreamConnection {
   bool gone_ = false;
 
  private:
+  void try_next_address();
   void connected(std::unique_ptr<io::Transport> transport);
   void refused(const base::Error& error);
-  std::unique_ptr<io::Connecting> connecting_;
-  std::optional<io::Timer> idle_timer_;
+  std::vector<std::unique_ptr<io::Connecting>> connecting_;  // by address; more than one only for hosts with several
+  size_t failed_addresses_ = 0;
+  std::optional<io::Timer> idle_timer_, life_timer_, next_address_;
   base::TimePoint connect_started_;
   friend class HostPool;
 };
@@ -205,8 +219,8 @@ class Cluster {
 
   void update_config(std::shared_ptr<const ClusterConfig> config);
   void update_endpoints(std::shared_ptr<const EndpointSet> endpoints);
-  void invalidate_balancer() { balancer_.reset(); }   // a host's health changed
   void drain_all();                                   // the cluster was removed
+  void hosts_changed();                               // health or ejection
   bool unused() const;
 
   // The host for a request. destination: for ORIGINAL_DST. avoid: hosts already tried (previous_hosts).
@@ -215,8 +229,11 @@ class Cluster {
   HostPool& pool(Host& host, UpstreamProtocol protocol);
   void pool_unused(HostPool& pool);
 
-  // Outcome of a request for outlier detection: status 0 means a local failure.
+  // Outcome of a request, for the host's counters and outlier detection. local_failure: no answer came (connecting,
+  // reset, time-out); status is then 0, or 504 for a time-out.
   void report(Host& host, int status, bool local_failure);
+  // The hosts' counters, and a new interval when `restart`.
+  void collect_hosts(std::unordered_map<const Host*, HostCounters>& into, bool restart);
 
   Worker& worker() { return worker_; }
   const ClusterConfig& config() const { return *config_; }
@@ -237,7 +254,11 @@ class Cluster {
   std::shared_ptr<const EndpointSet> endpoints_;
   std::unique_ptr<Balancer> balancer_;
   StringMap<HostPtr> original_hosts_;
-  std::unordered_map<const Host*, std::unique_ptr<HostPool>> pools_[2];  // by protocol
+  HostSlot& slot(Host& host);
+  bool listed(const Host* host) const;                // by the endpoints in use
+  std::vector<HostPool*> all_pools() const;
+  std::unordered_map<const Host*, HostSlot> slots_;
+  HostSlot* last_slot_ = nullptr;                     // the one looked up last
 };
 
 }  // namespace fairlead::proxy

@@ -101,11 +101,8 @@ void Worker::apply(ConfigUpdate update) {
     Slot& slot = clusters_[id];
     cluster_ids_[config->name] = id;
     slot.config = config;
-    if (config->endpoints) slot.endpoints = config->endpoints;
-    if (slot.cluster) {
-      slot.cluster->update_config(config);
-      if (config->endpoints) slot.cluster->update_endpoints(config->endpoints);
-    }
+    if (config->endpoints && !slot.endpoints) slot.endpoints = config->endpoints;
+    if (slot.cluster) slot.cluster->update_config(config);
   }
   for (auto& [id, endpoints] : update.endpoints) {
     if (clusters_.size() <= id) clusters_.resize(id + 1);
@@ -115,9 +112,20 @@ void Worker::apply(ConfigUpdate update) {
   for (auto& table : update.routes) routes_[table->name] = own_block(table);
   for (auto& next : update.listeners) {
     auto same = std::ranges::find_if(listeners_, [&](const auto& l) { return l->config().name == next.config->name; });
-    if (same != listeners_.end() && next.fd < 0) {
-      (*same)->update(next.config);
-      continue;
+    if (same != listeners_.end()) {
+      // Connections on chains that are still there, or on another address, are none of this change's business.
+      bool moved = !((*same)->config().address == next.config->address);
+      auto stays = [&](const FilterChain& chain) {
+        auto is = [&](const FilterChain& c) { return c.fingerprint == chain.fingerprint; };
+        return !moved && (std::ranges::any_of(next.config->chains, is) || (next.config->default_chain && is(*next.config->default_chain)));
+      };
+      std::vector<DownstreamConnection*> affected;
+      for (auto& c : connections_)
+        if (c->chain && c->listener() && c->listener()->name == next.config->name && !stays(*c->chain)) affected.push_back(c.get());
+      if (next.fd < 0) (*same)->update(next.config);
+      for (DownstreamConnection* c : affected) c->drain();
+      if (next.fd < 0) continue;
+      same = std::ranges::find_if(listeners_, [&](const auto& l) { return l->config().name == next.config->name; });
     }
     if (same != listeners_.end()) {
       loop_.dispose(std::move(*same));
@@ -162,7 +170,14 @@ void Worker::sweep() {
 }
 
 void Worker::hosts_changed(ClusterId id) {
-  if (id < clusters_.size() && clusters_[id].cluster) clusters_[id].cluster->invalidate_balancer();
+  if (id < clusters_.size() && clusters_[id].cluster) clusters_[id].cluster->hosts_changed();
+}
+
+void Worker::collect_hosts(ClusterId id, std::unordered_map<const Host*, HostCounters>& into, bool restart) {
+  for (size_t i = id == kNoCluster ? 0 : id; i < clusters_.size(); ++i) {
+    if (clusters_[i].cluster) clusters_[i].cluster->collect_hosts(into, restart);
+    if (id != kNoCluster) return;
+  }
 }
 
 Cluster* Worker::cluster(ClusterId id) {

@@ -21,6 +21,7 @@
 namespace fairlead::proxy {
 
 class Cluster;
+struct HostCounters;
 class Exchange;
 class Listener;
 class DownstreamConnection;
@@ -65,7 +66,9 @@ class Worker {
   const WorkerOptions& options() const { return options_; }
 
   void apply(ConfigUpdate update);
-  void hosts_changed(ClusterId cluster);         // an ejection: rebuild its balancer
+  void hosts_changed(ClusterId cluster);         // health or ejection: rebuild its balancer
+  // Counters of the hosts of a cluster, or of all (kNoCluster); restart: a new interval of outlier detection begins.
+  void collect_hosts(ClusterId cluster, std::unordered_map<const Host*, HostCounters>& into, bool restart);
   // Graceful end: connections say so in their next answer (Connection: close, GOAWAY) and close when idle; accepting
   // goes on until stop_listening().
   void begin_drain();

@@ -11,6 +11,9 @@
 #include "envoy/config/core/v3/health_check.pb.h"
 #include "envoy/config/core/v3/protocol.pb.h"
 #include "envoy/config/core/v3/resolver.pb.h"
+#include "envoy/config/core/v3/socket_option.pb.h"
+#include "envoy/type/v3/http.pb.h"
+#include "envoy/type/v3/range.pb.h"
 #include "envoy/config/endpoint/v3/endpoint.pb.h"
 #include "envoy/config/endpoint/v3/endpoint_components.pb.h"
 #include "envoy/extensions/upstreams/http/v3/http_protocol_options.pb.h"
@@ -37,6 +40,13 @@ bool is_tls_endpoint(const core_v3::Metadata& metadata) {
   return mode != at->second.fields().end() && mode->second.string_value() == "istio";
 }
 
+bool is_canary(const core_v3::Metadata& metadata) {
+  auto at = metadata.filter_metadata().find("envoy.lb");
+  if (at == metadata.filter_metadata().end()) return false;
+  auto canary = at->second.fields().find("canary");
+  return canary != at->second.fields().end() && canary->second.bool_value();
+}
+
 HealthStatus health(core_v3::HealthStatus from) {
   switch (from) {
     case core_v3::UNHEALTHY:
@@ -50,41 +60,68 @@ HealthStatus health(core_v3::HealthStatus from) {
   }
 }
 
+// Hosts of the same address that say the same of themselves keep their identity; weight, priority and health are the
+// set's own and change without a new host.
+bool same_host(const Host& a, const Host& b) {
+  return a.hostname == b.hostname && a.tls == b.tls && a.locality == b.locality && a.canary == b.canary && a.more_addresses == b.more_addresses &&
+         a.check_address == b.check_address && a.check_hostname == b.check_hostname && a.check_disabled == b.check_disabled;
+}
+
+void health_check_config(const CompileContext& at, const endpoint_v3::Endpoint::HealthCheckConfig& from, Host& host) {
+  if (from.has_address()) {
+    host.check_address = compile_address(at.at("address"), from.address());
+  } else if (from.port_value()) {
+    host.check_address = host.address;
+    host.check_address->set_port(static_cast<uint16_t>(from.port_value()));
+  }
+  host.check_hostname = from.hostname();
+  host.check_disabled = from.disable_active_health_check();
+}
+
 std::shared_ptr<const EndpointSet> endpoint_set(const CompileContext& at, const endpoint_v3::ClusterLoadAssignment& from, const EndpointSet* previous) {
   auto set = std::make_shared<EndpointSet>();
   if (from.policy().has_overprovisioning_factor()) set->overprovisioning = from.policy().overprovisioning_factor().value();
   if (from.policy().drop_overloads_size()) at.at("policy.drop_overloads").refuse("dropping by overload is not taken");
   StringMap<HostPtr> known;
   if (previous)
-    for (const HostPtr& h : previous->hosts) known[h->text + "/" + std::to_string(h->priority)] = h;
+    for (const HostPtr& h : previous->hosts) known.emplace(h->text, h);
   for (int i = 0; i < from.endpoints_size(); ++i) {
     const auto& group = from.endpoints(i);
     CompileContext here = at.at("endpoints", i);
     if (group.has_leds_cluster_locality_config()) here.refuse("locality endpoint discovery is not taken");
+    if (group.priority() > 128) here.at("priority").refuse("{} is more than 128", group.priority());
+    auto locality = static_cast<uint32_t>(set->localities.size());
+    set->localities.push_back({locality_text(group.locality()), group.priority(), group.has_load_balancing_weight() ? group.load_balancing_weight().value() : 0});
     for (int e = 0; e < group.lb_endpoints_size(); ++e) {
       const auto& one = group.lb_endpoints(e);
       CompileContext there = here.at("lb_endpoints", e);
-      io::Address address = compile_address(there.at("endpoint.address"), one.endpoint().address());
-      std::string text = address.text();
-      uint32_t weight = one.has_load_balancing_weight() ? one.load_balancing_weight().value() : 1;
-      auto at_known = known.find(text + "/" + std::to_string(group.priority()));
-      HostPtr host;
-      if (at_known != known.end() && at_known->second->weight == weight && at_known->second->hostname == one.endpoint().hostname() &&
-          at_known->second->tls == is_tls_endpoint(one.metadata())) {
-        host = at_known->second;
-      } else {
-        host = std::make_shared<Host>();
-        host->address = address;
-        host->text = text;
-        host->hostname = one.endpoint().hostname();
-        host->weight = weight;
-        host->priority = group.priority();
-        host->locality = locality_text(group.locality());
-        host->tls = is_tls_endpoint(one.metadata());
-      }
-      host->eds_health.store(health(one.health_status()), std::memory_order_relaxed);
+      auto host = std::make_shared<Host>();
+      host->address = compile_address(there.at("endpoint.address"), one.endpoint().address());
+      host->text = host->address.text();
+      host->hostname = one.endpoint().hostname();
+      host->locality = set->localities.back().name;
+      host->tls = is_tls_endpoint(one.metadata());
+      host->canary = is_canary(one.metadata());
+      for (int m = 0; m < one.endpoint().additional_addresses_size(); ++m)
+        host->more_addresses.push_back(compile_address(there.at("endpoint.additional_addresses", m).at("address"), one.endpoint().additional_addresses(m).address()));
+      health_check_config(there.at("endpoint.health_check_config.address"), one.endpoint().health_check_config(), *host);
+      EndpointSet::Entry entry;
+      entry.weight = one.has_load_balancing_weight() ? one.load_balancing_weight().value() : 1;
+      entry.priority = group.priority();
+      entry.locality = locality;
+      entry.health = health(one.health_status());
+      // Each known host once: the same address may stand in two priorities.
+      if (auto old = known.find(host->text); old != known.end() && old->second && same_host(*old->second, *host)) host = std::exchange(old->second, nullptr);
       set->hosts.push_back(std::move(host));
+      set->entries.push_back(entry);
     }
+  }
+  // New hosts belong to nobody yet, so that they may have their values at once.
+  for (size_t i = 0; i < set->hosts.size(); ++i) {
+    if (set->hosts[i].use_count() > 1) continue;
+    set->hosts[i]->weight = set->entries[i].weight;
+    set->hosts[i]->priority = set->entries[i].priority;
+    set->hosts[i]->eds_health = set->entries[i].health;
   }
   return set;
 }
@@ -102,10 +139,14 @@ void dns_targets(const CompileContext& at, const endpoint_v3::ClusterLoadAssignm
       t.weight = one.has_load_balancing_weight() ? one.load_balancing_weight().value() : 1;
       t.priority = group.priority();
       t.locality = locality_text(group.locality());
+      t.locality_weight = group.has_load_balancing_weight() ? group.load_balancing_weight().value() : 0;
+      t.hostname = one.endpoint().hostname().empty() ? t.name : one.endpoint().hostname();
+      t.check_hostname = one.endpoint().health_check_config().hostname();
+      if (uint32_t port = one.endpoint().health_check_config().port_value()) t.check_port = static_cast<uint16_t>(port);
       c.dns.push_back(std::move(t));
     }
   }
-  if (c.dns.empty() && c.type == ClusterConfig::Type::kLogicalDns) at.refuse("LOGICAL_DNS needs one endpoint");
+  if (c.type == ClusterConfig::Type::kLogicalDns && c.dns.size() != 1) at.refuse("LOGICAL_DNS needs exactly one endpoint, this has {}", c.dns.size());
 }
 
 void discovery(const CompileContext& at, const cluster_v3::Cluster& from, ClusterConfig& c, const ClusterConfig* previous) {
@@ -127,13 +168,17 @@ void discovery(const CompileContext& at, const cluster_v3::Cluster& from, Cluste
     case C::EDS:
       c.type = ClusterConfig::Type::kEds;
       c.eds_name = from.eds_cluster_config().service_name().empty() ? from.name() : from.eds_cluster_config().service_name();
-      if (from.has_load_assignment()) c.endpoints = endpoint_set(at.at("load_assignment"), from.load_assignment(), nullptr);
+      if (from.has_load_assignment()) at.warn("Cluster.load_assignment: the endpoints of an EDS cluster come by EDS");
+      if (from.eds_cluster_config().eds_config().has_path_config_source()) c.eds_path = from.eds_cluster_config().eds_config().path_config_source().path();
+      else c.eds_path = from.eds_cluster_config().eds_config().path();
+      if (from.eds_cluster_config().eds_config().has_initial_fetch_timeout()) c.eds_fetch_timeout = nanos(from.eds_cluster_config().eds_config().initial_fetch_timeout());
       break;
     case C::ORIGINAL_DST:
       c.type = ClusterConfig::Type::kOriginalDst;
       if (from.original_dst_lb_config().has_upstream_port_override())
         c.original_dst_port = static_cast<uint16_t>(from.original_dst_lb_config().upstream_port_override().value());
       c.original_dst_by_header = from.original_dst_lb_config().use_http_header();
+      if (!from.original_dst_lb_config().http_header_name().empty()) c.original_dst_header = base::to_lower(from.original_dst_lb_config().http_header_name());
       break;
     default:
       at.at("type").refuse("unknown discovery type {}", static_cast<int>(from.type()));
@@ -141,7 +186,28 @@ void discovery(const CompileContext& at, const cluster_v3::Cluster& from, Cluste
   c.dns_refresh = from.has_dns_refresh_rate() ? nanos(from.dns_refresh_rate()) : Nanos(std::chrono::seconds(5));
   if (c.dns_refresh < std::chrono::seconds(1)) c.dns_refresh = std::chrono::seconds(1);
   c.respect_dns_ttl = from.respect_dns_ttl();
+  if (from.has_dns_failure_refresh_rate()) {
+    const auto& rate = from.dns_failure_refresh_rate();
+    c.dns_failure_base = std::max<Nanos>(nanos(rate.base_interval()), std::chrono::milliseconds(1));
+    c.dns_failure_max = rate.has_max_interval() ? nanos(rate.max_interval()) : 10 * c.dns_failure_base;
+    if (c.dns_failure_max < c.dns_failure_base) at.at("dns_failure_refresh_rate.max_interval").refuse("it is less than base_interval");
+  }
+  // Both families only where ALL asks for them: a name like localhost has both, and servers often listen on one.
+  c.dns_one_family = from.dns_lookup_family() != C::ALL;
   c.dns_family = from.dns_lookup_family() == C::V4_ONLY ? AF_INET : from.dns_lookup_family() == C::V6_ONLY ? AF_INET6 : AF_UNSPEC;
+}
+
+void slow_start(const CompileContext& at, const cluster_v3::Cluster::SlowStartConfig& from, ClusterConfig& c) {
+  c.slow_start = nanos(from.slow_start_window());
+  if (from.has_aggression()) c.slow_start_aggression = from.aggression().default_value();
+  if (c.slow_start_aggression <= 0) at.at("aggression").refuse("it must be more than 0");
+  if (from.has_min_weight_percent()) c.slow_start_min = from.min_weight_percent().value() / 100;
+}
+
+bool is_prime(uint64_t n) {
+  for (uint64_t d = 2; d * d <= n; ++d)
+    if (n % d == 0) return false;
+  return n > 1;
 }
 
 void balancing(const CompileContext& at, const cluster_v3::Cluster& from, ClusterConfig& c) {
@@ -149,9 +215,12 @@ void balancing(const CompileContext& at, const cluster_v3::Cluster& from, Cluste
   switch (from.lb_policy()) {
     case C::ROUND_ROBIN:
       c.balance = ClusterConfig::Balance::kRoundRobin;
+      slow_start(at.at("round_robin_lb_config.slow_start_config"), from.round_robin_lb_config().slow_start_config(), c);
       break;
     case C::LEAST_REQUEST:
       c.balance = ClusterConfig::Balance::kLeastRequest;
+      if (from.least_request_lb_config().has_active_request_bias()) c.active_request_bias = from.least_request_lb_config().active_request_bias().default_value();
+      slow_start(at.at("least_request_lb_config.slow_start_config"), from.least_request_lb_config().slow_start_config(), c);
       if (from.least_request_lb_config().has_choice_count()) c.choices = from.least_request_lb_config().choice_count().value();
       break;
     case C::RANDOM:
@@ -159,6 +228,7 @@ void balancing(const CompileContext& at, const cluster_v3::Cluster& from, Cluste
       break;
     case C::RING_HASH:
       c.balance = ClusterConfig::Balance::kRingHash;
+      c.murmur_hash = from.ring_hash_lb_config().hash_function() == C::RingHashLbConfig::MURMUR_HASH_2;
       if (from.ring_hash_lb_config().has_minimum_ring_size()) c.ring_min = from.ring_hash_lb_config().minimum_ring_size().value();
       if (from.ring_hash_lb_config().has_maximum_ring_size()) c.ring_max = from.ring_hash_lb_config().maximum_ring_size().value();
       break;
@@ -174,6 +244,15 @@ void balancing(const CompileContext& at, const cluster_v3::Cluster& from, Cluste
   }
   if (from.has_lb_subset_config() && from.lb_subset_config().subset_selectors_size()) at.at("lb_subset_config").refuse("subset load balancing is not taken");
   if (from.common_lb_config().has_healthy_panic_threshold()) c.panic_percent = static_cast<uint32_t>(from.common_lb_config().healthy_panic_threshold().value());
+  if (c.ring_min > c.ring_max) at.at("ring_hash_lb_config").refuse("minimum_ring_size {} is more than maximum_ring_size {}", c.ring_min, c.ring_max);
+  if (c.ring_max > 8u << 20) at.at("ring_hash_lb_config.maximum_ring_size").refuse("{} is more than 8388608", c.ring_max);
+  if (!is_prime(c.maglev_size) || c.maglev_size > 5'000'011) at.at("maglev_lb_config.table_size").refuse("{} is not a prime number up to 5000011", c.maglev_size);
+  c.locality_weights = from.common_lb_config().has_locality_weighted_lb_config();
+  c.panic_fails = from.common_lb_config().zone_aware_lb_config().fail_traffic_on_panic();
+  c.hash_by_hostname = from.common_lb_config().consistent_hashing_lb_config().use_hostname_for_hashing();
+  c.close_on_health_failure = from.close_connections_on_host_health_failure();
+  c.ignore_health_on_removal = from.ignore_health_on_host_removal();
+  if (from.preconnect_policy().has_per_upstream_preconnect_ratio()) c.preconnect_per_upstream = from.preconnect_policy().per_upstream_preconnect_ratio().value();
   c.close_on_host_change = from.common_lb_config().close_connections_on_host_set_change();
 }
 
@@ -184,6 +263,11 @@ void limits(const cluster_v3::Cluster& from, ClusterConfig& c, const ClusterConf
     if (t.has_max_pending_requests()) to.max_pending = t.max_pending_requests().value();
     if (t.has_max_requests()) to.max_requests = t.max_requests().value();
     if (t.has_max_retries()) to.max_retries = t.max_retries().value();
+    if (t.has_retry_budget()) {
+      to.budget_percent = t.retry_budget().has_budget_percent() ? t.retry_budget().budget_percent().value() : 20.0;
+      if (t.retry_budget().has_min_retry_concurrency()) to.budget_minimum = t.retry_budget().min_retry_concurrency().value();
+    }
+    to.track_remaining = t.track_remaining();
   }
   for (int i = 0; i < 2; ++i) c.breakers[i] = previous ? previous->breakers[i] : std::make_shared<Breakers>();
 }
@@ -199,6 +283,19 @@ void outliers(const cluster_v3::OutlierDetection& from, OutlierConfig& o) {
   number(from.consecutive_local_origin_failure(), from.has_consecutive_local_origin_failure(), o.consecutive_local);
   number(from.enforcing_consecutive_local_origin_failure(), from.has_enforcing_consecutive_local_origin_failure(), o.enforcing_local);
   number(from.max_ejection_percent(), from.has_max_ejection_percent(), o.max_ejection_percent);
+  number(from.enforcing_success_rate(), from.has_enforcing_success_rate(), o.enforcing_success_rate);
+  number(from.enforcing_local_origin_success_rate(), from.has_enforcing_local_origin_success_rate(), o.enforcing_local_success_rate);
+  number(from.success_rate_minimum_hosts(), from.has_success_rate_minimum_hosts(), o.success_rate_hosts);
+  number(from.success_rate_request_volume(), from.has_success_rate_request_volume(), o.success_rate_volume);
+  number(from.success_rate_stdev_factor(), from.has_success_rate_stdev_factor(), o.success_rate_factor);
+  number(from.failure_percentage_threshold(), from.has_failure_percentage_threshold(), o.failure_threshold);
+  number(from.enforcing_failure_percentage(), from.has_enforcing_failure_percentage(), o.enforcing_failure);
+  number(from.enforcing_failure_percentage_local_origin(), from.has_enforcing_failure_percentage_local_origin(), o.enforcing_local_failure);
+  number(from.failure_percentage_minimum_hosts(), from.has_failure_percentage_minimum_hosts(), o.failure_hosts);
+  number(from.failure_percentage_request_volume(), from.has_failure_percentage_request_volume(), o.failure_volume);
+  o.always_eject_one = from.always_eject_one_host().value();
+  if (from.has_successful_active_health_check_uneject_host()) o.check_unejects = from.successful_active_health_check_uneject_host().value();
+  if (from.has_max_ejection_time_jitter()) o.max_ejection_jitter = nanos(from.max_ejection_time_jitter());
   o.split_local = from.split_external_local_origin_errors();
   if (from.has_interval()) o.interval = nanos(from.interval());
   if (from.has_base_ejection_time()) o.base_ejection = nanos(from.base_ejection_time());
@@ -211,6 +308,7 @@ void protocols(const CompileContext& at, const cluster_v3::Cluster& from, Cluste
   if (from.protocol_selection() == cluster_v3::Cluster::USE_DOWNSTREAM_PROTOCOL) c.protocol = ClusterConfig::Protocol::kDownstream;
   if (from.has_max_requests_per_connection()) c.max_requests_per_connection = from.max_requests_per_connection().value();
   if (from.common_http_protocol_options().has_idle_timeout()) c.idle_timeout = nanos(from.common_http_protocol_options().idle_timeout());
+  if (from.common_http_protocol_options().has_max_connection_duration()) c.max_connection_duration = nanos(from.common_http_protocol_options().max_connection_duration());
   auto h2 = [&](const core_v3::Http2ProtocolOptions& o) {
     if (o.has_max_concurrent_streams()) c.max_concurrent_streams = o.max_concurrent_streams().value();
     if (o.has_initial_stream_window_size()) c.stream_window = o.initial_stream_window_size().value();
@@ -249,7 +347,110 @@ void protocols(const CompileContext& at, const cluster_v3::Cluster& from, Cluste
     }
     const auto& common = o.common_http_protocol_options();
     if (common.has_idle_timeout()) c.idle_timeout = nanos(common.idle_timeout());
+    if (common.has_max_connection_duration()) c.max_connection_duration = nanos(common.max_connection_duration());
     if (common.has_max_requests_per_connection()) c.max_requests_per_connection = common.max_requests_per_connection().value();
+  }
+}
+
+std::string check_payload(const CompileContext& at, const core_v3::HealthCheck::Payload& from) {
+  if (from.payload_case() == core_v3::HealthCheck::Payload::kBinary) return from.binary();
+  // Hexadecimal text.
+  const std::string& text = from.text();
+  std::string out;
+  auto digit = [&](char c) -> int { return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1; };
+  for (size_t i = 0; i + 1 < text.size(); i += 2) {
+    int high = digit(text[i]), low = digit(text[i + 1]);
+    if (high < 0 || low < 0) at.at("text").refuse("\"{}\" is not hexadecimal", text);
+    out += static_cast<char>(high << 4 | low);
+  }
+  if (text.empty() || text.size() % 2) at.at("text").refuse("an even number of hexadecimal digits is expected, this is \"{}\"", text);
+  return out;
+}
+
+HealthCheckConfig health_check(const CompileContext& at, const core_v3::HealthCheck& from) {
+  using H = core_v3::HealthCheck;
+  HealthCheckConfig c;
+  auto positive = [&](std::string_view field, bool has, const google::protobuf::Duration& value) {
+    if (!has || nanos(value) <= Nanos(0)) at.at(field).refuse("more than 0s is required");
+    return nanos(value);
+  };
+  c.timeout = positive("timeout", from.has_timeout(), from.timeout());
+  c.interval = positive("interval", from.has_interval(), from.interval());
+  if (!from.has_unhealthy_threshold()) at.at("unhealthy_threshold").refuse("a number is required");
+  if (!from.has_healthy_threshold()) at.at("healthy_threshold").refuse("a number is required");
+  c.unhealthy_threshold = from.unhealthy_threshold().value();
+  c.healthy_threshold = from.healthy_threshold().value();
+  c.initial_jitter = nanos(from.initial_jitter());
+  c.interval_jitter = nanos(from.interval_jitter());
+  c.interval_jitter_percent = std::min(from.interval_jitter_percent(), 100u);
+  if (from.has_no_traffic_interval()) c.no_traffic_interval = nanos(from.no_traffic_interval());
+  if (from.has_no_traffic_healthy_interval()) c.no_traffic_healthy_interval = nanos(from.no_traffic_healthy_interval());
+  if (from.has_unhealthy_interval()) c.unhealthy_interval = nanos(from.unhealthy_interval());
+  if (from.has_unhealthy_edge_interval()) c.unhealthy_edge_interval = nanos(from.unhealthy_edge_interval());
+  if (from.has_healthy_edge_interval()) c.healthy_edge_interval = nanos(from.healthy_edge_interval());
+  if (from.has_alt_port()) c.alt_port = static_cast<uint16_t>(from.alt_port().value());
+  c.reuse_connection = !from.has_reuse_connection() || from.reuse_connection().value();
+  c.log_failures = from.always_log_health_check_failures();
+  c.log_successes = from.always_log_health_check_success();
+  c.event_log = from.event_log_path();
+  switch (from.health_checker_case()) {
+    case H::kHttpHealthCheck: {
+      CompileContext here = at.at("http_health_check");
+      const auto& h = from.http_health_check();
+      c.kind = HealthCheckConfig::Kind::kHttp;
+      c.host = h.host();
+      c.path = h.path();
+      if (c.path.empty()) here.at("path").refuse("a path is required");
+      c.http2 = h.codec_client_type() == envoy::type::v3::HTTP2;
+      if (h.codec_client_type() == envoy::type::v3::HTTP3) here.at("codec_client_type").refuse("HTTP/3 is not spoken");
+      if (h.method() != core_v3::METHOD_UNSPECIFIED) c.method = core_v3::RequestMethod_Name(h.method());
+      if (c.method == "CONNECT") here.at("method").refuse("CONNECT is no check");
+      for (const auto& add : h.request_headers_to_add()) c.headers.emplace_back(base::to_lower(add.header().key()), add.header().value());
+      for (const auto& name : h.request_headers_to_remove()) c.headers_removed.push_back(base::to_lower(name));
+      for (const auto& r : h.expected_statuses()) c.expected.emplace_back(r.start(), r.end());
+      for (const auto& r : h.retriable_statuses()) c.retriable.emplace_back(r.start(), r.end());
+      if (h.has_service_name_matcher()) {
+        if (!h.service_name_matcher().has_prefix()) here.at("service_name_matcher").refuse("only prefix is taken");
+        c.service_prefix = h.service_name_matcher().prefix();
+      }
+      if (h.has_send()) here.at("send").refuse("checks have no body");
+      int i = 0;
+      for (const auto& part : h.receive()) c.expected_body.push_back(check_payload(here.at("receive", i++), part));
+      break;
+    }
+    case H::kTcpHealthCheck: {
+      CompileContext here = at.at("tcp_health_check");
+      c.kind = HealthCheckConfig::Kind::kTcp;
+      if (from.tcp_health_check().has_send()) c.send = check_payload(here.at("send"), from.tcp_health_check().send());
+      int i = 0;
+      for (const auto& part : from.tcp_health_check().receive()) c.receive.push_back(check_payload(here.at("receive", i++), part));
+      break;
+    }
+    case H::kGrpcHealthCheck:
+      c.kind = HealthCheckConfig::Kind::kGrpc;
+      c.service = from.grpc_health_check().service_name();
+      c.authority = from.grpc_health_check().authority();
+      if (c.service.size() > 120) at.at("grpc_health_check.service_name").refuse("it is longer than 120 bytes");
+      for (const auto& add : from.grpc_health_check().initial_metadata()) c.headers.emplace_back(base::to_lower(add.header().key()), add.header().value());
+      break;
+    default:
+      at.refuse("one of http_health_check, tcp_health_check, grpc_health_check is required");
+  }
+  return c;
+}
+
+void socket_options(const google::protobuf::RepeatedPtrField<core_v3::SocketOption>& from, ClusterConfig& c) {
+  for (const auto& o : from) {
+    ClusterConfig::SocketOption to;
+    to.level = static_cast<int>(o.level());
+    to.name = static_cast<int>(o.name());
+    if (o.value_case() == core_v3::SocketOption::kIntValue) {
+      int value = static_cast<int>(o.int_value());
+      to.value.assign(reinterpret_cast<const char*>(&value), sizeof value);
+    } else {
+      to.value = o.buf_value();
+    }
+    c.socket_options.push_back(std::move(to));
   }
 }
 
@@ -294,6 +495,8 @@ base::Result<std::shared_ptr<const ClusterConfig>> Compiler::cluster(const clust
     for (const auto& m : from.transport_socket_matches())
       plain |= m.transport_socket().name() == "envoy.transport_sockets.raw_buffer" || short_type(m.transport_socket().typed_config()).ends_with(".RawBuffer");
     if (!plain) at.at("transport_socket_matches").refuse("one of the matches must be plain text");
+    socket_options(from.upstream_bind_config().socket_options(), *c);
+    for (int i = 0; i < from.health_checks_size(); ++i) c->health_checks.push_back(health_check(at.at("health_checks", i), from.health_checks(i)));
     at.check(from);
     return c;
   } catch (Refused& refused) {

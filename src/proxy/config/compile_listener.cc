@@ -1,4 +1,6 @@
 // Listener -> ListenerConfig, with its connection managers, TCP proxies and access logs.
+#include <google/protobuf/io/coded_stream.h>
+#include <google/protobuf/io/zero_copy_stream_impl_lite.h>
 #include <google/protobuf/struct.pb.h>
 
 #include "base/strings.h"
@@ -13,6 +15,7 @@
 #include "envoy/extensions/access_loggers/stream/v3/stream.pb.h"
 #include "envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.pb.h"
 #include "envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy.pb.h"
+#include "proxy/balancer.h"
 #include "proxy/config/compile_filters.h"
 #include "proxy/config/compile_tls.h"
 #include "proxy/filters/registry.h"
@@ -209,6 +212,7 @@ std::shared_ptr<const HttpConfig> http_config(const CompileContext& at, const go
   switch (from.route_specifier_case()) {
     case H::kRds:
       c->rds_name = from.rds().route_config_name();
+      c->rds_path = from.rds().config_source().has_path_config_source() ? from.rds().config_source().path_config_source().path() : from.rds().config_source().path();
       if (c->rds_name.empty()) at.at("rds.route_config_name").refuse("a name is required");
       break;
     case H::kRouteConfig: {
@@ -331,9 +335,22 @@ FilterChainMatch chain_match(const CompileContext& at, const listener_v3::Filter
   return m;
 }
 
+// Maps are written in the order of their keys, so that equal messages have equal bytes.
+uint64_t fingerprint(const listener_v3::FilterChain& from) {
+  std::string bytes;
+  {
+    google::protobuf::io::StringOutputStream text(&bytes);
+    google::protobuf::io::CodedOutputStream out(&text);
+    out.SetSerializationDeterministic(true);
+    from.SerializeToCodedStream(&out);
+  }
+  return xxhash64(bytes);
+}
+
 FilterChain filter_chain(const CompileContext& at, const listener_v3::FilterChain& from, bool outbound) {
   FilterChain chain;
   chain.name = from.name();
+  chain.fingerprint = fingerprint(from);
   chain.match = chain_match(at.at("filter_chain_match"), from.filter_chain_match());
   if (from.has_transport_socket()) chain.tls = downstream_tls(at.at("transport_socket"), from.transport_socket(), chain.no_secrets);
   for (int i = 0; i < from.filters_size(); ++i) {

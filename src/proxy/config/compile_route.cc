@@ -9,6 +9,7 @@
 #include "envoy/type/matcher/v3/regex.pb.h"
 #include "envoy/type/v3/range.pb.h"
 #include "proxy/config/compile_filters.h"
+#include "proxy/config/route_index.h"
 #include "proxy/filters/cors.h"
 #include "proxy/filters/registry.h"
 
@@ -96,7 +97,17 @@ std::shared_ptr<const RetryPolicy> retry_policy(const CompileContext& at, const 
   if (from.has_num_retries()) p->num_retries = from.num_retries().value();
   if (from.has_per_try_timeout()) p->per_try_timeout = nanos(from.per_try_timeout());
   for (auto code : from.retriable_status_codes()) p->status_codes.push_back(static_cast<uint16_t>(code));
+  if (from.has_per_try_idle_timeout()) p->per_try_idle_timeout = nanos(from.per_try_idle_timeout());
   int i = 0;
+  for (const auto& h : from.retriable_request_headers()) p->request_headers.push_back(compile_header(at.at("retriable_request_headers", i++), h));
+  if (from.has_rate_limited_retry_back_off()) {
+    const auto& limited = from.rate_limited_retry_back_off();
+    using R = route_v3::RetryPolicy;
+    if (limited.reset_headers_size() == 0) at.at("rate_limited_retry_back_off.reset_headers").refuse("at least one is required");
+    for (const auto& h : limited.reset_headers()) p->reset_headers.push_back({base::to_lower(h.name()), h.format() == R::UNIX_TIMESTAMP});
+    if (limited.has_max_interval()) p->rate_limited_max = nanos(limited.max_interval());
+  }
+  i = 0;
   for (const auto& h : from.retriable_headers()) p->retriable_headers.push_back(compile_header(at.at("retriable_headers", i++), h));
   if (from.has_retry_back_off()) {
     p->base_interval = nanos(from.retry_back_off().base_interval());
@@ -197,11 +208,13 @@ void forward(const CompileContext& at, const route_v3::RouteAction& from, Route&
       case H::kHeader:
         p.kind = HashPolicy::Kind::kHeader;
         p.name = base::to_lower(h.header().header_name());
+        if (h.header().has_regex_rewrite()) p.rewrite = regex_rewrite(here.at("header.regex_rewrite"), h.header().regex_rewrite());
         break;
       case H::kCookie:
         p.kind = HashPolicy::Kind::kCookie;
         p.name = h.cookie().name();
         p.cookie_path = h.cookie().path();
+        for (const auto& a : h.cookie().attributes()) p.cookie_attributes += "; " + a.name() + (a.value().empty() ? "" : "=" + a.value());
         if (h.cookie().has_ttl()) p.cookie_ttl = nanos(h.cookie().ttl());
         break;
       case H::kConnectionProperties:
@@ -378,6 +391,7 @@ void compile_route_table(const CompileContext& at, const route_v3::RouteConfigur
       }
     }
   }
+  for (VirtualHost& host : table.hosts) host.index = RouteIndex::make(host.routes);
   auto longest_first = [](const auto& a, const auto& b) { return a.first > b.first; };
   std::ranges::sort(table.suffixes, longest_first);
   std::ranges::sort(table.prefixes, longest_first);

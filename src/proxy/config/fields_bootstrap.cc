@@ -90,14 +90,14 @@ envoy.config.bootstrap.v3.Admin
   6 ignore_global_conn_limit warn the admin page has no such setting
 
 envoy.config.core.v3.ConfigSource
-  1 path refuse configuration by file is not read here
+  1 path yes
   2 api_config_source yes > envoy.config.core.v3.ApiConfigSource
   3 ads yes > envoy.config.core.v3.AggregatedConfigSource
-  4 initial_fetch_timeout warn 15 s, Envoy's default
+  4 initial_fetch_timeout yes
   5 self yes > envoy.config.core.v3.SelfConfigSource
   6 resource_api_version yes
   7 authorities[] refuse xdstp authorities are not known
-  8 path_config_source refuse configuration by file is not read here
+  8 path_config_source yes > envoy.config.core.v3.PathConfigSource
 
 envoy.config.core.v3.GrpcService
   1 envoy_grpc yes > envoy.config.core.v3.GrpcService.EnvoyGrpc
@@ -112,6 +112,10 @@ envoy.config.core.v3.GrpcService.EnvoyGrpc
   3 retry_policy warn the stream has no such setting
   4 max_receive_message_length warn the stream has no such setting
   5 skip_envoy_headers warn the stream has no such setting
+
+envoy.config.core.v3.PathConfigSource
+  1 path yes
+  2 watched_directory warn the folder of the file is watched
 )fields";
 
 }  // namespace fairlead::proxy

@@ -11,7 +11,7 @@ envoy.config.cluster.v3.Cluster
   4 connect_timeout yes
   5 per_connection_buffer_limit_bytes yes
   6 lb_policy yes
-  8 health_checks[] warn endpoints are not checked actively
+  8 health_checks[] yes > envoy.config.core.v3.HealthCheck
   9 max_requests_per_connection yes
   10 circuit_breakers yes > envoy.config.cluster.v3.CircuitBreakers
   13 http_protocol_options yes > envoy.config.core.v3.Http1ProtocolOptions
@@ -31,8 +31,8 @@ envoy.config.cluster.v3.Cluster
   28 alt_stat_name yes
   29 common_http_protocol_options yes > envoy.config.core.v3.HttpProtocolOptions
   30 upstream_connection_options yes > envoy.config.cluster.v3.UpstreamConnectionOptions
-  31 close_connections_on_host_health_failure warn connections end with their requests
-  32 ignore_health_on_host_removal warn removed hosts are drained at once
+  31 close_connections_on_host_health_failure yes
+  32 ignore_health_on_host_removal yes
   33 load_assignment yes > envoy.config.endpoint.v3.ClusterLoadAssignment
   34 original_dst_lb_config yes > envoy.config.cluster.v3.Cluster.OriginalDstLbConfig
   36 typed_extension_protocol_options yes map> any
@@ -43,13 +43,13 @@ envoy.config.cluster.v3.Cluster
   41 load_balancing_policy warn lb_policy counts
   42 lrs_server warn load is not reported
   43 transport_socket_matches[] yes > envoy.config.cluster.v3.Cluster.TransportSocketMatch
-  44 dns_failure_refresh_rate warn dns_refresh_rate counts
+  44 dns_failure_refresh_rate yes > envoy.config.cluster.v3.Cluster.RefreshRate
   45 use_tcp_for_dns_lookups warn names are resolved as the system says
   46 upstream_http_protocol_options warn SNI is the one of the TLS context
   47 track_timeout_budgets warn no such statistics
   48 upstream_config warn the default pool is used
   49 track_cluster_stats warn no such statistics
-  50 preconnect_policy warn connections are opened when needed
+  50 preconnect_policy yes > envoy.config.cluster.v3.Cluster.PreconnectPolicy
   51 connection_pool_per_downstream_connection refuse pools are shared
   52 maglev_lb_config yes > envoy.config.cluster.v3.Cluster.MaglevLbConfig
   53 dns_resolution_config warn names are resolved as the system says
@@ -92,38 +92,38 @@ envoy.config.cluster.v3.OutlierDetection
   3 base_ejection_time yes
   4 max_ejection_percent yes
   5 enforcing_consecutive_5xx yes
-  6 enforcing_success_rate warn success rates are not compared
-  7 success_rate_minimum_hosts warn success rates are not compared
-  8 success_rate_request_volume warn success rates are not compared
-  9 success_rate_stdev_factor warn success rates are not compared
+  6 enforcing_success_rate yes
+  7 success_rate_minimum_hosts yes
+  8 success_rate_request_volume yes
+  9 success_rate_stdev_factor yes
   10 consecutive_gateway_failure yes
   11 enforcing_consecutive_gateway_failure yes
   12 split_external_local_origin_errors yes
   13 consecutive_local_origin_failure yes
   14 enforcing_consecutive_local_origin_failure yes
-  15 enforcing_local_origin_success_rate warn success rates are not compared
-  16 failure_percentage_threshold warn failure percentages are not computed
-  17 enforcing_failure_percentage warn failure percentages are not computed
-  18 enforcing_failure_percentage_local_origin warn failure percentages are not computed
-  19 failure_percentage_minimum_hosts warn failure percentages are not computed
-  20 failure_percentage_request_volume warn failure percentages are not computed
+  15 enforcing_local_origin_success_rate yes
+  16 failure_percentage_threshold yes
+  17 enforcing_failure_percentage yes
+  18 enforcing_failure_percentage_local_origin yes
+  19 failure_percentage_minimum_hosts yes
+  20 failure_percentage_request_volume yes
   21 max_ejection_time yes
-  22 max_ejection_time_jitter warn no jitter
-  23 successful_active_health_check_uneject_host warn endpoints are not checked actively
+  22 max_ejection_time_jitter yes
+  23 successful_active_health_check_uneject_host yes
   24 monitors[] refuse not known
   25 always_eject_one_host yes
 
 envoy.config.core.v3.BindConfig
   1 source_address yes > envoy.config.core.v3.SocketAddress
   2 freebind refuse the socket is bound plainly
-  3 socket_options[] warn not set
+  3 socket_options[] yes > envoy.config.core.v3.SocketOption
   4 additional_source_addresses[] refuse one source address is used
   5 extra_source_addresses[] refuse one source address is used
   6 local_address_selector refuse one source address is used
 
 envoy.config.cluster.v3.Cluster.RingHashLbConfig
   1 minimum_ring_size yes
-  3 hash_function warn a 64-bit hash of our own
+  3 hash_function yes
   4 maximum_ring_size yes
 
 envoy.config.cluster.v3.Cluster.MaglevLbConfig
@@ -131,26 +131,26 @@ envoy.config.cluster.v3.Cluster.MaglevLbConfig
 
 envoy.config.cluster.v3.Cluster.OriginalDstLbConfig
   1 use_http_header yes
-  2 http_header_name refuse x-envoy-original-dst-host is read
+  2 http_header_name yes
   3 upstream_port_override yes
   4 metadata_key refuse not known
 
 envoy.config.cluster.v3.Cluster.LeastRequestLbConfig
   1 choice_count yes
-  2 active_request_bias warn 1.0
-  3 slow_start_config warn new hosts get their share at once
+  2 active_request_bias yes > envoy.config.core.v3.RuntimeDouble
+  3 slow_start_config yes > envoy.config.cluster.v3.Cluster.SlowStartConfig
 
 envoy.config.cluster.v3.Cluster.RoundRobinLbConfig
-  1 slow_start_config warn new hosts get their share at once
+  1 slow_start_config yes > envoy.config.cluster.v3.Cluster.SlowStartConfig
 
 envoy.config.cluster.v3.Cluster.CommonLbConfig
   1 healthy_panic_threshold yes > envoy.type.v3.Percent
-  2 zone_aware_lb_config warn zone-aware routing is not known
-  3 locality_weighted_lb_config warn weights of endpoints count
+  2 zone_aware_lb_config yes > envoy.config.cluster.v3.Cluster.CommonLbConfig.ZoneAwareLbConfig
+  3 locality_weighted_lb_config yes > envoy.config.cluster.v3.Cluster.CommonLbConfig.LocalityWeightedLbConfig
   4 update_merge_window yes
-  5 ignore_new_hosts_until_first_hc warn endpoints are not checked actively
+  5 ignore_new_hosts_until_first_hc warn new hosts count as unhealthy until their first check
   6 close_connections_on_host_set_change yes
-  7 consistent_hashing_lb_config warn no bounded load
+  7 consistent_hashing_lb_config yes > envoy.config.cluster.v3.Cluster.CommonLbConfig.ConsistentHashingLbConfig
   8 override_host_status warn no override host
 
 envoy.config.cluster.v3.UpstreamConnectionOptions
@@ -170,9 +170,9 @@ envoy.config.endpoint.v3.LocalityLbEndpoints
 
 envoy.config.endpoint.v3.Endpoint
   1 address yes > envoy.config.core.v3.Address
-  2 health_check_config warn endpoints are not checked actively
+  2 health_check_config yes > envoy.config.endpoint.v3.Endpoint.HealthCheckConfig
   3 hostname yes
-  4 additional_addresses[] warn the first address is used
+  4 additional_addresses[] yes > envoy.config.endpoint.v3.Endpoint.AdditionalAddress
 
 envoy.config.endpoint.v3.ClusterLoadAssignment.Policy
   2 drop_overloads[] refuse requests are not dropped
@@ -198,7 +198,7 @@ envoy.config.cluster.v3.CircuitBreakers.Thresholds
   5 max_retries yes
   6 track_remaining yes
   7 max_connection_pools warn pools are not limited
-  8 retry_budget refuse max_retries counts
+  8 retry_budget yes > envoy.config.cluster.v3.CircuitBreakers.Thresholds.RetryBudget
 
 envoy.config.endpoint.v3.LbEndpoint
   1 endpoint yes > envoy.config.endpoint.v3.Endpoint
@@ -206,6 +206,106 @@ envoy.config.endpoint.v3.LbEndpoint
   3 metadata yes > envoy.config.core.v3.Metadata
   4 load_balancing_weight yes
   5 endpoint_name refuse not known
+
+envoy.config.core.v3.HealthCheck
+  1 timeout yes
+  2 interval yes
+  3 interval_jitter yes
+  4 unhealthy_threshold yes
+  5 healthy_threshold yes
+  6 alt_port yes
+  7 reuse_connection yes
+  8 http_health_check yes > envoy.config.core.v3.HealthCheck.HttpHealthCheck
+  9 tcp_health_check yes > envoy.config.core.v3.HealthCheck.TcpHealthCheck
+  11 grpc_health_check yes > envoy.config.core.v3.HealthCheck.GrpcHealthCheck
+  12 no_traffic_interval yes
+  13 custom_health_check refuse one of HTTP, TCP, gRPC is taken
+  14 unhealthy_interval yes
+  15 unhealthy_edge_interval yes
+  16 healthy_edge_interval yes
+  17 event_log_path yes
+  18 interval_jitter_percent yes
+  19 always_log_health_check_failures yes
+  20 initial_jitter yes
+  21 tls_options warn ALPN is the one of the cluster
+  22 event_service warn events go to event_log_path
+  23 transport_socket_match_criteria warn the transport socket of the cluster is used
+  24 no_traffic_healthy_interval yes
+  25 event_logger[] warn events go to event_log_path
+  26 always_log_health_check_success yes
+
+envoy.config.core.v3.HealthCheck.HttpHealthCheck
+  1 host yes
+  2 path yes
+  3 send refuse checks have no body
+  4 receive[] yes > envoy.config.core.v3.HealthCheck.Payload
+  6 request_headers_to_add[] yes > envoy.config.core.v3.HeaderValueOption
+  8 request_headers_to_remove[] yes
+  9 expected_statuses[] yes > envoy.type.v3.Int64Range
+  10 codec_client_type yes
+  11 service_name_matcher yes > envoy.type.matcher.v3.StringMatcher
+  12 retriable_statuses[] yes > envoy.type.v3.Int64Range
+  13 method yes
+  14 response_buffer_size warn 64 KiB
+
+envoy.config.core.v3.HealthCheck.TcpHealthCheck
+  1 send yes > envoy.config.core.v3.HealthCheck.Payload
+  2 receive[] yes > envoy.config.core.v3.HealthCheck.Payload
+  3 proxy_protocol_config refuse the PROXY header is not written
+
+envoy.config.core.v3.HealthCheck.GrpcHealthCheck
+  1 service_name yes
+  2 authority yes
+  3 initial_metadata[] yes > envoy.config.core.v3.HeaderValueOption
+
+envoy.config.core.v3.HealthCheck.Payload
+  1 text yes
+  2 binary yes
+
+envoy.config.cluster.v3.Cluster.RefreshRate
+  1 base_interval yes
+  2 max_interval yes
+
+envoy.config.cluster.v3.Cluster.PreconnectPolicy
+  1 per_upstream_preconnect_ratio yes
+  2 predictive_preconnect_ratio warn connections are opened ahead by host
+
+envoy.config.cluster.v3.Cluster.SlowStartConfig
+  1 slow_start_window yes
+  2 aggression yes > envoy.config.core.v3.RuntimeDouble
+  3 min_weight_percent yes > envoy.type.v3.Percent
+
+envoy.config.cluster.v3.Cluster.CommonLbConfig.ZoneAwareLbConfig
+  1 routing_enabled warn zone-aware routing is not known
+  2 min_cluster_size warn zone-aware routing is not known
+  3 fail_traffic_on_panic yes
+
+envoy.config.cluster.v3.Cluster.CommonLbConfig.LocalityWeightedLbConfig
+
+envoy.config.cluster.v3.Cluster.CommonLbConfig.ConsistentHashingLbConfig
+  1 use_hostname_for_hashing yes
+  2 hash_balance_factor warn no bounded load
+
+envoy.config.endpoint.v3.Endpoint.HealthCheckConfig
+  1 port_value yes
+  2 hostname yes
+  3 address yes > envoy.config.core.v3.Address
+  4 disable_active_health_check yes
+
+envoy.config.endpoint.v3.Endpoint.AdditionalAddress
+  1 address yes > envoy.config.core.v3.Address
+
+envoy.config.cluster.v3.CircuitBreakers.Thresholds.RetryBudget
+  1 budget_percent yes > envoy.type.v3.Percent
+  2 min_retry_concurrency yes
+
+envoy.config.core.v3.SocketOption
+  1 description yes
+  2 level yes
+  3 name yes
+  4 int_value yes
+  5 buf_value yes
+  6 state warn set when the connection is there; SO_MARK before
 )fields";
 
 }  // namespace fairlead::proxy

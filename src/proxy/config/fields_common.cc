@@ -129,6 +129,10 @@ envoy.type.matcher.v3.RegexMatchAndSubstitute
 envoy.config.core.v3.RuntimeUInt32
   2 default_value yes
   3 runtime_key warn runtime keys have their defaults
+
+envoy.config.core.v3.RuntimeDouble
+  1 default_value yes
+  2 runtime_key warn runtime keys have their defaults
 )fields";
 
 }  // namespace fairlead::proxy

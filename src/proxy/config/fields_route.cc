@@ -113,10 +113,10 @@ envoy.config.route.v3.RetryPolicy
   7 retriable_status_codes[] yes
   8 retry_back_off yes > envoy.config.route.v3.RetryPolicy.RetryBackOff
   9 retriable_headers[] yes > envoy.config.route.v3.HeaderMatcher
-  10 retriable_request_headers[] refuse not known
-  11 rate_limited_retry_back_off warn retry_back_off counts
+  10 retriable_request_headers[] yes > envoy.config.route.v3.HeaderMatcher
+  11 rate_limited_retry_back_off yes > envoy.config.route.v3.RetryPolicy.RateLimitedRetryBackOff
   12 retry_options_predicates[] warn not known
-  13 per_try_idle_timeout warn per_try_timeout counts
+  13 per_try_idle_timeout yes
 
 envoy.config.route.v3.RouteMatch
   1 prefix yes
@@ -239,13 +239,13 @@ envoy.config.route.v3.WeightedCluster.ClusterWeight
 
 envoy.config.route.v3.RouteAction.HashPolicy.Header
   1 header_name yes
-  2 regex_rewrite refuse the header's value is hashed
+  2 regex_rewrite yes > envoy.type.matcher.v3.RegexMatchAndSubstitute
 
 envoy.config.route.v3.RouteAction.HashPolicy.Cookie
   1 name yes
   2 ttl yes
   3 path yes
-  4 attributes[] warn not written
+  4 attributes[] yes > envoy.config.route.v3.RouteAction.HashPolicy.CookieAttribute
 
 envoy.config.route.v3.RouteAction.HashPolicy.ConnectionProperties
   1 source_ip yes
@@ -256,6 +256,18 @@ envoy.config.route.v3.RouteAction.HashPolicy.QueryParameter
 envoy.config.route.v3.RouteAction.UpgradeConfig.ConnectConfig
   1 proxy_protocol_config refuse the PROXY header is not written
   2 allow_post refuse only CONNECT is terminated
+
+envoy.config.route.v3.RetryPolicy.RateLimitedRetryBackOff
+  1 reset_headers[] yes > envoy.config.route.v3.RetryPolicy.ResetHeader
+  2 max_interval yes
+
+envoy.config.route.v3.RetryPolicy.ResetHeader
+  1 name yes
+  2 format yes
+
+envoy.config.route.v3.RouteAction.HashPolicy.CookieAttribute
+  1 name yes
+  2 value yes
 )fields";
 
 }  // namespace fairlead::proxy

@@ -95,9 +95,23 @@ struct RetryPolicy {
   Nanos base_interval = std::chrono::milliseconds(25);
   Nanos max_interval = std::chrono::milliseconds(250);
   std::vector<uint16_t> status_codes;
+  Nanos per_try_idle_timeout{0};
   std::vector<HeaderMatcher> retriable_headers;  // of the response
+  std::vector<HeaderMatcher> request_headers;    // of the request: when given, one must match
+  // rate_limited_retry_back_off: a header of the answer that says when to come again.
+  struct ResetHeader {
+    std::string name;                            // lower-case
+    bool unix_timestamp = false;                 // else seconds from now
+  };
+  std::vector<ResetHeader> reset_headers;
+  Nanos rate_limited_max = std::chrono::seconds(300);
   uint32_t host_attempts = 1;                    // host_selection_retry_max_attempts
   bool previous_hosts = false;                   // envoy.retry_host_predicates.previous_hosts
+};
+
+struct RegexRewrite {
+  std::shared_ptr<const Regex> regex;
+  std::string substitution;
 };
 
 struct HashPolicy {
@@ -105,6 +119,8 @@ struct HashPolicy {
   Kind kind = Kind::kHeader;
   std::string name;
   std::string cookie_path;
+  std::string cookie_attributes;                 // "; name=value; flag"
+  std::optional<RegexRewrite> rewrite;           // of the header's value
   std::optional<Nanos> cookie_ttl;               // set: make the cookie when it is missing
   bool terminal = false;
 };
@@ -116,11 +132,6 @@ struct PathMatch {
   std::string text;
   std::shared_ptr<const Regex> regex;
   bool matches(std::string_view path, std::string_view method) const;  // path without the query
-};
-
-struct RegexRewrite {
-  std::shared_ptr<const Regex> regex;
-  std::string substitution;
 };
 
 // What a weighted cluster, route, virtual host or table says to filters of the chain (typed_per_filter_config).
@@ -202,9 +213,13 @@ struct Route {
   PerFilter filters;
 };
 
+// Finds the routes of a virtual host whose path may match without trying each: for hosts with many routes.
+class RouteIndex;
+
 struct VirtualHost {
   std::string name;
   std::vector<Route> routes;
+  std::shared_ptr<const RouteIndex> index;       // nullptr: few routes, tried one by one
   HeaderMutation mutation;
   PerFilter filters;
   bool attempt_count_header = false;             // include_request_attempt_count
@@ -255,6 +270,7 @@ struct HttpConfig {                              // the HTTP connection manager
   std::string stat_prefix;
   Codec codec = Codec::kAuto;
   std::string rds_name;                          // empty: route_table is inline
+  std::string rds_path;                          // path_config_source; empty: by ADS
   std::shared_ptr<const RouteTable> route_table;
   std::vector<std::shared_ptr<const Filter>> filters;                // in order, without the router
   std::vector<const Filter*> request_filters, response_filters, end_filters;  // those with the hook; responses in reverse
@@ -323,6 +339,7 @@ struct FilterChainMatch {
 
 struct FilterChain {
   std::string name;
+  uint64_t fingerprint = 0;                      // of the resource: connections on a chain that stays the same stay
   FilterChainMatch match;
   std::shared_ptr<const HttpConfig> http;        // either this
   std::shared_ptr<const TcpConfig> tcp;          // or this; neither: the connection is closed
@@ -379,27 +396,52 @@ enum class HealthStatus : uint8_t { kHealthy, kUnhealthy, kDegraded };
 // Constant fields first; the atomics are shared by all workers, written on errors and by the main thread only.
 struct Host : std::enable_shared_from_this<Host> {
   io::Address address;
+  std::vector<io::Address> more_addresses;       // other addresses of the same endpoint, tried after the first
   std::string hostname;
   std::string text;                              // address as text
-  uint32_t weight = 1;
-  uint32_t priority = 0;
   std::string locality;                          // "region/zone/sub_zone"
   bool canary = false;
   bool tls = false;                              // a transport socket match chose TLS
+  // health_check_config: where checks go when not to `address`.
+  std::optional<io::Address> check_address;
+  std::string check_hostname;
+  bool check_disabled = false;
 
+  std::atomic<uint32_t> weight{1}, priority{0};
   std::atomic<HealthStatus> eds_health{HealthStatus::kHealthy};
   std::atomic<bool> ejected{false};
+  std::atomic<bool> failed_check{false};         // active health checks say no
+  std::atomic<bool> degraded_check{false};       // they say x-envoy-degraded
+  std::atomic<int64_t> serving_since_ns{0};      // of the steady clock: when it got its first traffic, for slow start
   std::atomic<uint32_t> consecutive_5xx{0}, consecutive_gateway{0}, consecutive_local{0};
-  std::atomic<uint32_t> ejections{0};
-  bool usable() const {
-    return eds_health.load(std::memory_order_relaxed) != HealthStatus::kUnhealthy && !ejected.load(std::memory_order_relaxed);
+  std::atomic<uint32_t> ejections{0};            // grows by one with each, shrinks in good intervals
+  std::atomic<int32_t> success_percent{-1}, local_success_percent{-1};  // of the last interval of outlier detection, -1: too few requests
+  HealthStatus health() const {
+    if (failed_check.load(std::memory_order_relaxed) || ejected.load(std::memory_order_relaxed)) return HealthStatus::kUnhealthy;
+    HealthStatus said = eds_health.load(std::memory_order_relaxed);
+    return said == HealthStatus::kHealthy && degraded_check.load(std::memory_order_relaxed) ? HealthStatus::kDegraded : said;
   }
+  bool usable() const { return health() != HealthStatus::kUnhealthy; }
 };
 using HostPtr = std::shared_ptr<Host>;
 
 struct EndpointSet {
   std::vector<HostPtr> hosts;
+  // What this set says of each host, in the same order; given to the hosts by adopt(), when the set is accepted.
+  struct Entry {
+    uint32_t weight = 1, priority = 0;
+    uint32_t locality = 0;                       // in localities
+    HealthStatus health = HealthStatus::kHealthy;
+  };
+  std::vector<Entry> entries;
+  struct Locality {
+    std::string name;
+    uint32_t priority = 0;
+    uint32_t weight = 0;                         // load_balancing_weight; 0: none given
+  };
+  std::vector<Locality> localities;
   uint32_t overprovisioning = 140;
+  void adopt() const;                            // main thread
 };
 
 struct OutlierConfig {
@@ -410,17 +452,58 @@ struct OutlierConfig {
   Nanos interval = std::chrono::seconds(10);
   Nanos base_ejection = std::chrono::seconds(30);
   Nanos max_ejection = std::chrono::seconds(300);
+  Nanos max_ejection_jitter{0};
   uint32_t max_ejection_percent = 10;
+  bool always_eject_one = false;
+  bool check_unejects = true;                    // successful_active_health_check_uneject_host
+  uint32_t enforcing_success_rate = 100, enforcing_local_success_rate = 100;
+  uint32_t success_rate_hosts = 5, success_rate_volume = 100, success_rate_factor = 1900;
+  uint32_t failure_threshold = 85, enforcing_failure = 0, enforcing_local_failure = 0;
+  uint32_t failure_hosts = 5, failure_volume = 50;
+};
+
+// envoy.config.core.v3.HealthCheck
+struct HealthCheckConfig {
+  enum class Kind : uint8_t { kHttp, kTcp, kGrpc };
+  Kind kind = Kind::kHttp;
+  Nanos timeout = std::chrono::seconds(1), interval = std::chrono::seconds(5);
+  Nanos initial_jitter{0}, interval_jitter{0};
+  uint32_t interval_jitter_percent = 0;
+  Nanos no_traffic_interval = std::chrono::seconds(60);
+  std::optional<Nanos> no_traffic_healthy_interval, unhealthy_interval, unhealthy_edge_interval, healthy_edge_interval;
+  uint32_t unhealthy_threshold = 1, healthy_threshold = 1;
+  std::optional<uint16_t> alt_port;
+  bool reuse_connection = true;
+  bool log_failures = false, log_successes = false;
+  std::string event_log;                         // file
+  // HTTP
+  std::string host, path, method = "GET";
+  std::vector<std::pair<std::string, std::string>> headers;
+  std::vector<std::string> headers_removed;
+  std::vector<std::pair<int64_t, int64_t>> expected, retriable;  // statuses, half-open
+  std::string service_prefix;                    // of x-envoy-upstream-healthchecked-cluster
+  std::vector<std::string> expected_body;
+  bool http2 = false;
+  // TCP
+  std::string send;
+  std::vector<std::string> receive;
+  // gRPC
+  std::string service, authority;
 };
 
 struct Thresholds {
   uint32_t max_connections = 1024, max_pending = 1024, max_requests = 1024, max_retries = 3;
+  // With a budget, retries are limited to a share of the active and pending requests, and max_retries is not read.
+  std::optional<double> budget_percent;
+  uint32_t budget_minimum = 3;
+  bool track_remaining = false;
 };
 
 // Circuit breaker counters of a cluster, shared by the workers. A limit of 2^31 or more is no limit and is not counted,
 // so that clusters without limits (Istio's default) share nothing.
 struct Breakers {
   std::atomic<uint32_t> connections{0}, pending{0}, requests{0}, retries{0};
+  std::atomic<bool> used{false};                 // a connection was opened; health checks ask
 };
 inline constexpr uint32_t kUnlimited = 1u << 31;
 
@@ -436,6 +519,7 @@ struct ClusterConfig {
   Balance balance = Balance::kRoundRobin;
   Protocol protocol = Protocol::kHttp1;
   Nanos connect_timeout = std::chrono::seconds(5);
+  Nanos max_connection_duration{0};
   Thresholds thresholds[2];                      // default, high
   std::shared_ptr<Breakers> breakers[2];
   std::optional<OutlierConfig> outlier;
@@ -450,6 +534,23 @@ struct ClusterConfig {
   uint32_t max_concurrent_streams = 1u << 29;
   uint32_t stream_window = 65536 * 4, connection_window = 65536 * 16;
   bool close_on_host_change = false;
+  bool close_on_health_failure = false, ignore_health_on_removal = false;
+  bool panic_fails = false;                      // fail_traffic_on_panic
+  bool locality_weights = false;                 // locality_weighted_lb_config
+  bool hash_by_hostname = false;
+  bool murmur_hash = false;
+  double active_request_bias = 1.0;
+  Nanos slow_start{0};                           // window
+  double slow_start_aggression = 1.0, slow_start_min = 0.1;
+  double preconnect_per_upstream = 1.0;
+  std::vector<HealthCheckConfig> health_checks;
+  bool ignore_new_until_checked = false;
+  struct SocketOption {
+    int level = 0, name = 0;
+    std::string value;                           // bytes as for setsockopt
+  };
+  std::vector<SocketOption> socket_options;
+  std::string original_dst_header = "x-envoy-original-dst-host";
   struct Keepalive {
     uint32_t probes = 0, time_s = 0, interval_s = 0;  // 0: the system's
   };
@@ -466,9 +567,16 @@ struct ClusterConfig {
     uint16_t port = 0;
     uint32_t weight = 1, priority = 0;
     std::string locality;
+    uint32_t locality_weight = 0;
+    std::string hostname, check_hostname;
+    std::optional<uint16_t> check_port;
   };
+  bool dns_one_family = false;                   // IPv4 when there is such an address, else IPv6
   std::vector<DnsTarget> dns;
   Nanos dns_refresh = std::chrono::seconds(5);
+  Nanos dns_failure_base{0}, dns_failure_max{0};  // 0: dns_refresh
+  std::string eds_path;                          // path_config_source; empty: by ADS
+  std::optional<Nanos> eds_fetch_timeout;        // initial_fetch_timeout; 0: for ever
   bool respect_dns_ttl = false;
   int dns_family = 0;                            // AF_UNSPEC, AF_INET, AF_INET6
   std::shared_ptr<const EndpointSet> endpoints;  // STATIC

@@ -3,6 +3,7 @@
 
 #include "base/strings.h"
 #include "proxy/config/model.h"
+#include "proxy/config/route_index.h"
 
 namespace fairlead::proxy {
 
@@ -92,16 +93,16 @@ const VirtualHost* RouteTable::find_host(std::string_view authority) const {
 
 const Route* RouteTable::find_route(const VirtualHost& host, const RequestHeaders& request, uint64_t random) const {
   std::string_view path = request.path();
-  for (const Route& route : host.routes) {
-    if (!route.path.matches(path, request.method)) continue;
-    if (!route.headers.empty() && !all_match(route.headers, request)) continue;
-    if (route.grpc && !request.fields.get("content-type").starts_with("application/grpc")) continue;
-    if (route.fraction && !route.fraction->hit(random)) continue;
-    if (!route.query.empty() &&
-        !std::ranges::all_of(route.query, [q = request.query()](const QueryMatcher& m) { return m.matches(q); }))
-      continue;
-    return &route;
-  }
+  auto takes = [&](const Route& route) {
+    if (!route.path.matches(path, request.method)) return false;
+    if (!route.headers.empty() && !all_match(route.headers, request)) return false;
+    if (route.grpc && !request.fields.get("content-type").starts_with("application/grpc")) return false;
+    if (route.fraction && !route.fraction->hit(random)) return false;
+    return route.query.empty() || std::ranges::all_of(route.query, [q = request.query()](const QueryMatcher& m) { return m.matches(q); });
+  };
+  if (host.index) return host.index->find(host.routes, path, takes);
+  for (const Route& route : host.routes)
+    if (takes(route)) return &route;
   return nullptr;
 }
 
