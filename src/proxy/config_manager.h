@@ -99,6 +99,11 @@ class ConfigManager final : public xds::ClientSink {
   const std::map<std::string, ListenerState>& listeners() const { return listeners_; }
   const std::map<std::string, RouteState>& routes() const { return routes_; }
   const std::map<std::string, Resource>& endpoint_sources() const { return endpoint_sources_; }
+  // Who this proxy is, for filters that tell others; before load_static().
+  void set_node(std::string id, const base::Value& metadata) {
+    compiler_.node_id = std::move(id);
+    compiler_.self = Workload::from_metadata(metadata);
+  }
   const std::map<std::string, uint64_t>& warnings() const { return compiler_.warnings(); }
   const ClusterNames& names() const { return names_; }
   void stats(StatsSnapshot& into) const;

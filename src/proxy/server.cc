@@ -131,6 +131,7 @@ Status Server::start() {
     FL_LOG_INFO("server", "all dependencies initialized, listeners are serving");
   };
   config_ = std::make_unique<ConfigManager>(loop_, std::move(hooks));
+  config_->set_node(options_.node.id, options_.node.metadata);
 
   for (unsigned i = 0; i < options_.concurrency; ++i) {
     WorkerOptions w;

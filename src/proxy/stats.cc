@@ -95,6 +95,12 @@ void StatsSnapshot::merge(const StatsSnapshot& other) {
   for (auto& [k, v] : other.counters) counters[k] += v;
   for (auto& [k, v] : other.gauges) gauges[k] += v;
   for (auto& [k, v] : other.histograms) histograms[k].add(v);
+  for (auto& [family, rows] : other.tagged)
+    for (auto& [labels, v] : rows) tagged[family][labels] += v;
+  for (auto& [family, rows] : other.tagged_gauges)
+    for (auto& [labels, v] : rows) tagged_gauges[family][labels] = v;
+  for (auto& [family, rows] : other.tagged_histograms)
+    for (auto& [labels, v] : rows) tagged_histograms[family][labels].add(v);
 }
 
 }  // namespace fairlead::proxy

@@ -91,6 +91,9 @@ struct TcpStats {
 struct StatsSnapshot {
   std::map<std::string, uint64_t> counters, gauges;
   std::map<std::string, Histogram> histograms;
+  // Statistics that have their labels already: family -> `a="b",c="d"` -> value.
+  std::map<std::string, std::map<std::string, uint64_t>> tagged, tagged_gauges;
+  std::map<std::string, std::map<std::string, Histogram>> tagged_histograms;
 
   void add(std::string_view prefix, const ClusterStats& stats);
   void add(std::string_view prefix, const HttpStats& stats);

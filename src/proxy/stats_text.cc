@@ -135,6 +135,23 @@ base::Value buckets_json(const std::string& name, const Histogram& h, StatsQuery
 
 }  // namespace
 
+// Statistics that have labels: Envoy spells them into the name, "istiocustom.istio_requests_total.reporter.source...".
+static std::map<std::string, uint64_t> spelled(const std::map<std::string, std::map<std::string, uint64_t>>& families) {
+  std::map<std::string, uint64_t> out;
+  for (auto& [family, rows] : families)
+    for (auto& [labels, n] : rows) {
+      std::string name = "istiocustom." + family;
+      for (size_t at = 0; at < labels.size();) {
+        size_t equals = labels.find("=\"", at), end = labels.find("\",", equals + 2);
+        if (end == std::string::npos) end = labels.size() - 1;
+        print(name, ".{}.{}", labels.substr(at, equals - at), labels.substr(equals + 2, end - equals - 2));
+        at = end + 2;
+      }
+      out[std::move(name)] += n;
+    }
+  return out;
+}
+
 base::Result<StatsQuery> StatsQuery::parse(std::string_view query) {
   StatsQuery q;
   q.used_only = http::has_query_param(query, "usedonly");
@@ -172,6 +189,9 @@ std::string stats_text(const StatsSnapshot& stats, const StatsQuery& query) {
   };
   add(stats.counters, StatsQuery::Type::kCounters);
   add(stats.gauges, StatsQuery::Type::kGauges);
+  auto labelled = spelled(stats.tagged), labelled_gauges = spelled(stats.tagged_gauges);
+  add(labelled, StatsQuery::Type::kCounters);
+  add(labelled_gauges, StatsQuery::Type::kGauges);
   std::ranges::sort(numbers);
   for (auto& [name, n] : numbers) print(out, "{}: {}\n", name, n);
   if (!wants(query, StatsQuery::Type::kHistograms)) return out;
@@ -243,7 +263,17 @@ std::string stats_prometheus(const StatsSnapshot& stats, const StatsQuery& query
   };
   family(stats.counters, "counter");
   family(stats.gauges, "gauge");
+  for (auto [families, type] : {std::pair{&stats.tagged, "counter"}, std::pair{&stats.tagged_gauges, "gauge"}})
+    for (auto& [name, rows] : *families) {
+      if (!query.takes(name)) continue;
+      print(out, "# TYPE {} {}\n", name, type);
+      for (auto& [tags, n] : rows)
+        if (!query.used_only || n) print(out, "{}{{{}}} {}\n", name, tags, n);
+    }
   std::map<std::string, std::vector<std::pair<std::string, const Histogram*>>> histograms;
+  for (auto& [name, rows] : stats.tagged_histograms)
+    if (query.takes(name))
+      for (auto& [tags, h] : rows) histograms[name].emplace_back(tags, &h);
   for (auto& [name, h] : stats.histograms) {
     if ((query.used_only && !h.count) || !query.takes(name)) continue;
     Tagged t = tag(name);

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 
@@ -40,6 +41,8 @@ enum ResponseFlag : uint32_t {
 std::string flags_text(uint32_t flags);        // "UH,URX"; "-" for none
 uint32_t parse_flag(std::string_view name);    // 0 when unknown
 
+struct Workload;
+
 struct StreamInfo {
   const RequestHeaders* request = nullptr;     // nullptr on TCP connections
   const ResponseHeaders* response = nullptr;
@@ -65,6 +68,7 @@ struct StreamInfo {
   std::string_view upstream_local;
   std::string_view downstream_local, downstream_remote, downstream_direct_remote;
   std::string_view server_name;
+  std::shared_ptr<const Workload> downstream_peer, upstream_peer;  // as istio.metadata_exchange heard; nullptr: it did not
 };
 
 }  // namespace fairlead::proxy

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "proxy/downstream.h"
+#include "proxy/filters/istio_stats.h"
 #include "proxy/stream_info.h"
 #include "proxy/upstream.h"
 #include "proxy/worker.h"
@@ -10,12 +11,14 @@ namespace fairlead::proxy {
 namespace {
 
 constexpr size_t kHighWatermark = 256 * 1024;
+constexpr base::Nanos kReport = std::chrono::seconds(5);
 
 class TcpConnection final : public DownstreamConnection, Flushable {
  public:
   TcpConnection(Worker& worker, Accepted accepted)
       : worker_(worker), listener_(std::move(accepted.listener)), config_(accepted.chain->tcp), info_(std::move(accepted.info)),
-        listener_stats_(accepted.stats), stats_(worker.tcp_stats(config_->stat_prefix)), idle_(worker.loop(), [this] { on_idle(); }) {
+        listener_stats_(accepted.stats), stats_(worker.tcp_stats(config_->stat_prefix)), idle_(worker.loop(), [this] { on_idle(); }),
+        report_(worker.loop(), [this] { report(false); }) {
     down_.transport = std::move(accepted.transport);
     down_.owner = up_.owner = this;
     up_.out.append(accepted.read_ahead);
@@ -119,6 +122,7 @@ class TcpConnection final : public DownstreamConnection, Flushable {
     local_text_ = up_.transport->local().text();
     log_.upstream_local = local_text_;
     touch();
+    if (config_->istio_stats) report_.arm(kReport);
     if (!write(up_)) return end(kFlagUpstreamTermination);
     pump(down_, up_);
     if (!closed_) pump(up_, down_);
@@ -203,6 +207,29 @@ class TcpConnection final : public DownstreamConnection, Flushable {
     end(kFlagStreamIdleTimeout);
   }
 
+  // istio.stats: what came since the last report, each 5 s as Istio does, and at the end.
+  void report(bool over) {
+    IstioMetrics::Key key;
+    std::shared_ptr<const ServiceIdentity> service = cluster_ ? cluster_->config().service : nullptr;
+    std::shared_ptr<const Workload> peer = config_->istio_stats->source && host_ ? host_->workload : nullptr;
+    key.config = config_->istio_stats.get();
+    key.special = IstioMetrics::special({}, log_.cluster_raw);
+    if (key.special != IstioMetrics::Special::kNone) service = nullptr;
+    key.service = service.get();
+    key.peer = peer.get();
+    key.protocol = IstioMetrics::Protocol::kTcp;
+    // Labels stay those of the first report, so that what was opened and what was closed add up.
+    if (!reported_) reported_flags_ = log_.flags;
+    key.flags = reported_flags_;
+    auto* series = IstioMetrics::of(worker_).series(key, config_->istio_stats, service, peer);
+    if (!series) return;
+    if (!std::exchange(reported_, true)) ++series->opened;
+    series->sent_bytes += log_.bytes_sent - std::exchange(reported_sent_, log_.bytes_sent);
+    series->received_bytes += log_.bytes_received - std::exchange(reported_received_, log_.bytes_received);
+    if (over) ++series->closed;
+    else report_.arm(kReport);
+  }
+
   void release() {
     if (!std::exchange(counted_, false)) return;
     --cluster_->stats.upstream_cx_active;
@@ -218,6 +245,8 @@ class TcpConnection final : public DownstreamConnection, Flushable {
     log_.flags |= flag;
     log_.end = worker_.now() - log_.start;
     log_.response_last = log_.end;
+    report_.cancel();
+    if (config_->istio_stats) report(true);
     worker_.log(config_->access_logs, log_);
     // Refused before a byte went through: the client gets a reset, as it would from the endpoint.
     down_.transport->close(flag & kFlagUpstreamConnectFailure);
@@ -235,7 +264,7 @@ class TcpConnection final : public DownstreamConnection, Flushable {
   ConnectionInfo info_;
   ListenerStats* listener_stats_;
   TcpStats& stats_;
-  io::Timer idle_;
+  io::Timer idle_, report_;
   Side down_, up_;
   Cluster* cluster_ = nullptr;
   HostPtr host_;
@@ -243,7 +272,9 @@ class TcpConnection final : public DownstreamConnection, Flushable {
   Permit permit_ = Permit::kRefused;
   std::unique_ptr<io::Connecting> connecting_;
   StreamInfo log_;
-  uint32_t attempts_ = 0;
+  uint64_t reported_sent_ = 0, reported_received_ = 0;
+  uint32_t attempts_ = 0, reported_flags_ = 0;
+  bool reported_ = false;
   bool closed_ = false, begin_ = false, read_again_ = false, counted_ = false;
 };
 

@@ -259,6 +259,7 @@ void Worker::collect(StatsSnapshot& into) {
   for (auto& [name, stats] : http_stats_) into.add("http." + name + ".", *stats);
   for (auto& [name, stats] : tcp_stats_) into.add("tcp." + name + ".", *stats);
   for (auto& [name, stats] : listener_stats_) into.add("listener." + name + ".", *stats);
+  for (auto& [key, local] : locals_) local->collect(into);
 }
 
 // ------------------------------------------------------------------------------------------------------- the data path

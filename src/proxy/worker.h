@@ -55,6 +55,12 @@ struct ConfigUpdate {
   std::vector<std::string> removed_listeners;
 };
 
+// What a kind of filter keeps on a worker: caches, statistics of its own.
+struct WorkerLocal {
+  virtual ~WorkerLocal() = default;
+  virtual void collect(StatsSnapshot&) {}
+};
+
 class Worker {
  public:
   explicit Worker(WorkerOptions options);
@@ -105,6 +111,13 @@ class Worker {
   // "Sun, 06 Nov 1994 08:49:37 GMT", renewed each second.
   std::string_view http_date();
   std::string_view new_request_id(char (&buffer)[36]);
+  // The one of its kind on this worker, made at first use; key: the address of a static.
+  template <class T>
+  T& local(const void* key) {
+    for (auto& [k, value] : locals_)
+      if (k == key) return static_cast<T&>(*value);
+    return static_cast<T&>(*locals_.emplace_back(key, std::make_unique<T>()).second);
+  }
   uint64_t next_connection_id() { return ++connection_ids_ * options_.count + options_.index; }
 
   std::unique_ptr<Exchange> take_exchange();
@@ -150,6 +163,7 @@ class Worker {
   std::vector<std::unique_ptr<Listener>> listeners_;
   StringMap<std::unique_ptr<ListenerStats>> listener_stats_;
   std::vector<std::unique_ptr<DownstreamConnection>> connections_;
+  std::vector<std::pair<const void*, std::unique_ptr<WorkerLocal>>> locals_;
   io::Timer sweep_timer_;
 };
 

@@ -24,6 +24,15 @@ SERVICES = ("10.96.0.0/16", "198.51.100.0/24")
 LOCAL = ("10.244.0.0/16", "10.96.0.0/16", "198.51.100.0/24")
 
 
+def eventually(check, timeout=10):
+    """Calls `check` until it returns something true; returns that."""
+    end = time.monotonic() + timeout
+    while not (result := check()):
+        assert time.monotonic() < end, f"not within {timeout} s"
+        time.sleep(0.05)
+    return result
+
+
 class Pod:
     def __init__(self, ip, sidecar=True):
         self.ip = ip

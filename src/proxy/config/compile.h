@@ -48,6 +48,10 @@ class Compiler {
   // The fields of a bootstrap outside of its static resources.
   base::Status bootstrap(const envoy::config::bootstrap::v3::Bootstrap& from);
 
+  // Who this proxy is; set before anything is compiled.
+  std::string node_id;
+  Workload self;
+
   // Fields that are set and not acted on, as "Cluster.metadata: reason", with how often they were met.
   const std::map<std::string, uint64_t>& warnings() const { return warnings_; }
 

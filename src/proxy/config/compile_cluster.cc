@@ -47,6 +47,29 @@ bool is_canary(const core_v3::Metadata& metadata) {
   return canary != at->second.fields().end() && canary->second.bool_value();
 }
 
+// "name;namespace;canonical name;canonical revision;cluster", for telemetry.
+std::string workload_text(const core_v3::Metadata& metadata) {
+  auto at = metadata.filter_metadata().find("istio");
+  if (at == metadata.filter_metadata().end()) return {};
+  auto text = at->second.fields().find("workload");
+  return text == at->second.fields().end() ? std::string() : text->second.string_value();
+}
+
+std::shared_ptr<const ServiceIdentity> service_identity(const core_v3::Metadata& metadata) {
+  auto at = metadata.filter_metadata().find("istio");
+  if (at == metadata.filter_metadata().end()) return nullptr;
+  base::Value fields = struct_to_value(at->second);
+  auto service = std::make_shared<ServiceIdentity>();
+  if (const auto& services = fields["services"].items(); !services.empty()) {
+    service->host = services[0]["host"].as_string();
+    service->name = services[0]["name"].as_string();
+    service->ns = services[0]["namespace"].as_string();
+  }
+  service->external = fields["external"].as_bool();
+  service->disable_mx = fields["disable_mx"].as_bool();
+  return service;
+}
+
 HealthStatus health(core_v3::HealthStatus from) {
   switch (from) {
     case core_v3::UNHEALTHY:
@@ -63,7 +86,7 @@ HealthStatus health(core_v3::HealthStatus from) {
 // Hosts of the same address that say the same of themselves keep their identity; weight, priority and health are the
 // set's own and change without a new host.
 bool same_host(const Host& a, const Host& b) {
-  return a.hostname == b.hostname && a.tls == b.tls && a.locality == b.locality && a.canary == b.canary && a.more_addresses == b.more_addresses &&
+  return a.hostname == b.hostname && a.tls == b.tls && a.locality == b.locality && a.canary == b.canary && a.workload_text == b.workload_text && a.more_addresses == b.more_addresses &&
          a.check_address == b.check_address && a.check_hostname == b.check_hostname && a.check_disabled == b.check_disabled;
 }
 
@@ -102,6 +125,8 @@ std::shared_ptr<const EndpointSet> endpoint_set(const CompileContext& at, const 
       host->locality = set->localities.back().name;
       host->tls = is_tls_endpoint(one.metadata());
       host->canary = is_canary(one.metadata());
+      host->workload_text = workload_text(one.metadata());
+      host->workload = Workload::from_endpoint(host->workload_text);
       for (int m = 0; m < one.endpoint().additional_addresses_size(); ++m)
         host->more_addresses.push_back(compile_address(there.at("endpoint.additional_addresses", m).at("address"), one.endpoint().additional_addresses(m).address()));
       health_check_config(there.at("endpoint.health_check_config.address"), one.endpoint().health_check_config(), *host);
@@ -497,6 +522,7 @@ base::Result<std::shared_ptr<const ClusterConfig>> Compiler::cluster(const clust
     if (!plain) at.at("transport_socket_matches").refuse("one of the matches must be plain text");
     socket_options(from.upstream_bind_config().socket_options(), *c);
     for (int i = 0; i < from.health_checks_size(); ++i) c->health_checks.push_back(health_check(at.at("health_checks", i), from.health_checks(i)));
+    c->service = service_identity(from.metadata());
     at.check(from);
     return c;
   } catch (Refused& refused) {

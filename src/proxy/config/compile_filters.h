@@ -6,7 +6,7 @@
 namespace fairlead::proxy {
 
 void compile_route_table(const CompileContext& at, const envoy::config::route::v3::RouteConfiguration& from, RouteTable& table);
-// Filters of Istio and Envoy that only observe: taken, and without effect on traffic here.
-bool is_silent_filter(std::string_view name, std::string_view type);
+// Filters of Istio and Envoy that only observe, by the type of their configuration: taken with a warning.
+bool is_silent_filter(std::string_view type);
 
 }  // namespace fairlead::proxy

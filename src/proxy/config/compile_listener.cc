@@ -18,7 +18,9 @@
 #include "proxy/balancer.h"
 #include "proxy/config/compile_filters.h"
 #include "proxy/config/compile_tls.h"
+#include "proxy/filters/istio_stats.h"
 #include "proxy/filters/registry.h"
+#include "proxy/filters/wire.h"
 
 namespace fairlead::proxy {
 
@@ -27,22 +29,10 @@ namespace log_v3 = envoy::config::accesslog::v3;
 namespace hcm_v3 = envoy::extensions::filters::network::http_connection_manager::v3;
 namespace tcp_v3 = envoy::extensions::filters::network::tcp_proxy::v3;
 
-bool is_silent_filter(std::string_view name, std::string_view type) {
-  static constexpr std::string_view kNames[] = {
-      "istio.metadata_exchange", "istio.alpn",        "istio.stats",           "istio.stackdriver",      "envoy.filters.http.grpc_stats",
-      "istio.access_log",        "istio_authn",       "envoy.filters.http.wasm", "envoy.filters.network.metadata_exchange",
-      "mx_inbound",              "mx_outbound",       "grpc_stats",            "envoy.wasm.stats",       "istio.peer_metadata",
-  };
-  static constexpr std::string_view kTypes[] = {
-      "io.istio.http.peer_metadata.Config", "stats.PluginConfig", "istio.envoy.config.filter.http.alpn.v2alpha1.FilterConfig",
-      "envoy.tcp.metadataexchange.config.MetadataExchange", "envoy.extensions.filters.http.grpc_stats.v3.FilterConfig",
-      "udpa.type.v1.TypedStruct/istio",
-  };
-  for (auto n : kNames)
-    if (name == n) return true;
-  for (auto t : kTypes)
-    if (type == t) return true;
-  return false;
+bool is_silent_filter(std::string_view type) {
+  // What they would do is seen only by who measures, or only with mutual TLS, where Istio's names of protocols are offered.
+  return type == "istio.envoy.config.filter.http.alpn.v2alpha1.FilterConfig" || type == "envoy.tcp.metadataexchange.config.MetadataExchange" ||
+         type == "envoy.extensions.filters.http.grpc_stats.v3.FilterConfig";
 }
 
 namespace {
@@ -175,7 +165,7 @@ void http_filters_of(const CompileContext& parent, const hcm_v3::HttpConnectionM
     } else if (f.config_type_case() == hcm_v3::HttpFilter::kConfigDiscovery) {
       if (!f.is_optional()) at.at("config_discovery").refuse("extension discovery is not taken");
       at.warn("http_filters " + f.name());
-    } else if (is_silent_filter(f.name(), source.type)) {
+    } else if (is_silent_filter(source.type)) {
       at.warn("http_filters " + f.name());
     } else if (f.is_optional()) {
       at.warn("http_filters " + f.name());
@@ -282,10 +272,11 @@ std::shared_ptr<const HttpConfig> http_config(const CompileContext& at, const go
   return c;
 }
 
-std::shared_ptr<const TcpConfig> tcp_config(const CompileContext& at, const google::protobuf::Any& any) {
+std::shared_ptr<const TcpConfig> tcp_config(const CompileContext& at, const google::protobuf::Any& any, std::shared_ptr<const IstioStatsConfig> stats) {
   auto from = unpack<tcp_v3::TcpProxy>(at, any);
   auto c = std::make_shared<TcpConfig>();
   c->stat_prefix = from.stat_prefix();
+  c->istio_stats = std::move(stats);
   switch (from.cluster_specifier_case()) {
     case tcp_v3::TcpProxy::kCluster:
       c->clusters.push_back({at.names.id(from.cluster()), from.cluster(), 1, {}, {}, {}});
@@ -353,6 +344,7 @@ FilterChain filter_chain(const CompileContext& at, const listener_v3::FilterChai
   chain.fingerprint = fingerprint(from);
   chain.match = chain_match(at.at("filter_chain_match"), from.filter_chain_match());
   if (from.has_transport_socket()) chain.tls = downstream_tls(at.at("transport_socket"), from.transport_socket(), chain.no_secrets);
+  std::shared_ptr<const IstioStatsConfig> stats;
   for (int i = 0; i < from.filters_size(); ++i) {
     const auto& f = from.filters(i);
     CompileContext here = at.at("filters", i).at("typed_config");
@@ -360,8 +352,20 @@ FilterChain filter_chain(const CompileContext& at, const listener_v3::FilterChai
     if (any_is<hcm_v3::HttpConnectionManager>(any)) {
       chain.http = http_config(here, any, outbound);
     } else if (any_is<tcp_v3::TcpProxy>(any)) {
-      chain.tcp = tcp_config(here, any);
-    } else if (is_silent_filter(f.name(), short_type(any))) {
+      chain.tcp = tcp_config(here, any, stats);
+    } else if (FilterSource source(f.name(), any); source.type == "stats.PluginConfig") {
+      source.outbound = outbound;
+      stats = compile_istio_stats(here, source);
+      continue;
+    } else if (is_silent_filter(source.type)) {
+      at.warn("network filter " + f.name());
+      continue;
+    } else if (source.type == "envoy.extensions.filters.network.mongo_proxy.v3.MongoProxy") {
+      // delay = 3: a fault, which may not be left out; the rest counts what is said.
+      bool delays = false;
+      for (WireReader wire(any.value()); wire.next();) delays |= wire.field() == 3;
+      if (delays) here.at("delay").refuse("delays of MongoDB operations are not taken");
+      at.warn("network filter " + f.name());
       continue;
     } else {
       here.refuse("the network filter {} ({}) is not known", f.name(), short_type(any));

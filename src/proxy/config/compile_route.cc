@@ -81,7 +81,7 @@ PerFilter per_filter(const CompileContext& at, const google::protobuf::Map<std::
       entry.config = type->compile_route(here, source);
     } else if (short_type(*any).empty()) {
       // Only switched off, or nothing said.
-    } else if (optional || is_silent_filter(name, source.type)) {
+    } else if (optional || is_silent_filter(source.type)) {
       here.warn("typed_per_filter_config " + name);
     } else {
       here.refuse("the filter {} of type {} is not known; mark it is_optional to go on without it", name, source.type);

@@ -25,7 +25,7 @@ envoy.config.cluster.v3.Cluster
   22 lb_subset_config refuse subset load balancing is not known
   23 ring_hash_lb_config yes > envoy.config.cluster.v3.Cluster.RingHashLbConfig
   24 transport_socket yes > envoy.config.core.v3.TransportSocket
-  25 metadata warn not used for balancing
+  25 metadata yes > envoy.config.core.v3.Metadata
   26 protocol_selection yes
   27 common_lb_config yes > envoy.config.cluster.v3.Cluster.CommonLbConfig
   28 alt_stat_name yes

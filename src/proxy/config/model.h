@@ -19,6 +19,7 @@
 #include "io/address.h"
 #include "proxy/access_log.h"
 #include "proxy/config/matchers.h"
+#include "proxy/config/workload.h"
 
 namespace fairlead::io {
 class TlsContext;
@@ -28,6 +29,7 @@ namespace fairlead::proxy {
 
 class Filter;          // filters/filter.h
 struct RouteFilter;
+struct IstioStatsConfig;
 
 using base::Nanos;
 
@@ -316,6 +318,7 @@ struct TcpConfig {                               // tcp_proxy
   Nanos max_duration{0};
   uint32_t max_connect_attempts = 1;
   bool hash_source_ip = false;
+  std::shared_ptr<const IstioStatsConfig> istio_stats;  // nullptr: not counted (filters/istio_stats.h)
   std::vector<AccessLogConfig> access_logs;
 };
 
@@ -406,6 +409,8 @@ struct Host : std::enable_shared_from_this<Host> {
   std::optional<io::Address> check_address;
   std::string check_hostname;
   bool check_disabled = false;
+  std::string workload_text;                     // metadata istio.workload
+  std::shared_ptr<const Workload> workload;      // the same, taken apart; nullptr: not told
 
   std::atomic<uint32_t> weight{1}, priority{0};
   std::atomic<HealthStatus> eds_health{HealthStatus::kHealthy};
@@ -559,6 +564,7 @@ struct ClusterConfig {
   bool original_dst_by_header = false;
   std::shared_ptr<const io::TlsContext> tls;
   std::string sni;
+  std::shared_ptr<const ServiceIdentity> service;  // metadata istio; nullptr: not told
 
   // discovery, for the main thread
   std::string eds_name;

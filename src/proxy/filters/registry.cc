@@ -15,6 +15,9 @@ constexpr const FilterType* kTypes[] = {
     &kHeaderMutationFilter,
     &kHealthCheckFilter,
     &kLocalRateLimitFilter,
+    &kGrpcWebFilter,
+    &kPeerMetadataFilter,
+    &kIstioStatsFilter,
 };
 
 }  // namespace
