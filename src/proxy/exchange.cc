@@ -122,6 +122,7 @@ void Exchange::route() {
         at -= c.weight;
       }
     }
+    if (upstream_cluster()) info_.cluster = info_.cluster_raw = route_cluster_->name;
   }
   resume_filters();
 }
@@ -165,17 +166,16 @@ void Exchange::forward() {
   ClusterId id = kNoCluster;
   if (route_cluster_) {
     id = route_cluster_->id;
-    info_.cluster = info_.cluster_raw = route_cluster_->name;
   } else {
     std::string_view name = request_.fields.get(route_->cluster_header);
     id = worker_.cluster_id(name);
-    info_.cluster = info_.cluster_raw = name;
   }
   cluster_ = id == kNoCluster ? nullptr : worker_.cluster(id);
   if (!cluster_) {
     ++stats_->no_cluster;
     return reply(route_->cluster_not_found_status, {}, "cluster_not_found", kFlagNoCluster);
   }
+  if (!route_cluster_) info_.cluster = info_.cluster_raw = request_.fields.get(route_->cluster_header);
   ++stats_->rq_total;
   begin_retries();
   upstream_start_ = worker_.now();
@@ -201,6 +201,7 @@ void Exchange::forward() {
     }
   }
   if (auto ms = base::to_int(request_.fields.get("x-envoy-upstream-rq-timeout-ms")); ms && *ms >= 0) timeout = std::chrono::milliseconds(*ms);
+  request_.fields.remove("x-envoy-upstream-rq-timeout-ms");  // said to this proxy, not to the next
   if (upgrade_) timeout = base::Nanos(0);
   response_timeout_ = timeout;
   if (timeout.count() > 0) {

@@ -120,8 +120,11 @@ bool Exchange::normalise() {
   if (c.strip_trailing_dot && authority.ends_with('.')) authority.remove_suffix(1);
   request_.authority = authority;
 
-  // The fragment is not the server's business (RFC 9110 section 7.1).
-  if (size_t hash_mark = request_.target.find('#'); hash_mark != std::string_view::npos) request_.target = request_.target.substr(0, hash_mark);
+  // Clients keep a fragment to themselves (RFC 9110 section 7.1); what the next one would make of it is anyone's guess.
+  if (request_.target.find('#') != std::string_view::npos) {
+    reply(400, {}, "path_normalization_failed", 0);
+    return false;
+  }
   std::string_view path = request_.path(), query = request_.target.substr(path.size());
   if (c.escaped_slashes != HttpConfig::EscapedSlashes::kKeep) {
     std::string lower = base::to_lower(path);
@@ -306,6 +309,7 @@ void Exchange::rewrite_for_route() {
     authority = route_->host_rewrite_path->regex->replace_all(old_target.substr(0, old_target.find('?')), route_->host_rewrite_path->substitution);
   }
   if (!authority.empty() && authority != request_.authority) {
+    fields.set("x-envoy-original-host", request_.authority);
     if (route_->append_forwarded_host) fields.set("x-forwarded-host", request_.authority);
     request_.authority = fields.store(authority);
   }

@@ -38,12 +38,13 @@ class Origin(http.server.BaseHTTPRequestHandler):
             seen.append(got)
         text = json.dumps(got).encode()
         self.send_response(status)
-        self.send_header("content-length", str(len(text)))
+        if status not in (204, 304):
+            self.send_header("content-length", str(len(text)))
         self.send_header("content-type", "application/json")
         if pair := self.headers.get("x-origin-header"):
             self.send_header(*pair.split("=", 1))
         self.end_headers()
-        if self.command != "HEAD":
+        if self.command != "HEAD" and status not in (204, 304):
             self.wfile.write(text)
 
     do_GET = do_POST = do_PUT = do_DELETE = do_HEAD = do_OPTIONS = do_PATCH = answer

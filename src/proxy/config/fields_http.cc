@@ -91,7 +91,7 @@ envoy.extensions.filters.http.cors.v3.CorsPolicy
   7 filter_enabled warn the policy is on
   8 shadow_enabled warn the policy is on
   9 allow_private_network_access refuse not known
-  10 forward_not_matching_preflights refuse not known
+  10 forward_not_matching_preflights yes
 
 envoy.extensions.filters.http.header_mutation.v3.HeaderMutation
   1 mutations yes > envoy.extensions.filters.http.header_mutation.v3.Mutations

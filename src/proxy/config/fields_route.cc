@@ -101,7 +101,7 @@ envoy.config.route.v3.CorsPolicy
   10 shadow_enabled warn the policy is on
   11 allow_origin_string_match[] yes > envoy.type.matcher.v3.StringMatcher
   12 allow_private_network_access refuse not known
-  13 forward_not_matching_preflights refuse not known
+  13 forward_not_matching_preflights yes
 
 envoy.config.route.v3.RetryPolicy
   1 retry_on yes

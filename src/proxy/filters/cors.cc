@@ -12,6 +12,7 @@ struct CorsConfig : RouteFilter {
   std::vector<StringMatcher> allow_origin;
   std::string allow_methods, allow_headers, expose_headers, max_age;
   std::optional<bool> allow_credentials;
+  bool forward_not_matching = true;  // pre-flights of other origins go to the application
 
   bool allows(std::string_view origin) const {
     return !origin.empty() && std::ranges::any_of(allow_origin, [&](const StringMatcher& m) { return m.matches(origin); });
@@ -26,10 +27,13 @@ class Cors final : public Filter {
     const auto* cors = static_cast<const CorsConfig*>(x.route_filter(*this));
     if (!cors || x.request().method != "OPTIONS" || !x.request().fields.has("access-control-request-method")) return Next::kGoOn;
     std::string_view origin = x.request().fields.get("origin");
-    if (!cors->allows(origin)) return Next::kGoOn;
+    if (origin.empty()) return Next::kGoOn;
+    bool allowed = cors->allows(origin);
+    if (!allowed && cors->forward_not_matching) return Next::kGoOn;
+    // Without an origin in it the answer allows nothing.
     HeaderMap& to = x.response().fields;
-    to.add("access-control-allow-origin", origin);
-    if (cors->allow_credentials.value_or(false)) to.add("access-control-allow-credentials", "true");
+    if (allowed) to.add("access-control-allow-origin", origin);
+    if (allowed && cors->allow_credentials.value_or(false)) to.add("access-control-allow-credentials", "true");
     if (!cors->allow_methods.empty()) to.add("access-control-allow-methods", cors->allow_methods);
     if (!cors->allow_headers.empty()) to.add("access-control-allow-headers", cors->allow_headers);
     if (!cors->max_age.empty()) to.add("access-control-max-age", cors->max_age);
@@ -39,7 +43,7 @@ class Cors final : public Filter {
 
   void on_response(Exchange& x, bool) const override {
     const auto* cors = static_cast<const CorsConfig*>(x.route_filter(*this));
-    if (!cors || x.response().fields.has("access-control-allow-methods")) return;
+    if (!cors) return;
     std::string_view origin = x.request().fields.get("origin");
     if (!cors->allows(origin)) return;
     HeaderMap& to = x.response().fields;
@@ -58,6 +62,7 @@ std::shared_ptr<const RouteFilter> policy(const CompileContext& at, const auto& 
   c->allow_headers = from.allow_headers();
   c->expose_headers = from.expose_headers();
   c->max_age = from.max_age();
+  if (from.has_forward_not_matching_preflights()) c->forward_not_matching = from.forward_not_matching_preflights().value();
   if (from.has_allow_credentials()) c->allow_credentials = from.allow_credentials().value();
   return c;
 }
