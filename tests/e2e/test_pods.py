@@ -1,6 +1,7 @@
 """Pods and Deployments with the real kubectl: what people type when something runs, and when it does not."""
 import json
 import subprocess
+import sys
 import time
 import urllib.request
 
@@ -222,7 +223,7 @@ def test_a_pod_for_a_moment_talks_through_its_own_input(machine):
     machine.serve()
     ran = machine.kubectl("run", "once", "--rm", "-i", "--image=busybox", "--restart=Never", "--", "sh", "-c", "tr a-z A-Z; sleep 1", input="hello\n")
     assert ran.stdout.splitlines()[0] == "HELLO"
-    argv = machine.argv("python3", "-c", TERMINAL, "kubectl", "--kubeconfig", str(machine.data / "kubeconfig"), "run", "shell", "--rm", "-it",
+    argv = machine.argv(sys.executable, "-c", TERMINAL, "kubectl", "--kubeconfig", str(machine.data / "kubeconfig"), "run", "shell", "--rm", "-it",
                         "--image=busybox", "--restart=Never", "--", "sh")
     ran = subprocess.run(argv, env=machine.environment(), capture_output=True, text=True, timeout=60)
     assert "33 101" in ran.stdout and "\n42" in ran.stdout, ran.stdout + ran.stderr
