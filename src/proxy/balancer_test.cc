@@ -177,8 +177,9 @@ TEST_F(BalancerTest, HashingKeepsMostKeysWhenAHostGoes) {
       Host* now = after->pick(xxhash64(std::to_string(key)), 0, 0);
       if (had[key] != gone && now != had[key]) ++moved;
     }
-    // The ring moves nothing else; maglev evens out its table and moves a few.
-    EXPECT_LE(moved, balance == ClusterConfig::Balance::kRingHash ? 0 : 250);
+    // A few others move too: the ring is filled up to its smallest size with more points for each, maglev evens out its
+    // table. By chance, four of five would.
+    EXPECT_LT(moved, 250);
   }
 }
 
