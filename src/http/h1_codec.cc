@@ -159,6 +159,12 @@ std::string_view H1Head::get(std::string_view lower_name) const {
   return {};
 }
 
+std::string_view H1Parser::sent_name(const FieldView& field) const {
+  auto at = static_cast<size_t>(field.name.data() - block_.data());
+  if (!keep_names_ || at + field.name.size() > sent_block_.size()) return field.name;
+  return {sent_block_.data() + at, field.name.size()};
+}
+
 void H1Parser::reset() {
   state_ = State::kHead;
   error_ = H1Error::kNone;
@@ -312,6 +318,7 @@ H1Parser::Event H1Parser::read_head(std::string_view& input) {
   head_ = {};
   fields_.clear();
   trailers_.clear();
+  if (keep_names_) sent_block_ = block_;
   char* block = block_.data();
   H1Error error = kind_ == Kind::kRequest ? parse_request_line(block, block + lines_[0] - 2) : parse_status_line(block, block + lines_[0] - 2);
   if (error == H1Error::kNone) error = parse_fields(block, 1, fields_);

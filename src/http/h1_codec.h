@@ -111,6 +111,9 @@ class H1Parser {
   std::string_view data() const { return data_; }
   std::span<const FieldView> trailers() const { return trailers_; }
   H1Error error() const { return error_; }
+  // The name as it was sent, when keep_names(true) came before the head; else the lower-case one. Of head() and trailers().
+  void keep_names(bool on) { keep_names_ = on; }
+  std::string_view sent_name(const FieldView& field) const;
   // Between two messages, nothing of the next one read.
   bool idle() const { return state_ == State::kHead && (head_done_ || block_.empty()); }
   void reset();  // as new, keeping the buffers
@@ -141,10 +144,12 @@ class H1Parser {
   bool to_connect_ = false;
   bool extension_named_ = false;    // a ";" came after the chunk's size
   uint8_t digits_ = 0;              // of the chunk's size
+  bool keep_names_ = false;
   bool head_done_ = false;          // block_ belongs to the message being read, not to the next one
   H1Limits limits_;
   std::string block_;               // the head's bytes, names lowered in place
   std::string trailer_block_;
+  std::string sent_block_;          // block_ before names were lowered, with keep_names_
   std::string* gathering_ = &block_;
   std::vector<uint32_t> lines_;     // where each line of the section being gathered ends (behind its LF)
   int unpaired_ = 0;                // CRs less LFs in the section being gathered

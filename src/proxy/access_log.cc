@@ -212,6 +212,7 @@ Result<LogFormat::Piece> LogFormat::parse_command(std::string_view name, std::st
       {"RESPONSE_FLAGS", Command::kFlags},
       {"RESPONSE_FLAGS_LONG", Command::kFlagsLong},
       {"RESPONSE_CODE_DETAILS", Command::kDetails},
+      {"LOCAL_REPLY_BODY", Command::kLocalReplyBody},
       {"CONNECTION_TERMINATION_DETAILS", Command::kTermination},
       {"UPSTREAM_TRANSPORT_FAILURE_REASON", Command::kFailureReason},
       {"BYTES_RECEIVED", Command::kBytesReceived},
@@ -495,6 +496,8 @@ bool LogFormat::value_of(const Piece& piece, const StreamInfo& info, std::string
     case Command::kFlagsLong:
       if (info.flags == 0) return false;
       return text(join_flags(info.flags, true));
+    case Command::kLocalReplyBody:
+      return text(info.local_reply_body);
     case Command::kDetails:
       return text(info.details);
     case Command::kTermination:

@@ -46,6 +46,7 @@ class LogFormat {
     kDownstreamDirect, kDownstreamDirectIp, kServerName, kRouteName, kVirtualHost, kAttempts, kHostname, kConnectionId,
     kGrpcStatus, kDash, kUpstreamIp, kUpstreamPort, kUpstreamLocalIp, kUpstreamLocalPort, kResponseHeaderBytes,
     kStartTimeLocal, kEmitTime, kCommonDuration, kPathArgument, kQueryParameter, kMethod, kPath, kScheme, kEnvironment,
+    kLocalReplyBody,
   };
   enum class Shape : uint8_t { kText, kJsonValue, kJsonString };
   struct Piece {

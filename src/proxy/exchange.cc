@@ -2,6 +2,7 @@
 #include "proxy/exchange.h"
 
 #include "base/strings.h"
+#include "proxy/overload.h"
 
 namespace fairlead::proxy {
 
@@ -46,6 +47,17 @@ void Exchange::on_request(bool end, bool upgrade) {
   state_ = State::kFilters;
   touch();
   arm_stream_timers();
+  if (!end && !config_->proxy_100_continue && request_.version != http::Version::kHttp10)
+    if (const auto* expect = request_.fields.find("expect"); expect && base::iequals(expect->value, "100-continue")) {
+      ResponseHeaders go_on;
+      go_on.status = 100;
+      downstream_->send_interim(go_on);
+      request_.fields.remove("expect");
+    }
+  if (worker_.options().overload && worker_.options().overload->stop_requests()) {
+    ++stats_->downstream_rq_overload_close;
+    return void(refuse_request(503, "envoy overloaded", "overload", kFlagOverloadManager));
+  }
   if (!normalise()) return;
   route();
 }
@@ -99,7 +111,7 @@ void Exchange::route() {
   if (table_) host_config_ = table_->find_host(request_.authority);
   if (host_config_) {
     info_.virtual_host = host_config_->name;
-    if (!host_config_->require_tls || connection_->secure) route_ = table_->find_route(*host_config_, request_, worker_.random());
+    if (!wants_tls()) route_ = table_->find_route(*host_config_, request_, worker_.random());
   }
   filter_ = 0;
   if (!route_) return resume_filters();
@@ -111,7 +123,7 @@ void Exchange::route() {
       life_->arm(*route_->max_stream_duration);
     }
   }
-  if (upgrade_ && !upgrade_allowed()) return reply(403, {}, "upgrade_failed", 0);
+  if (upgrade_ && !upgrade_allowed()) return void(refuse_request(403, {}, "upgrade_failed", 0));
   if (route_->action == Route::Action::kForward && route_->cluster_header.empty()) {
     route_cluster_ = &route_->clusters[0];
     if (route_->total_weight) {
@@ -126,6 +138,8 @@ void Exchange::route() {
   }
   resume_filters();
 }
+
+bool Exchange::wants_tls() const { return host_config_->require_tls && request_.fields.get("x-forwarded-proto") != "https"; }
 
 // The route's word comes before the connection manager's; a type that neither names is refused.
 bool Exchange::upgrade_allowed() const {
@@ -142,7 +156,7 @@ bool Exchange::upgrade_allowed() const {
 
 void Exchange::after_filters() {
   if (!route_) {
-    if (host_config_ && host_config_->require_tls && !connection_->secure) {
+    if (host_config_ && wants_tls()) {
       std::string location = fmt::format("https://{}{}", request_.authority, request_.target);
       response_.fields.add("location", location);
       ++stats_->rq_redirect;
@@ -344,8 +358,8 @@ void Exchange::on_upstream_drained() {
 // -------------------------------------------------------------------------------------------------- 6. response
 
 void Exchange::on_interim(const ResponseHeaders& head) {
-  // 100 was answered by us; others (103) pass.
-  if (head.status != 100 && state_ != State::kOver && !drop_response_) downstream_->send_interim(head);
+  // 100 was answered by us, unless the origin is to do it; others (103) pass.
+  if ((head.status != 100 || config_->proxy_100_continue) && state_ != State::kOver && !drop_response_) downstream_->send_interim(head);
 }
 
 void Exchange::on_response(ResponseHeaders& head, bool end) {
@@ -376,6 +390,7 @@ void Exchange::on_response(ResponseHeaders& head, bool end) {
   info_.response_first = since_start();
   response_.status = head.status;
   response_.fields.add_all(head.fields, head.block);
+  for (const auto& [name, sent] : head.sent_names) response_.sent_names.emplace_back(response_.fields.store(name), response_.fields.store(sent));
   info_.details = "via_upstream";
   prepare_response_headers(false, end);
   if (timeout_ && (end || head.status == 101)) timeout_->cancel();

@@ -106,8 +106,9 @@ class Exchange final : UpstreamSink, StreamWaiter {
 
   // --- header fields (exchange_headers.cc)
   void prepare_request_headers();
-  void forwarded_headers();
-  void request_id();
+  void normalise_host();
+  bool refuse_request(int status, std::string_view body, std::string_view details, uint32_t flag);
+  bool forwarded_headers();
   void rewrite_for_route();
   void apply(const std::vector<HeaderMutation::Add>& add, const std::vector<std::string>& remove, HeaderMap& to);
   void mutate_request();
@@ -132,6 +133,7 @@ class Exchange final : UpstreamSink, StreamWaiter {
   void reply_redirect();
   void reply_direct();
   void send_reply(std::string_view body);
+  void map_reply(std::string& body);
 
   // --- UpstreamSink
   void on_interim(const ResponseHeaders& head) override;
@@ -145,6 +147,7 @@ class Exchange final : UpstreamSink, StreamWaiter {
   void on_stream_failure(ResetReason reason, std::string_view detail) override;
 
   bool upgrade_allowed() const;
+  bool wants_tls() const;
   void arm_stream_timers();
   void on_request_timeout();
   void on_max_duration();

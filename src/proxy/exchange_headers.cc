@@ -1,5 +1,5 @@
 // What happens to header fields on their way: normalising, x-forwarded-*, x-request-id, rewrites, mutations.
-#include <arpa/inet.h>
+#include <algorithm>
 
 #include "base/strings.h"
 #include "proxy/exchange.h"
@@ -30,21 +30,59 @@ bool has_member(std::string_view list, std::string_view word) {
   return false;
 }
 
-// RFC 1918 and its IPv6 counterparts: Envoy's meaning of an internal address.
-bool is_internal(const io::Address& a) {
-  if (a.family() == AF_INET) {
-    uint32_t ip = ntohl(reinterpret_cast<const sockaddr_in*>(a.get())->sin_addr.s_addr);
-    return ip >> 24 == 10 || ip >> 20 == (172 << 4 | 1) || ip >> 16 == (192 << 8 | 168) || ip >> 24 == 127;
-  }
-  if (a.family() == AF_INET6) {
-    const auto& b = reinterpret_cast<const sockaddr_in6*>(a.get())->sin6_addr.s6_addr;
-    return (b[0] & 0xfe) == 0xfc || IN6_IS_ADDR_LOOPBACK(&reinterpret_cast<const sockaddr_in6*>(a.get())->sin6_addr);
-  }
-  return true;
+bool is_internal(const HttpConfig& c, const io::Address& a) {
+  if (!a.is_ip()) return c.internal_unix;
+  for (const Cidr& range : c.internal_ranges)
+    if (range.contains(a)) return true;
+  return false;
 }
 
-// Removes dot segments (RFC 3986 section 5.2.4) and decodes unreserved %XX; nothing when the escape is malformed or
-// the path leaves the root.
+// The address that stands `skip` places from the end of an x-forwarded-for list.
+std::optional<io::Address> forwarded_address(std::string_view list, uint32_t skip) {
+  size_t end = list.size();
+  for (uint32_t i = 0;; ++i) {
+    size_t comma = list.substr(0, end).rfind(',');
+    std::string_view part = base::trim(comma == std::string_view::npos ? list.substr(0, end) : list.substr(comma + 1, end - comma - 1));
+    if (i == skip) {
+      auto a = io::Address::parse_ip(part, 0);
+      return a ? std::optional(*a) : std::nullopt;
+    }
+    if (comma == std::string_view::npos) return std::nullopt;
+    end = comma;
+  }
+}
+
+// What only we, or those whom we trust, may say about a request. edge: it enters the mesh here.
+bool is_reserved(std::string_view name, bool edge) {
+  constexpr std::string_view kPrefix = "x-envoy-";
+  if (!name.starts_with(kPrefix)) return false;
+  name.remove_prefix(kPrefix.size());
+  static constexpr std::string_view kAlways[] = {"internal", "retry-on", "retry-grpc-on", "max-retries", "upstream-alt-stat-name",
+                                                 "upstream-rq-timeout-ms", "upstream-rq-per-try-timeout-ms", "upstream-rq-timeout-alt-response",
+                                                 "expected-rq-timeout-ms", "force-trace", "ip-tags", "original-url", "hedge-on-per-try-timeout",
+                                                 "retriable-status-codes", "retriable-header-names"};
+  static constexpr std::string_view kEdge[] = {"decorator-operation", "downstream-service-cluster", "downstream-service-node", "original-path",
+                                               "external-address"};
+  for (std::string_view n : kAlways)
+    if (name == n) return true;
+  if (edge)
+    for (std::string_view n : kEdge)
+      if (name == n) return true;
+  return false;
+}
+
+// Words to the router that end there.
+bool is_routers(std::string_view name) {
+  constexpr std::string_view kPrefix = "x-envoy-";
+  if (!name.starts_with(kPrefix)) return false;
+  name.remove_prefix(kPrefix.size());
+  return name == "retry-on" || name == "retry-grpc-on" || name == "max-retries" || name == "upstream-rq-timeout-ms" ||
+         name == "upstream-rq-per-try-timeout-ms" || name == "hedge-on-per-try-timeout" || name == "retriable-status-codes" ||
+         name == "retriable-header-names" || name == "upstream-rq-timeout-alt-response" || name == "upstream-alt-stat-name";
+}
+
+// Removes dot segments (RFC 3986 section 5.2.4) and decodes unreserved %XX, as Envoy does: other escapes, malformed ones
+// too, stay as they are. Nothing when the path contains %00.
 std::optional<std::string> normalise_path(std::string_view path) {
   std::string decoded;
   auto hex = [](char c) { return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1; };
@@ -53,7 +91,10 @@ std::optional<std::string> normalise_path(std::string_view path) {
       decoded += path[i] == '\\' ? '/' : path[i];
       continue;
     }
-    if (i + 2 >= path.size() || hex(path[i + 1]) < 0 || hex(path[i + 2]) < 0) return std::nullopt;
+    if (i + 2 >= path.size() || hex(path[i + 1]) < 0 || hex(path[i + 2]) < 0) {
+      decoded += '%';
+      continue;
+    }
     char c = static_cast<char>(hex(path[i + 1]) * 16 + hex(path[i + 2]));
     if (c == 0) return std::nullopt;
     bool unreserved = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '.' || c == '_' || c == '~';
@@ -61,8 +102,8 @@ std::optional<std::string> normalise_path(std::string_view path) {
       decoded += c;
     } else {
       decoded += '%';
-      decoded += static_cast<char>(path[i + 1] >= 'a' ? path[i + 1] - 32 : path[i + 1]);
-      decoded += static_cast<char>(path[i + 2] >= 'a' ? path[i + 2] - 32 : path[i + 2]);
+      decoded += path[i + 1];
+      decoded += path[i + 2];
     }
     i += 2;
   }
@@ -93,46 +134,33 @@ std::optional<std::string> normalise_path(std::string_view path) {
 
 bool Exchange::normalise() {
   const HttpConfig& c = *config_;
-  if (request_.version == http::Version::kHttp10 && !c.accept_http10) {
-    reply(426, {}, "low_version", 0);
-    return false;
-  }
-  if (request_.authority.empty()) {
-    if (request_.version == http::Version::kHttp10 && !c.default_host_http10.empty()) {
-      request_.authority = c.default_host_http10;
-    } else {
-      reply(400, {}, "missing_host_header", 0);
-      return false;
+  if (c.underscores != HttpConfig::Underscores::kAllow) {
+    auto underscored = [](const HeaderMap::Field& f) { return f.name.find('_') != std::string_view::npos; };
+    if (std::ranges::any_of(request_.fields.fields(), underscored)) {
+      if (c.underscores == HttpConfig::Underscores::kReject)
+        return refuse_request(400, "Bad Request", request_.version == http::Version::kHttp2 ? "http2.unexpected_underscore" : "http1.unexpected_underscore",
+                              kFlagDownstreamProtocolError);
+      std::erase_if(request_.fields.fields(), underscored);
     }
   }
-  if (request_.method != "CONNECT" && (request_.target.empty() || (request_.target[0] != '/' && request_.target != "*"))) {
-    reply(404, {}, "missing_path", 0);
-    return false;
+  if (request_.version == http::Version::kHttp10 && !c.accept_http10)
+    return refuse_request(426, "Upgrade Required", "low_version", kFlagDownstreamProtocolError);
+  // HTTP/1.1 always has a Host here, though it may be empty.
+  if (request_.authority.empty() && request_.version != http::Version::kHttp11) {
+    if (request_.version != http::Version::kHttp10 || c.default_host_http10.empty()) return refuse_request(400, {}, "missing_host_header", 0);
+    request_.authority = c.default_host_http10;
   }
-  std::string_view authority = request_.authority;
-  if (c.strip_any_port || c.strip_matching_port) {
-    size_t colon = authority.rfind(':');
-    if (colon != std::string_view::npos && authority.find(']', colon) == std::string_view::npos) {
-      auto port = base::to_int(authority.substr(colon + 1));
-      if (port && (c.strip_any_port || *port == connection_->local.port())) authority = authority.substr(0, colon);
-    }
+  if (request_.method != "CONNECT") {
+    if (request_.target.empty()) return refuse_request(404, {}, "missing_path", 0);
+    if (request_.target[0] != '/') return refuse_request(404, {}, "absolute_path_rejected", 0);
   }
-  if (c.strip_trailing_dot && authority.ends_with('.')) authority.remove_suffix(1);
-  request_.authority = authority;
-
-  // Clients keep a fragment to themselves (RFC 9110 section 7.1); what the next one would make of it is anyone's guess.
-  if (request_.target.find('#') != std::string_view::npos) {
-    reply(400, {}, "path_normalization_failed", 0);
-    return false;
-  }
+  // A fragment is not the server's business (RFC 9110 section 7.1): whoever sends one may mean to fool a route.
+  if (request_.target.find('#') != std::string_view::npos) return refuse_request(400, {}, "path_normalization_failed", 0);
   std::string_view path = request_.path(), query = request_.target.substr(path.size());
   if (c.escaped_slashes != HttpConfig::EscapedSlashes::kKeep) {
     std::string lower = base::to_lower(path);
     if (lower.find("%2f") != std::string::npos || lower.find("%5c") != std::string::npos) {
-      if (c.escaped_slashes == HttpConfig::EscapedSlashes::kReject) {
-        reply(400, {}, "path_normalization_failed", 0);
-        return false;
-      }
+      if (c.escaped_slashes == HttpConfig::EscapedSlashes::kReject) return refuse_request(400, {}, "path_normalization_failed", 0);
       std::string plain;
       for (size_t i = 0; i < path.size(); ++i) {
         if (lower.compare(i, 3, "%2f") == 0) plain += '/', i += 2;
@@ -153,10 +181,7 @@ bool Exchange::normalise() {
   }
   if (c.normalize_path && (path.find("/.") != std::string_view::npos || path.find('%') != std::string_view::npos || path.find('\\') != std::string_view::npos)) {
     auto clean = normalise_path(path);
-    if (!clean) {
-      reply(400, {}, "path_normalization_failed", 0);
-      return false;
-    }
+    if (!clean) return refuse_request(400, {}, "path_normalization_failed", 0);
     *clean += query;
     request_.target = request_.fields.store(*clean);
     path = request_.path();
@@ -169,37 +194,60 @@ bool Exchange::normalise() {
     merged += query;
     request_.target = request_.fields.store(merged);
   }
-  forwarded_headers();
-  request_id();
-  return true;
+  normalise_host();
+  if (!c.early.empty()) apply(c.early.request_add, c.early.request_remove, request_.fields);
+  return forwarded_headers();
 }
 
-void Exchange::forwarded_headers() {
+// An answer to a request that nothing may be concluded from: the connection ends with it.
+bool Exchange::refuse_request(int status, std::string_view body, std::string_view details, uint32_t flag) {
+  response_.close = true;
+  reply(status, body, details, flag);
+  return false;
+}
+
+void Exchange::normalise_host() {
+  const HttpConfig& c = *config_;
+  std::string_view authority = request_.authority;
+  if (!c.strip_any_port && !c.strip_matching_port && !c.strip_trailing_dot) return;
+  size_t colon = authority.rfind(':');
+  if (colon != std::string_view::npos && authority.find(']', colon) != std::string_view::npos) colon = std::string_view::npos;
+  std::string_view host = authority.substr(0, colon), port = colon == std::string_view::npos ? std::string_view() : authority.substr(colon);
+  if (!port.empty() && (c.strip_any_port || c.strip_matching_port)) {
+    auto number = base::to_int(port.substr(1));
+    if (number && (c.strip_any_port || *number == connection_->local.port())) port = {};
+  }
+  if (c.strip_trailing_dot && host.ends_with('.')) {
+    host.remove_suffix(1);
+    if (!port.empty()) {
+      request_.authority = request_.fields.store(std::string(host) + std::string(port));
+      return;
+    }
+  }
+  request_.authority = authority.substr(0, host.size() + port.size());
+}
+
+// Who the client is, and what of its word is taken (Envoy's mutateRequestHeaders). False after an answer.
+bool Exchange::forwarded_headers() {
   const HttpConfig& c = *config_;
   HeaderMap& fields = request_.fields;
-  std::string_view scheme = connection_->secure ? "https" : "http";
-  request_.scheme = scheme;
+  std::string_view transport = connection_->secure ? "https" : "http";
   const HeaderMap::Field* xff = fields.find("x-forwarded-for");
+  std::string scratch;
+  std::string_view list;
+  if (xff) (void)fields.get_all("x-forwarded-for", list, scratch);
+  std::optional<io::Address> client;
+  bool may_be_internal = false;
   if (c.use_remote_address) {
-    bool internal = is_internal(connection_->peer);
-    // Behind trusted proxies the client is the address that the last of them saw.
-    if (c.xff_trusted_hops > 0 && xff) {
-      auto parts = base::split(xff->value, ',');
-      if (parts.size() >= c.xff_trusted_hops) {
-        std::string_view ip = base::trim(parts[parts.size() - c.xff_trusted_hops]);
-        if (auto a = io::Address::parse_ip(ip, 0)) {
-          remote_text_ = a->text();
-          info_.downstream_remote = remote_text_;
-          internal = is_internal(*a);
-        }
-      }
-    }
+    may_be_internal = !xff;
+    if (c.xff_trusted_hops > 0) client = forwarded_address(list, c.xff_trusted_hops - 1);
+    if (!client) client = connection_->peer;
     if (!c.skip_xff_append) {
       std::string_view ip = connection_->peer_ip();
       if (xff) {
-        size_t size = xff->value.size() + 1 + ip.size();
+        size_t size = list.size() + 1 + ip.size();
         char* at = fields.allocate(size);
-        char* p = base::put(at, xff->value);
+        char* p = base::put(at, list);
         *p++ = ',';
         base::put(p, ip);
         fields.set_view("x-forwarded-for", {at, size});
@@ -207,44 +255,54 @@ void Exchange::forwarded_headers() {
         fields.add_view("x-forwarded-for", ip);
       }
     }
-    if (c.xff_trusted_hops == 0 || !fields.has("x-forwarded-proto")) fields.set_view("x-forwarded-proto", scheme);
-    if (internal) {
-      fields.set_view("x-envoy-internal", "true");
-    } else {
-      // An outsider's word on how we shall treat its request is not taken.
-      for (std::string_view name : {"x-envoy-internal", "x-envoy-retry-on", "x-envoy-max-retries", "x-envoy-upstream-rq-timeout-ms",
-                                    "x-envoy-upstream-rq-per-try-timeout-ms", "x-envoy-expected-rq-timeout-ms", "x-envoy-attempt-count",
-                                    "x-envoy-decorator-operation", "x-envoy-original-path"})
-        fields.remove(name);
-      fields.set_view("x-envoy-external-address", connection_->peer_ip());
-      if (!c.preserve_request_id) fields.remove("x-request-id");
-    }
+    if (c.xff_trusted_hops == 0 || !fields.has("x-forwarded-proto")) fields.set_view("x-forwarded-proto", transport);
+    if (c.append_forwarded_port && c.xff_trusted_hops == 0) fields.set("x-forwarded-port", std::to_string(connection_->local.port()));
   } else {
-    if (xff) {
-      size_t comma = xff->value.rfind(',');
-      std::string_view last = base::trim(comma == std::string_view::npos ? xff->value : xff->value.substr(comma + 1));
-      if (auto a = io::Address::parse_ip(last, 0)) {
-        remote_text_ = a->text();
-        info_.downstream_remote = remote_text_;
+    for (const IpDetection& d : c.ip_detection) {
+      if (d.kind == IpDetection::Kind::kXff) {
+        client = forwarded_address(list, d.hops);
+        may_be_internal = list.find(',') == std::string_view::npos;
+      } else {
+        auto a = io::Address::parse_ip(fields.get(d.header), 0);
+        if (a) client = *a;
+        may_be_internal = d.trusted;
+        if (!a && d.reject_status) return refuse_request(d.reject_status, {}, "original_ip_detection_failed", 0);
       }
+      if (client) break;
     }
-    if (const auto* proto = fields.find("x-forwarded-proto"))
-      request_.scheme = proto->value == "https" ? "https" : "http";
-    else
-      fields.add_view("x-forwarded-proto", scheme);
   }
-  if (c.client_cert == HttpConfig::ClientCert::kSanitize || c.client_cert == HttpConfig::ClientCert::kSanitizeSet) fields.remove("x-forwarded-client-cert");
+  if (!fields.has("x-forwarded-proto")) fields.add_view("x-forwarded-proto", transport);
   if (c.append_forwarded_port && !fields.has("x-forwarded-port")) fields.add("x-forwarded-port", std::to_string(connection_->local.port()));
+  if (!c.scheme_overwrite.empty()) {
+    request_.scheme = c.scheme_overwrite;
+    fields.set("x-forwarded-proto", c.scheme_overwrite);
+  } else if (request_.scheme != "http" && request_.scheme != "https") {
+    std::string_view said = fields.get("x-forwarded-proto");
+    request_.scheme = said == "https" || said == "http" ? said : transport;
+  }
+
+  bool internal = may_be_internal && client && is_internal(c, *client);
+  bool edge = !internal && c.use_remote_address;
+  if (client && !(*client == connection_->peer)) {
+    remote_text_ = client->text();
+    info_.downstream_remote = remote_text_;
+  }
+  if (!internal) std::erase_if(fields.fields(), [&](const HeaderMap::Field& f) { return is_reserved(f.name, edge); });
+  if (internal) fields.set("x-envoy-internal", "true");
+  if (edge && client->is_ip()) fields.add("x-envoy-external-address", client->ip());
+  if (c.client_cert == HttpConfig::ClientCert::kSanitize || c.client_cert == HttpConfig::ClientCert::kSanitizeSet) fields.remove("x-forwarded-client-cert");
   if (!c.via.empty()) {
     const auto* via = fields.find("via");
     fields.set("via", via ? std::string(via->value) + ", " + c.via : c.via);
   }
-}
-
-void Exchange::request_id() {
-  if (!config_->generate_request_id || request_.fields.has("x-request-id")) return;
-  char id[36];
-  request_.fields.add("x-request-id", worker_.new_request_id(id));
+  // An id from outside is nobody's unless said otherwise.
+  if (!c.generate_request_id) return true;
+  if (edge && !c.preserve_request_id) fields.remove("x-request-id");
+  if (!fields.has("x-request-id")) {
+    char id[36];
+    fields.add("x-request-id", worker_.new_request_id(id));
+  }
+  return true;
 }
 
 // ----------------------------------------------------------------------------------------------- on the way up
@@ -254,7 +312,7 @@ void Exchange::prepare_request_headers() {
   std::erase_if(fields.fields(), [&](const HeaderMap::Field& f) {
     if (f.name == "upgrade" && upgrade_) return false;
     if (f.name == "te") return !has_member(f.value, "trailers");
-    return is_hop_by_hop(f.name) || f.name == "expect";
+    return is_hop_by_hop(f.name) || is_routers(f.name);
   });
   for (HeaderMap::Field& f : fields.fields())
     if (f.name == "te") f.value = "trailers";

@@ -30,7 +30,40 @@ void Exchange::reply(int status, std::string_view body, std::string_view details
   } else if (!body.empty()) {
     if (!response_.fields.has("content-type")) response_.fields.add_view("content-type", "text/plain");
   }
+  if (config_->local_reply && !grpc) {
+    std::string mapped(body);
+    map_reply(mapped);
+    return send_reply(mapped);
+  }
   send_reply(body);
+}
+
+// local_reply_config: the first mapper that matches changes status, body and fields; a format, its own or the general
+// one, makes the body.
+void Exchange::map_reply(std::string& body) {
+  const LocalReply& config = *config_->local_reply;
+  info_.status = response_.status;
+  info_.response = &response_;
+  const std::optional<LogFormat>* format = &config.format;
+  const std::string* type = &config.content_type;
+  for (const LocalReply::Mapper& m : config.mappers) {
+    if (!passes(m.filter, info_)) continue;
+    apply(m.headers.response_add, {}, response_.fields);
+    if (m.status) info_.status = response_.status = *m.status;
+    if (m.body) body = *m.body;
+    if (m.format) format = &m.format, type = &m.content_type;
+    break;
+  }
+  if (*format) {
+    std::string out;
+    info_.local_reply_body = body;
+    (*format)->append(out, info_);
+    info_.local_reply_body = {};
+    body = std::move(out);
+    response_.fields.set("content-type", *type);
+  } else if (!body.empty() && !response_.fields.has("content-type")) {
+    response_.fields.add_view("content-type", "text/plain");
+  }
 }
 
 void Exchange::send_reply(std::string_view body) {

@@ -204,7 +204,9 @@ void Exchange::attempt_failed(ResetReason reason, std::string_view detail, bool 
   if (!failure_detail_.empty()) info_.failure_reason = failure_detail_;
   if (response_begun_) {
     // Too late for an answer of our own: the client must see that this one is incomplete.
-    info_.flags |= reason == ResetReason::kTermination ? kFlagUpstreamTermination : kFlagUpstreamReset;
+    info_.flags |= reason == ResetReason::kTermination     ? kFlagUpstreamTermination
+                   : reason == ResetReason::kProtocolError ? kFlagUpstreamProtocolError
+                                                           : kFlagUpstreamReset;
     info_.details = request_.fields.store(fmt::format("upstream_reset_after_response_started{{{}}}", base::replace_all(reset_text(reason), " ", "_")));
     DownstreamStream* stream = std::exchange(downstream_, nullptr);
     finish();

@@ -307,7 +307,7 @@ TEST_F(ExchangeTest, AnUpstreamThatBreaksOffMidAnswerEndsTheClientsConnection) {
   c.read();
   EXPECT_TRUE(c.ended);
   worker_->logs().flush();
-  EXPECT_EQ(log_, "200 UC upstream_reset_after_response_started{connection_termination}\n");
+  EXPECT_EQ(log_, "200 UPE upstream_reset_after_response_started{protocol_error}\n");
 }
 
 TEST_F(ExchangeTest, ARequestInFlightFinishesOnAClusterThatWasRemoved) {

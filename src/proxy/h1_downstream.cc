@@ -4,6 +4,7 @@
 #include "http/h1_codec.h"
 #include "proxy/downstream.h"
 #include "proxy/exchange.h"
+#include "proxy/overload.h"
 
 namespace fairlead::proxy {
 namespace {
@@ -70,6 +71,7 @@ class H1Downstream final : public DownstreamConnection, DownstreamStream, io::Tr
         listener_stats_(accepted.stats),
         parser_(http::H1Parser::Kind::kRequest, {config_->max_header_bytes, config_->max_header_count}),
         timer_(worker.loop(), [this] { on_timer(); }) {
+    parser_.keep_names(config_->header_case == HeaderCase::kPreserve);
     if (config_->max_connection_duration.count() > 0) {
       life_.emplace(worker.loop(), [this] {
         ++stats_.downstream_cx_max_duration_reached;
@@ -217,13 +219,23 @@ class H1Downstream final : public DownstreamConnection, DownstreamStream, io::Tr
     if (connect_ && head.framing != BodyFraming::kNone) upgrade = false;
     for (const http::FieldView& f : head.fields)
       if (f.name != "host") request.fields.add_view(f.name, f.value);
-    if (!upgrade) request.fields.remove("upgrade");
+    if (config_->header_case == HeaderCase::kPreserve)
+      for (const http::FieldView& f : head.fields)
+        if (std::string_view sent = parser_.sent_name(f); sent != f.name) request.sent_names.emplace_back(f.name, sent);
+    if (!upgrade && !head.upgrade.empty()) {
+      request.fields.remove("upgrade");
+      request.fields.remove("http2-settings");
+    }
     bool nominations_ok = remove_nominated(request.fields);
     keep_alive_ = head.keep_alive;
     client_closes_ = !head.keep_alive;
     if (config_->max_requests_per_connection && served_ >= config_->max_requests_per_connection) {
       keep_alive_ = false;
       ++stats_.downstream_cx_max_requests_reached;
+    }
+    if (keep_alive_ && worker_.options().overload && worker_.options().overload->disable_keepalive()) {
+      keep_alive_ = false;
+      ++stats_.downstream_cx_overload_disable_keepalive;
     }
     if (draining_ || worker_.draining()) {
       if (keep_alive_) ++stats_.downstream_cx_drain_close;
@@ -278,7 +290,7 @@ class H1Downstream final : public DownstreamConnection, DownstreamStream, io::Tr
     if (!exchange_) return;
     request_complete_ = true;
     auto fields = parser_.trailers();
-    if (fields.empty()) return exchange_->on_request_end(nullptr);
+    if (fields.empty() || !config_->http1_trailers) return exchange_->on_request_end(nullptr);
     trailers_.clear();
     for (const http::FieldView& f : fields) trailers_.add_view(f.name, f.value);
     exchange_->on_request_end(&trailers_);
@@ -325,13 +337,24 @@ class H1Downstream final : public DownstreamConnection, DownstreamStream, io::Tr
     int status = head.status;
     bool switching = upgrading_ && (connect_ ? status / 100 == 2 : status == 101);
     // Not switched: the request that asked for it was one without a body.
-    if (upgrading_ && !switching) upgrading_ = false, request_complete_ = true;
+    // What may stand behind it was meant for the other protocol.
+    if (upgrading_ && !switching) upgrading_ = keep_alive_ = false, request_complete_ = true;
+    size_t start = out.size();
     http::h1_append_status_line(out, status);
+    if (http10_ && config_->accept_http10) out[start + 7] = '0';  // "HTTP/1.0", as Envoy answers such clients
+    bool proper = config_->header_case == HeaderCase::kProper, cased = proper || !head.sent_names.empty();
     bool length = false;
     bool no_body = status == 204 || status == 304 || switching;
-    if (status == 204 || switching) {
-      for (const HeaderMap::Field& f : head.fields)
-        if (f.name != "content-length") out.append(f.name).append(": ").append(f.value).append("\r\n");
+    if (head.close) keep_alive_ = http10_keep_ = false;
+    if (status == 204 || switching || cased) {
+      for (const HeaderMap::Field& f : head.fields) {
+        if (f.name == "content-length") {
+          if (status == 204 || switching) continue;
+          length = true;
+        }
+        append_name(out, f.name, head.sent_names, proper);
+        out.append(": ").append(f.value).append("\r\n");
+      }
     } else {
       size_t old = out.size();
       out.resize_and_overwrite(old + head.fields.byte_size(),
@@ -384,7 +407,7 @@ class H1Downstream final : public DownstreamConnection, DownstreamStream, io::Tr
     } else if (chunked_) {
       std::string& out = out_.bytes();
       out += "0\r\n";
-      if (trailers)
+      if (trailers && config_->http1_trailers)
         for (const HeaderMap::Field& f : *trailers) out.append(f.name).append(": ").append(f.value).append("\r\n");
       out += "\r\n";
     }
@@ -393,7 +416,8 @@ class H1Downstream final : public DownstreamConnection, DownstreamStream, io::Tr
 
   void reset() override {
     ++stats_.downstream_rq_tx_reset;
-    shut(0, {});
+    write();  // what was answered before it broke off
+    if (!closed_) shut(0, {});
   }
   void pause_request() override { request_paused_ = true; }
   void resume_request() override {

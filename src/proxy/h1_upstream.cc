@@ -19,7 +19,7 @@ bool hop_by_hop(std::string_view name) {
     case 2:
       return name == "te";
     case 7:
-      return name == "upgrade" || name == "trailer";
+      return name == "upgrade";
     case 10:
       return name == "connection" || name == "keep-alive";
     case 16:
@@ -71,6 +71,7 @@ class H1Upstream final : public UpstreamConnection, UpstreamStream, io::Transpor
  private:
   Worker& worker() { return pool_.cluster().worker(); }
   ClusterStats& stats() { return pool_.cluster().stats; }
+  const ClusterConfig& config() const { return pool_.cluster().config(); }
 
   void on_transport() override { transport_->set_sink(this); }
 
@@ -98,21 +99,33 @@ class H1Upstream final : public UpstreamConnection, UpstreamStream, io::Transpor
     bool connect = head.method == "CONNECT";
     chunked_ = !end && !length && !upgrade && !connect;
     tunnel_request_ = upgrade || connect;
-    size_t old = out.size(), most = head.method.size() + head.target.size() + head.authority.size() + head.fields.byte_size() + 24;
-    out.resize_and_overwrite(old + most, [&](char* begin, size_t) {
-      char* p = base::put(begin + old, head.method);
-      *p++ = ' ';
-      p = base::put(p, head.target);
-      p = base::put(p, " HTTP/1.1\r\nhost: ");
-      p = base::put(p, head.authority);
-      p = base::put(p, "\r\n");
-      return static_cast<size_t>(put_fields(p, head.fields) - begin);
-    });
+    bool proper = config().header_case == HeaderCase::kProper;
+    if (proper || !head.sent_names.empty()) {
+      out.append(head.method).append(" ").append(head.target).append(" HTTP/1.1\r\n");
+      append_name(out, "host", head.sent_names, proper);
+      out.append(": ").append(head.authority).append("\r\n");
+      for (const HeaderMap::Field& f : head.fields) {
+        append_name(out, f.name, head.sent_names, proper);
+        out.append(": ").append(f.value).append("\r\n");
+      }
+    } else {
+      size_t old = out.size(), most = head.method.size() + head.target.size() + head.authority.size() + head.fields.byte_size() + 24;
+      out.resize_and_overwrite(old + most, [&](char* begin, size_t) {
+        char* p = base::put(begin + old, head.method);
+        *p++ = ' ';
+        p = base::put(p, head.target);
+        p = base::put(p, " HTTP/1.1\r\nhost: ");
+        p = base::put(p, head.authority);
+        p = base::put(p, "\r\n");
+        return static_cast<size_t>(put_fields(p, head.fields) - begin);
+      });
+    }
     if (upgrade) out += "connection: Upgrade\r\n";
     if (chunked_) out += "transfer-encoding: chunked\r\n";
     else if (end && !length && (head.method == "POST" || head.method == "PUT" || head.method == "PATCH")) out += "content-length: 0\r\n";
     out += "\r\n";
     parser_.expect_response_to(head.method);
+    parser_.keep_names(config().header_case == HeaderCase::kPreserve);
     request_done_ = end;
     worker().mark(*this);
   }
@@ -140,7 +153,7 @@ class H1Upstream final : public UpstreamConnection, UpstreamStream, io::Transpor
     if (chunked_) {
       std::string& out = out_.bytes();
       out += "0\r\n";
-      if (trailers)
+      if (trailers && config().http1_trailers)
         for (const HeaderMap::Field& f : *trailers) out.append(f.name).append(": ").append(f.value).append("\r\n");
       out += "\r\n";
       worker().mark(*this);
@@ -235,7 +248,8 @@ class H1Upstream final : public UpstreamConnection, UpstreamStream, io::Transpor
       close_when_idle_ = true;
       return finish();
     }
-    on_broken(ResetReason::kTermination, {});
+    // Inside an answer the end of the connection is a malformed answer.
+    on_broken(started_ ? ResetReason::kProtocolError : ResetReason::kTermination, {});
   }
 
   void parse(std::string_view input) {
@@ -282,6 +296,9 @@ class H1Upstream final : public UpstreamConnection, UpstreamStream, io::Transpor
     for (const http::FieldView& f : head.fields)
       if (f.name == "keep-alive") keep_alive = &f.value;
       else if (!hop_by_hop(f.name) || (f.name == "upgrade" && head.status == 101)) response_.fields.add_view(f.name, f.value);
+    if (config().header_case == HeaderCase::kPreserve)
+      for (const http::FieldView& f : head.fields)
+        if (std::string_view sent = parser_.sent_name(f); sent != f.name) response_.sent_names.emplace_back(f.name, sent);
     if (head.interim()) return sink_->on_interim(response_);
     keep_alive_ = head.keep_alive;
     if (keep_alive) server_idle_ = keep_alive_timeout(*keep_alive);
@@ -294,7 +311,7 @@ class H1Upstream final : public UpstreamConnection, UpstreamStream, io::Transpor
     UpstreamSink* sink = std::exchange(sink_, nullptr);
     --pool_.active;
     std::span<const http::FieldView> fields = parser_.trailers();
-    bool with_trailers = !tunnel_ && !fields.empty();
+    bool with_trailers = !tunnel_ && !fields.empty() && config().http1_trailers;
     if (with_trailers) {
       trailers_.clear();
       for (const http::FieldView& f : fields) trailers_.add_view(f.name, f.value);

@@ -13,6 +13,17 @@ void Arena::grow(size_t bytes) {
   left_ = size;
 }
 
+void append_name(std::string& out, std::string_view name, const SentNames& sent, bool proper) {
+  for (const auto& [lower, as_sent] : sent)
+    if (lower == name) return void(out.append(as_sent));
+  if (!proper) return void(out.append(name));
+  bool first = true;
+  for (char c : name) {
+    out += first && c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c;
+    first = c == '-';
+  }
+}
+
 bool HeaderMap::get_all(std::string_view name, std::string_view& value, std::string& scratch) const {
   const Field* first = find(name);
   if (!first) return false;

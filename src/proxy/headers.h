@@ -7,7 +7,9 @@
 #include <cstddef>
 #include <cstring>
 #include <memory>
+#include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/put.h"
@@ -127,10 +129,16 @@ inline char* put_fields(char* p, const HeaderMap& fields) {
   return p;
 }
 
+// Names as a peer spelled them, of fields that are not written in lower case. Empty unless header case is preserved.
+using SentNames = std::vector<std::pair<std::string_view, std::string_view>>;  // lower-case -> as sent
+// How `name` is spelled on HTTP/1.1: as sent, else in proper case ("X-Request-Id") when asked, else as it is.
+void append_name(std::string& out, std::string_view name, const SentNames& sent, bool proper);
+
 struct RequestHeaders {
   std::string_view method, target, authority, scheme, protocol;  // into `fields`' arena, or static
   http::Version version = http::Version::kHttp11;
   HeaderMap fields;                                              // without Host and pseudo header fields
+  SentNames sent_names;
 
   std::string_view path() const { return target.substr(0, target.find('?')); }
   std::string_view query() const {
@@ -141,6 +149,7 @@ struct RequestHeaders {
     method = target = authority = scheme = protocol = {};
     version = http::Version::kHttp11;
     fields.clear();
+    sent_names.clear();
   }
 };
 
@@ -149,10 +158,14 @@ struct ResponseHeaders {
   http::Version version = http::Version::kHttp11;
   HeaderMap fields;
   std::string_view block;                                        // holds every name and value of fields that is not static
+  SentNames sent_names;
+  bool close = false;                                            // an answer of our own that ends its connection
   void clear() {
     status = 0;
+    close = false;
     block = {};
     fields.clear();
+    sent_names.clear();
   }
 };
 

@@ -2,6 +2,8 @@
 
 #include "base/log.h"
 #include "io/accepted.h"
+#include "proxy/overload.h"
+#include "proxy/proxy_protocol.h"
 #include "proxy/stream_info.h"
 
 namespace fairlead::proxy {
@@ -11,7 +13,7 @@ namespace {
 class Inspecting final : public DownstreamConnection, io::TransportSink {
  public:
   Inspecting(Worker& worker, Listener& listener, Accepted accepted, bool tls, bool http)
-      : worker_(worker), config_(listener.config_ptr()), accepted_(std::move(accepted)), tls_(tls), http_(http),
+      : worker_(worker), config_(listener.config_ptr()), accepted_(std::move(accepted)), proxy_(config_->proxy_protocol), tls_(tls), http_(http),
         timer_(worker.loop(), [this] { timed_out(); }) {
     accepted_.transport->set_sink(this);
     if (config_->inspect_timeout.count() > 0) timer_.arm(config_->inspect_timeout);
@@ -35,9 +37,29 @@ class Inspecting final : public DownstreamConnection, io::TransportSink {
         return end();
       }
       accepted_.read_ahead.append(buffer.data(), r.bytes);
+      if (proxy_) {
+        ProxyHeader header = parse_proxy_header(accepted_.read_ahead);
+        if (header.verdict == ProxyHeader::Verdict::kNeedMore) continue;
+        if (!take_proxy_header(header)) return end();
+        if (!tls_ && !http_) return decide({Sniffed::Verdict::kOther, {}, {}});
+        if (accepted_.read_ahead.empty()) continue;
+      }
       Sniffed seen = sniff(accepted_.read_ahead, tls_, http_);
       if (seen.verdict != Sniffed::Verdict::kNeedMore) return decide(std::move(seen));
     }
+  }
+  // Who the client is, as the balancer in front says. False when the connection can't be served.
+  bool take_proxy_header(const ProxyHeader& header) {
+    proxy_ = false;
+    if (header.verdict == ProxyHeader::Verdict::kAbsent) return config_->proxy_protocol_optional;
+    if (header.verdict != ProxyHeader::Verdict::kFound || config_->proxy_protocol_refused[header.version == 2]) return false;
+    accepted_.read_ahead.erase(0, header.length);
+    if (!header.source || !header.destination) return true;
+    accepted_.info.peer = *header.source;
+    accepted_.info.local = *header.destination;
+    accepted_.info.peer_text = accepted_.info.peer.text();
+    accepted_.info.local_text = accepted_.info.local.text();
+    return true;
   }
   void timed_out() {
     if (config_->continue_on_inspect_timeout) return decide({Sniffed::Verdict::kOther, {}, {}});
@@ -59,6 +81,7 @@ class Inspecting final : public DownstreamConnection, io::TransportSink {
   Worker& worker_;
   std::shared_ptr<const ListenerConfig> config_;
   Accepted accepted_;
+  bool proxy_;                // the PROXY protocol's header has not been seen yet
   bool tls_, http_;
   io::Timer timer_;
   bool done_ = false;
@@ -179,6 +202,11 @@ Listener::Listener(Worker& worker, std::shared_ptr<const ListenerConfig> config,
 Listener::~Listener() = default;
 
 void Listener::accept(std::unique_ptr<io::Transport> transport) {
+  if (const Overload* overload = worker_.options().overload; overload && (overload->connections_full() || overload->stop_connections())) {
+    ++worker_.listener_stats(config_->stat_name).downstream_global_cx_overflow;
+    transport->close(true);
+    return;
+  }
   Accepted a;
   a.info.id = worker_.next_connection_id();
   a.info.peer = transport->peer();
@@ -205,7 +233,7 @@ void Listener::take(Accepted accepted) {
   uint16_t port = accepted.info.local.port();
   bool tls = config_->tls_inspector && !config_->tls_inspector_off.matches(port);
   bool http = config_->http_inspector && !config_->http_inspector_off.matches(port);
-  if (!tls && !http) return start(worker_, config_, std::move(accepted), nullptr);
+  if (!tls && !http && !config_->proxy_protocol) return start(worker_, config_, std::move(accepted), nullptr);
   auto inspecting = std::make_unique<Inspecting>(worker_, *this, std::move(accepted), tls, http);
   Inspecting& i = *inspecting;
   worker_.add(std::move(inspecting));

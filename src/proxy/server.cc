@@ -17,6 +17,7 @@
 #include "envoy/config/core/v3/grpc_service.pb.h"
 #include "proxy/filters/counters.h"
 #include "proxy/health_state.h"
+#include "proxy/overload.h"
 #include "proxy/upstream.h"
 #include "xds/struct_value.h"
 
@@ -115,6 +116,16 @@ Status Server::start() {
       options_.ads_listeners = bootstrap.dynamic_resources().has_lds_config() && file_of(bootstrap.dynamic_resources().lds_config()).empty();
     }
   }
+  auto overload = Overload::from(bootstrap);
+  if (!overload) return std::unexpected(overload.error());
+  overload_ = std::move(*overload);
+  if (overload_->watches_memory()) {
+    overload_timer_.emplace(loop_, [this] {
+      overload_->measure();
+      overload_timer_->arm(overload_->interval());
+    });
+    overload_timer_->arm(overload_->interval());
+  }
   ConfigManager::Hooks hooks;
   hooks.workers = options_.concurrency;
   hooks.send = [this](ConfigUpdate update, const std::vector<ConfigUpdate::NewListener>& listeners, const std::vector<std::vector<int>>& fds) {
@@ -139,6 +150,7 @@ Status Server::start() {
     w.count = options_.concurrency;
     w.socket_mark = options_.socket_mark;
     w.node_id = options_.node.id;
+    w.overload = overload_.get();
     w.write_logs = [this](std::map<std::string, std::string> lines) { log_files_.write(std::move(lines)); };
     w.outlier = [this](ClusterId id, HostPtr host, int kind) {
       loop_.post([this, id, host = std::move(host), kind] { config_->eject(id, host, static_cast<Ejection>(kind)); });

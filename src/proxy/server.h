@@ -37,6 +37,8 @@ struct ServerOptions {
   std::string version = "0.1.0";
 };
 
+class Overload;
+
 class Server {
  public:
   explicit Server(ServerOptions options);
@@ -91,6 +93,8 @@ class Server {
   io::Timer drain_timer_;
   std::unique_ptr<Watchdog> watchdog_;
   std::map<std::string, uint64_t> counted_before_reset_;
+  std::unique_ptr<Overload> overload_;         // outlives the workers
+  std::optional<io::Timer> overload_timer_;
   base::TimePoint started_, drain_started_;
   bool draining_ = false, health_failed_ = false, live_ = false;
   int exit_code_ = 0;

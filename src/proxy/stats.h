@@ -56,13 +56,13 @@ struct CodeCounts {
   COUNTER(downstream_cx_drain_close) COUNTER(downstream_rq_total) GAUGE(downstream_rq_active) COUNTER(downstream_rq_http1_total) \
   COUNTER(downstream_rq_http2_total) COUNTER(downstream_rq_completed) COUNTER(downstream_rq_rx_reset)                  \
   COUNTER(downstream_rq_tx_reset) COUNTER(downstream_rq_timeout) COUNTER(downstream_rq_idle_timeout)                   \
-  COUNTER(downstream_rq_header_timeout) COUNTER(downstream_rq_max_duration_reached) COUNTER(downstream_rq_too_large) COUNTER(downstream_rq_redirected_with_normalized_path) \
+  COUNTER(downstream_rq_header_timeout) COUNTER(downstream_rq_overload_close) COUNTER(downstream_cx_overload_disable_keepalive) COUNTER(downstream_rq_max_duration_reached) COUNTER(downstream_rq_too_large) COUNTER(downstream_rq_redirected_with_normalized_path) \
   COUNTER(no_route) COUNTER(no_cluster) COUNTER(rq_redirect) COUNTER(rq_direct_response) COUNTER(rq_total)             \
   COUNTER(fault_delays_injected) COUNTER(fault_aborts_injected) GAUGE(fault_active_faults)
 
 #define FL_LISTENER_STATS(COUNTER, GAUGE)                                                                              \
   COUNTER(downstream_cx_total) GAUGE(downstream_cx_active) COUNTER(downstream_cx_destroy)                              \
-  COUNTER(downstream_pre_cx_timeout) COUNTER(no_filter_chain_match)
+  COUNTER(downstream_pre_cx_timeout) COUNTER(no_filter_chain_match) COUNTER(downstream_global_cx_overflow)
 
 #define FL_TCP_STATS(COUNTER, GAUGE)                                                                                   \
   COUNTER(downstream_cx_total) COUNTER(downstream_cx_no_route) COUNTER(downstream_cx_rx_bytes_total)                   \

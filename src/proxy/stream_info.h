@@ -61,6 +61,7 @@ struct StreamInfo {
   uint32_t attempts = 0;
   bool health_check = false;
   std::string_view details;                    // static text or in the request's arena
+  std::string_view local_reply_body;           // of an answer of our own, while it is formatted
   std::string_view termination_details;
   std::string_view failure_reason;             // UPSTREAM_TRANSPORT_FAILURE_REASON
   std::string_view cluster, cluster_raw, route, virtual_host;

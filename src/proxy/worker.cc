@@ -9,6 +9,7 @@
 
 #include "proxy/exchange.h"
 #include "proxy/listener.h"
+#include "proxy/overload.h"
 #include "proxy/upstream.h"
 
 namespace fairlead::proxy {
@@ -33,6 +34,8 @@ constexpr size_t kIdleExchanges = 512;   // under load, so that a burst allocate
 constexpr size_t kQuietExchanges = 16;   // of a worker without requests
 constexpr auto kQuietTime = std::chrono::seconds(2);
 thread_local bool quiet_check_due = false;
+
+}  // namespace
 
 bool passes(const AccessLogConfig::Filter& f, const StreamInfo& info) {
   using Kind = AccessLogConfig::Filter::Kind;
@@ -68,8 +71,6 @@ bool passes(const AccessLogConfig::Filter& f, const StreamInfo& info) {
   }
   return true;
 }
-
-}  // namespace
 
 Worker::Worker(WorkerOptions options)
     : options_(std::move(options)),
@@ -318,11 +319,13 @@ void Worker::give_back(std::unique_ptr<Exchange> exchange) {
 }
 
 void Worker::add(std::unique_ptr<DownstreamConnection> connection) {
+  if (options_.overload) options_.overload->connection(1);
   connection->index = connections_.size();
   connections_.push_back(std::move(connection));
 }
 
 void Worker::forget(DownstreamConnection& connection) {
+  if (options_.overload) options_.overload->connection(-1);
   size_t i = connection.index;
   // A constructor that fails before add() never gets here; the index is valid.
   std::unique_ptr<DownstreamConnection> owned = std::move(connections_[i]);

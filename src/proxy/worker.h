@@ -24,6 +24,7 @@ class Cluster;
 struct HostCounters;
 class Exchange;
 class Listener;
+class Overload;
 class DownstreamConnection;
 
 struct WorkerOptions {
@@ -31,6 +32,7 @@ struct WorkerOptions {
   unsigned count = 1;
   int socket_mark = 0;                 // SO_MARK on upstream sockets
   std::string node_id;
+  Overload* overload = nullptr;        // of the process; nullptr: no limits
   // Any thread may call these; they post to the main thread.
   std::function<void(std::map<std::string, std::string>)> write_logs;
   std::function<void(std::function<void()>)> post_main;
@@ -60,6 +62,9 @@ struct WorkerLocal {
   virtual ~WorkerLocal() = default;
   virtual void collect(StatsSnapshot&) {}
 };
+
+// Whether an access log takes this, or a mapper of local replies.
+bool passes(const AccessLogConfig::Filter& filter, const StreamInfo& info);
 
 class Worker {
  public:

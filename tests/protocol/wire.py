@@ -78,7 +78,7 @@ class Proxy:
         self.error_path = Path(folder) / f"stderr-{self.admin}"
         with open(self.log_path, "wb") as out, open(self.error_path, "wb") as err:
             self.process = subprocess.Popen([FAIRLEAD, "proxy", "-c", path, "--concurrency", "1", *arguments], stdout=out, stderr=err)
-        assert wait_for(self.ready), self.error_path.read_text()
+        assert wait_for(self.ready) and self.alive(), self.error_path.read_text()
 
     def ready(self):
         if self.process.poll() is not None:

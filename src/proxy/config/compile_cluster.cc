@@ -17,6 +17,7 @@
 #include "envoy/config/endpoint/v3/endpoint.pb.h"
 #include "envoy/config/endpoint/v3/endpoint_components.pb.h"
 #include "envoy/extensions/upstreams/http/v3/http_protocol_options.pb.h"
+#include "proxy/config/compile_filters.h"
 #include "proxy/config/compile_tls.h"
 
 namespace fairlead::proxy {
@@ -339,6 +340,11 @@ void protocols(const CompileContext& at, const cluster_v3::Cluster& from, Cluste
     if (o.has_initial_stream_window_size()) c.stream_window = o.initial_stream_window_size().value();
     if (o.has_initial_connection_window_size()) c.connection_window = o.initial_connection_window_size().value();
   };
+  auto h1 = [&](const CompileContext& here, const core_v3::Http1ProtocolOptions& o) {
+    c.http1_trailers = o.enable_trailers();
+    c.header_case = compile_header_case(here, o);
+  };
+  if (from.has_http_protocol_options()) h1(at.at("http_protocol_options"), from.http_protocol_options());
   h2(from.http2_protocol_options());
   std::map<std::string, const google::protobuf::Any*> sorted;
   for (const auto& [name, any] : from.typed_extension_protocol_options()) sorted[name] = &any;
@@ -359,11 +365,13 @@ void protocols(const CompileContext& at, const cluster_v3::Cluster& from, Cluste
           here.at("explicit_http_config.http3_protocol_options").refuse("HTTP/3 is not taken");
         } else {
           c.protocol = ClusterConfig::Protocol::kHttp1;
+          h1(here.at("explicit_http_config.http_protocol_options"), o.explicit_http_config().http_protocol_options());
         }
         break;
       case up::HttpProtocolOptions::kUseDownstreamProtocolConfig:
         c.protocol = ClusterConfig::Protocol::kDownstream;
         h2(o.use_downstream_protocol_config().http2_protocol_options());
+        h1(here.at("use_downstream_protocol_config.http_protocol_options"), o.use_downstream_protocol_config().http_protocol_options());
         break;
       case up::HttpProtocolOptions::kAutoConfig:
         break;

@@ -13,6 +13,7 @@
 #include "envoy/config/route/v3/route.pb.h"
 #include "envoy/extensions/access_loggers/file/v3/file.pb.h"
 #include "envoy/extensions/access_loggers/stream/v3/stream.pb.h"
+#include "envoy/extensions/filters/listener/proxy_protocol/v3/proxy_protocol.pb.h"
 #include "envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.pb.h"
 #include "envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy.pb.h"
 #include "proxy/balancer.h"
@@ -35,9 +36,7 @@ bool is_silent_filter(std::string_view type) {
          type == "envoy.extensions.filters.http.grpc_stats.v3.FilterConfig";
 }
 
-namespace {
-
-AccessLogConfig::Filter log_filter(const CompileContext& at, const log_v3::AccessLogFilter& from) {
+AccessLogConfig::Filter compile_log_filter(const CompileContext& at, const log_v3::AccessLogFilter& from) {
   using F = log_v3::AccessLogFilter;
   using Filter = AccessLogConfig::Filter;
   Filter f;
@@ -60,11 +59,11 @@ AccessLogConfig::Filter log_filter(const CompileContext& at, const log_v3::Acces
       break;
     case F::kAndFilter:
       f.kind = Filter::Kind::kAnd;
-      for (const auto& p : from.and_filter().filters()) f.parts.push_back(log_filter(at.at("and_filter.filters", i++), p));
+      for (const auto& p : from.and_filter().filters()) f.parts.push_back(compile_log_filter(at.at("and_filter.filters", i++), p));
       break;
     case F::kOrFilter:
       f.kind = Filter::Kind::kOr;
-      for (const auto& p : from.or_filter().filters()) f.parts.push_back(log_filter(at.at("or_filter.filters", i++), p));
+      for (const auto& p : from.or_filter().filters()) f.parts.push_back(compile_log_filter(at.at("or_filter.filters", i++), p));
       break;
     case F::kHeaderFilter:
       f.kind = Filter::Kind::kHeader;
@@ -84,7 +83,7 @@ AccessLogConfig::Filter log_filter(const CompileContext& at, const log_v3::Acces
   return f;
 }
 
-LogFormat substitution(const CompileContext& at, const envoy::config::core::v3::SubstitutionFormatString& from) {
+LogFormat compile_substitution(const CompileContext& at, const envoy::config::core::v3::SubstitutionFormatString& from) {
   using S = envoy::config::core::v3::SubstitutionFormatString;
   LogFormat format;
   switch (from.format_case()) {
@@ -107,6 +106,8 @@ LogFormat substitution(const CompileContext& at, const envoy::config::core::v3::
   return format;
 }
 
+namespace {
+
 template <class List>
 std::vector<AccessLogConfig> access_logs(const CompileContext& parent, const List& list) {
   std::vector<AccessLogConfig> out;
@@ -120,7 +121,7 @@ std::vector<AccessLogConfig> access_logs(const CompileContext& parent, const Lis
       using F = envoy::extensions::access_loggers::file::v3::FileAccessLog;
       log.path = file.path();
       if (file.access_log_format_case() == F::kLogFormat) {
-        log.format = substitution(at.at("log_format"), file.log_format());
+        log.format = compile_substitution(at.at("log_format"), file.log_format());
       } else if (file.access_log_format_case() == F::kFormat) {
         log.format = compile_format(at.at("format"), file.format());
       } else if (file.access_log_format_case() == F::kJsonFormat || file.access_log_format_case() == F::kTypedJsonFormat) {
@@ -134,16 +135,16 @@ std::vector<AccessLogConfig> access_logs(const CompileContext& parent, const Lis
     } else if (any_is<envoy::extensions::access_loggers::stream::v3::StdoutAccessLog>(any)) {
       auto stream = unpack<envoy::extensions::access_loggers::stream::v3::StdoutAccessLog>(at, any);
       log.path = "/dev/stdout";
-      log.format = substitution(at.at("log_format"), stream.log_format());
+      log.format = compile_substitution(at.at("log_format"), stream.log_format());
     } else if (any_is<envoy::extensions::access_loggers::stream::v3::StderrAccessLog>(any)) {
       auto stream = unpack<envoy::extensions::access_loggers::stream::v3::StderrAccessLog>(at, any);
       log.path = "/dev/stderr";
-      log.format = substitution(at.at("log_format"), stream.log_format());
+      log.format = compile_substitution(at.at("log_format"), stream.log_format());
     } else {
       at.warn("access_log " + from.name());
       continue;
     }
-    if (from.has_filter()) log.filter = std::make_shared<const AccessLogConfig::Filter>(log_filter(at.at("filter"), from.filter()));
+    if (from.has_filter()) log.filter = std::make_shared<const AccessLogConfig::Filter>(compile_log_filter(at.at("filter"), from.filter()));
     out.push_back(std::move(log));
   }
   return out;
@@ -224,8 +225,6 @@ std::shared_ptr<const HttpConfig> http_config(const CompileContext& at, const go
   c->use_remote_address = from.use_remote_address().value();
   c->xff_trusted_hops = from.xff_num_trusted_hops();
   c->skip_xff_append = from.skip_xff_append();
-  if (from.original_ip_detection_extensions_size()) at.at("original_ip_detection_extensions").refuse("original IP detection extensions are not taken");
-  if (from.early_header_mutation_extensions_size()) at.at("early_header_mutation_extensions").refuse("early header mutations are not taken");
   c->generate_request_id = !from.has_generate_request_id() || from.generate_request_id().value();
   c->preserve_request_id = from.preserve_external_request_id();
   c->request_id_in_response = from.always_set_request_id_in_response();
@@ -269,6 +268,7 @@ std::shared_ptr<const HttpConfig> http_config(const CompileContext& at, const go
   if (h2.has_initial_stream_window_size()) c->stream_window = h2.initial_stream_window_size().value();
   if (h2.has_initial_connection_window_size()) c->connection_window = h2.initial_connection_window_size().value();
   for (const auto& u : from.upgrade_configs()) c->upgrades[base::to_lower(u.upgrade_type())] = !u.has_enabled() || u.enabled().value();
+  compile_hcm(at, from, *c);
   return c;
 }
 
@@ -301,7 +301,9 @@ std::shared_ptr<const TcpConfig> tcp_config(const CompileContext& at, const goog
   return c;
 }
 
-Cidr cidr(const CompileContext& at, const envoy::config::core::v3::CidrRange& from) {
+}  // namespace
+
+Cidr compile_cidr(const CompileContext& at, const envoy::config::core::v3::CidrRange& from) {
   Cidr c;
   auto address = io::Address::parse_ip(from.address_prefix(), 0);
   if (!address) at.refuse("\"{}\" is not an IP address", from.address_prefix());
@@ -311,16 +313,18 @@ Cidr cidr(const CompileContext& at, const envoy::config::core::v3::CidrRange& fr
   return c;
 }
 
+namespace {
+
 FilterChainMatch chain_match(const CompileContext& at, const listener_v3::FilterChainMatch& from) {
   FilterChainMatch m;
   if (from.has_destination_port()) m.destination_port = static_cast<uint16_t>(from.destination_port().value());
-  for (const auto& p : from.prefix_ranges()) m.prefix_ranges.push_back(cidr(at.at("prefix_ranges"), p));
+  for (const auto& p : from.prefix_ranges()) m.prefix_ranges.push_back(compile_cidr(at.at("prefix_ranges"), p));
   for (const auto& s : from.server_names()) m.server_names.push_back(base::to_lower(s));
   m.transport_protocol = from.transport_protocol();
   for (const auto& p : from.application_protocols()) m.application_protocols.push_back(p);
-  for (const auto& p : from.direct_source_prefix_ranges()) m.direct_source_ranges.push_back(cidr(at.at("direct_source_prefix_ranges"), p));
+  for (const auto& p : from.direct_source_prefix_ranges()) m.direct_source_ranges.push_back(compile_cidr(at.at("direct_source_prefix_ranges"), p));
   m.source = static_cast<FilterChainMatch::Source>(from.source_type());
-  for (const auto& p : from.source_prefix_ranges()) m.source_ranges.push_back(cidr(at.at("source_prefix_ranges"), p));
+  for (const auto& p : from.source_prefix_ranges()) m.source_ranges.push_back(compile_cidr(at.at("source_prefix_ranges"), p));
   for (auto p : from.source_ports()) m.source_ports.push_back(static_cast<uint16_t>(p));
   if (!from.address_suffix().empty()) at.at("address_suffix").refuse("matching by address suffix is not taken");
   return m;
@@ -420,8 +424,14 @@ void listener_filters(const CompileContext& parent, const listener_v3::Listener&
     } else if (type == "envoy.extensions.filters.listener.http_inspector.v3.HttpInspector" || f.name() == "envoy.filters.listener.http_inspector") {
       listener.http_inspector = true;
       listener.http_inspector_off = off;
+    } else if (any_is<envoy::extensions::filters::listener::proxy_protocol::v3::ProxyProtocol>(f.typed_config())) {
+      auto p = unpack<envoy::extensions::filters::listener::proxy_protocol::v3::ProxyProtocol>(at, f.typed_config());
+      listener.proxy_protocol = true;
+      listener.proxy_protocol_optional = p.allow_requests_without_proxy_protocol();
+      for (int version : p.disallowed_versions())
+        if (version == 0 || version == 1) listener.proxy_protocol_refused[version] = true;
     } else {
-      at.refuse("the listener filter {} ({}) is not implemented; original_dst, tls_inspector and http_inspector are", f.name(), type);
+      at.refuse("the listener filter {} ({}) is not implemented; original_dst, tls_inspector, http_inspector and proxy_protocol are", f.name(), type);
     }
   }
 }

@@ -43,13 +43,19 @@ HeaderMutation::Add compile_header_option(const CompileContext& at, const core_v
   return a;
 }
 
+
+void compile_header_options(const CompileContext& at, std::string_view add_field, const google::protobuf::RepeatedPtrField<core_v3::HeaderValueOption>& adds,
+                            std::vector<HeaderMutation::Add>& add) {
+  int i = 0;
+  for (const auto& option : adds) add.push_back(compile_header_option(at.at(add_field, i++), option));
+}
+
 namespace {
 
 template <class Adds, class Removes>
 void headers_to(const CompileContext& at, std::string_view add_field, const Adds& adds, const Removes& removes,
                 std::vector<HeaderMutation::Add>& add, std::vector<std::string>& remove) {
-  int i = 0;
-  for (const auto& option : adds) add.push_back(compile_header_option(at.at(add_field, i++), option));
+  compile_header_options(at, add_field, adds, add);
   for (const auto& name : removes) remove.push_back(base::to_lower(name));
 }
 

@@ -17,7 +17,7 @@ envoy.config.bootstrap.v3.Bootstrap
   12 admin yes > envoy.config.bootstrap.v3.Admin
   13 stats_config warn statistics have Envoy's default tags and buckets
   14 hds_config refuse health discovery is not served
-  15 overload_manager warn the process has limits of its own
+  15 overload_manager yes > envoy.config.overload.v3.OverloadManager
   16 enable_dispatcher_stats warn the process has no such setting
   17 layered_runtime warn runtime keys have their defaults
   18 header_prefix warn the process has no such setting
@@ -44,6 +44,40 @@ envoy.config.bootstrap.v3.Bootstrap
   39 deferred_stat_options warn the process has no such setting
   40 grpc_async_client_manager_config warn the process has no such setting
   41 memory_allocator_manager warn the process has no such setting
+
+envoy.config.overload.v3.OverloadManager
+  1 refresh_interval yes
+  2 resource_monitors[] yes > envoy.config.overload.v3.ResourceMonitor
+  3 actions[] yes > envoy.config.overload.v3.OverloadAction
+  4 buffer_factory_config warn memory is not counted by stream
+  5 loadshed_points[] warn load is shed by actions alone
+
+envoy.config.overload.v3.ResourceMonitor
+  1 name yes
+  3 typed_config yes > any
+
+envoy.config.overload.v3.OverloadAction
+  1 name yes
+  2 triggers[] yes > envoy.config.overload.v3.Trigger
+  3 typed_config warn timers are not scaled
+
+envoy.config.overload.v3.Trigger
+  1 name yes
+  2 threshold yes > envoy.config.overload.v3.ThresholdTrigger
+  3 scaled yes > envoy.config.overload.v3.ScaledTrigger
+
+envoy.config.overload.v3.ThresholdTrigger
+  1 value yes
+
+envoy.config.overload.v3.ScaledTrigger
+  1 scaling_threshold yes
+  2 saturation_threshold yes
+
+envoy.extensions.resource_monitors.fixed_heap.v3.FixedHeapConfig
+  1 max_heap_size_bytes yes
+
+envoy.extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig
+  1 max_active_downstream_connections yes
 
 envoy.config.core.v3.Node
   1 id yes

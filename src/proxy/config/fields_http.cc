@@ -28,7 +28,7 @@ envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManage
   22 via yes
   23 upgrade_configs[] yes > envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager.UpgradeConfig
   24 stream_idle_timeout yes
-  25 internal_address_config warn private addresses are internal
+  25 internal_address_config yes > envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager.InternalAddressConfig
   26 delayed_close_timeout yes
   28 request_timeout yes
   29 max_request_headers_kb yes
@@ -40,7 +40,7 @@ envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManage
   35 common_http_protocol_options yes > envoy.config.core.v3.HttpProtocolOptions
   36 request_id_extension warn request ids are UUIDs
   37 always_set_request_id_in_response yes
-  38 local_reply_config warn replies have Envoy's words
+  38 local_reply_config yes > envoy.extensions.filters.network.http_connection_manager.v3.LocalReplyConfig
   39 strip_matching_host_port yes
   40 stream_error_on_invalid_http_message warn the connection is closed
   41 request_headers_timeout yes
@@ -48,18 +48,65 @@ envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManage
   43 path_normalization_options refuse use normalize_path and merge_slashes
   44 http3_protocol_options warn HTTP/3 is not spoken
   45 path_with_escaped_slashes_action yes
-  46 original_ip_detection_extensions[] refuse use xff_num_trusted_hops
+  46 original_ip_detection_extensions[] yes > envoy.config.core.v3.TypedExtensionConfig
   47 strip_trailing_host_dot yes
-  48 scheme_header_transformation warn the scheme is the connection's
+  48 scheme_header_transformation yes > envoy.config.core.v3.SchemeHeaderTransformation
   49 proxy_status_config warn proxy-status is not written
   50 typed_header_validation_config warn headers are always validated
   51 append_x_forwarded_port yes
-  52 early_header_mutation_extensions[] refuse use the routes' header mutations
+  52 early_header_mutation_extensions[] yes > envoy.config.core.v3.TypedExtensionConfig
   53 add_proxy_protocol_connection_state warn no such state
   54 access_log_flush_interval warn the line is written when the request ends
   55 flush_access_log_on_new_request warn the line is written when the request ends
   56 access_log_options warn the line is written when the request ends
   57 append_local_overload warn the header is not written
+
+envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager.InternalAddressConfig
+  1 unix_sockets yes
+  2 cidr_ranges[] yes > envoy.config.core.v3.CidrRange
+
+envoy.extensions.filters.network.http_connection_manager.v3.LocalReplyConfig
+  1 mappers[] yes > envoy.extensions.filters.network.http_connection_manager.v3.ResponseMapper
+  2 body_format yes > envoy.config.core.v3.SubstitutionFormatString
+
+envoy.extensions.filters.network.http_connection_manager.v3.ResponseMapper
+  1 filter yes > envoy.config.accesslog.v3.AccessLogFilter
+  2 status_code yes
+  3 body yes > envoy.config.core.v3.DataSource
+  4 body_format_override yes > envoy.config.core.v3.SubstitutionFormatString
+  5 headers_to_add[] yes > envoy.config.core.v3.HeaderValueOption
+
+envoy.config.core.v3.SchemeHeaderTransformation
+  1 scheme_to_overwrite yes
+  2 match_upstream refuse the scheme is the client's
+
+envoy.config.core.v3.Http1ProtocolOptions.HeaderKeyFormat
+  1 proper_case_words yes > envoy.config.core.v3.Http1ProtocolOptions.HeaderKeyFormat.ProperCaseWords
+  8 stateful_formatter yes > envoy.config.core.v3.TypedExtensionConfig
+
+envoy.config.core.v3.Http1ProtocolOptions.HeaderKeyFormat.ProperCaseWords
+
+envoy.extensions.http.header_formatters.preserve_case.v3.PreserveCaseFormatterConfig
+  1 forward_reason_phrase warn the standard one is written
+  2 formatter_type_on_envoy_headers warn names that we add are in lower case
+
+envoy.extensions.http.original_ip_detection.xff.v3.XffConfig
+  1 xff_num_trusted_hops yes
+
+envoy.extensions.http.original_ip_detection.custom_header.v3.CustomHeaderConfig
+  1 header_name yes
+  2 allow_extension_to_set_address_as_trusted yes
+  3 reject_with_status yes > envoy.type.v3.HttpStatus
+
+envoy.type.v3.HttpStatus
+  1 code yes
+
+envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation
+  1 mutations[] yes > envoy.config.common.mutation_rules.v3.HeaderMutation
+
+envoy.config.common.mutation_rules.v3.HeaderMutation
+  1 remove yes
+  2 append yes > envoy.config.core.v3.HeaderValueOption
 
 envoy.extensions.filters.http.fault.v3.HTTPFault
   1 delay yes > envoy.extensions.filters.common.fault.v3.FaultDelay
@@ -209,14 +256,14 @@ envoy.config.core.v3.HttpProtocolOptions
   2 max_headers_count yes
   3 max_connection_duration yes
   4 max_stream_duration yes
-  5 headers_with_underscores_action refuse such headers are let through
+  5 headers_with_underscores_action yes
   6 max_requests_per_connection yes
 
 envoy.config.core.v3.Http1ProtocolOptions
   1 allow_absolute_url yes
   2 accept_http_10 yes
   3 default_host_for_http_10 yes
-  4 header_key_format warn names go out in lower case
+  4 header_key_format yes > envoy.config.core.v3.Http1ProtocolOptions.HeaderKeyFormat
   5 enable_trailers yes
   6 allow_chunked_length refuse a message with both is always refused
   7 override_stream_error_on_invalid_http_message warn the connection is closed

@@ -79,11 +79,11 @@ envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector
 envoy.extensions.filters.listener.http_inspector.v3.HttpInspector
 
 envoy.extensions.filters.listener.proxy_protocol.v3.ProxyProtocol
-  1 rules[] refuse the listener filter proxy_protocol is not known
-  2 allow_requests_without_proxy_protocol refuse the listener filter proxy_protocol is not known
-  3 pass_through_tlvs refuse the listener filter proxy_protocol is not known
-  4 disallowed_versions[] refuse the listener filter proxy_protocol is not known
-  5 stat_prefix refuse the listener filter proxy_protocol is not known
+  1 rules[] warn TLVs are not kept
+  2 allow_requests_without_proxy_protocol yes
+  3 pass_through_tlvs warn TLVs are not kept
+  4 disallowed_versions[] yes
+  5 stat_prefix warn no such statistics
 
 envoy.config.listener.v3.FilterChain
   1 filter_chain_match yes > envoy.config.listener.v3.FilterChainMatch

@@ -218,7 +218,7 @@ envoy.config.route.v3.RouteAction.HashPolicy
 envoy.config.route.v3.RouteAction.UpgradeConfig
   1 upgrade_type yes
   2 enabled yes
-  3 connect_config yes > envoy.config.route.v3.RouteAction.UpgradeConfig.ConnectConfig
+  3 connect_config refuse {} a CONNECT is passed on, not ended here
 
 envoy.config.route.v3.RouteAction.MaxStreamDuration
   1 max_stream_duration yes

@@ -266,6 +266,39 @@ struct AccessLogConfig::Filter {
   Fraction fraction;
 };
 
+struct Cidr {
+  io::Address network;
+  uint32_t bits = 0;
+  bool contains(const io::Address& address) const;
+};
+
+// How field names are written on HTTP/1.1 (Envoy's header_key_format). kPreserve: as they were received.
+enum class HeaderCase : uint8_t { kLower, kProper, kPreserve };
+
+// Where the client's address is read from when the peer is a proxy that we trust (original_ip_detection_extensions).
+struct IpDetection {
+  enum class Kind : uint8_t { kXff, kHeader } kind = Kind::kXff;
+  uint32_t hops = 0;                             // kXff
+  std::string header;                            // kHeader, lower-case
+  bool trusted = false;                          // kHeader: the address may make a request internal
+  int reject_status = 0;                         // kHeader: answer when there is no address; 0: go on
+};
+
+// What answers of our own look like (local_reply_config).
+struct LocalReply {
+  struct Mapper {
+    AccessLogConfig::Filter filter;
+    std::optional<int> status;
+    std::optional<std::string> body;
+    std::optional<LogFormat> format;
+    std::string content_type;                    // of `format`
+    HeaderMutation headers;                      // response_add
+  };
+  std::vector<Mapper> mappers;                   // the first that matches
+  std::optional<LogFormat> format;
+  std::string content_type;
+};
+
 struct HttpConfig {                              // the HTTP connection manager
   enum class Codec : uint8_t { kAuto, kHttp1, kHttp2 };
   enum class ServerHeader : uint8_t { kOverwrite, kAppendIfAbsent, kPassThrough };
@@ -308,6 +341,18 @@ struct HttpConfig {                              // the HTTP connection manager
   uint32_t max_concurrent_streams = 100;
   uint32_t stream_window = 65536 * 4, connection_window = 65536 * 16;
   StringMap<bool> upgrades;                      // lower-case type -> enabled
+
+  // From compile_hcm.cc.
+  std::vector<IpDetection> ip_detection;         // without use_remote_address; the first that finds an address
+  std::vector<Cidr> internal_ranges;             // whose requests are internal; Envoy's default is nobody
+  bool internal_unix = false;
+  HeaderMutation early;                          // request_*: before anything looks at the request
+  std::shared_ptr<const LocalReply> local_reply; // nullptr: as they are
+  bool proxy_100_continue = false;
+  enum class Underscores : uint8_t { kAllow, kReject, kDrop } underscores = Underscores::kAllow;
+  bool http1_trailers = false;
+  HeaderCase header_case = HeaderCase::kLower;
+  std::string scheme_overwrite;                  // "http", "https"; "": as it came
 };
 
 struct TcpConfig {                               // tcp_proxy
@@ -320,12 +365,6 @@ struct TcpConfig {                               // tcp_proxy
   bool hash_source_ip = false;
   std::shared_ptr<const IstioStatsConfig> istio_stats;  // nullptr: not counted (filters/istio_stats.h)
   std::vector<AccessLogConfig> access_logs;
-};
-
-struct Cidr {
-  io::Address network;
-  uint32_t bits = 0;
-  bool contains(const io::Address& address) const;
 };
 
 struct FilterChainMatch {
@@ -368,6 +407,9 @@ struct ListenerConfig {
   bool use_original_dst = false;                 // hand the connection to the listener of its original destination
   bool transparent = false;
   bool original_dst_filter = false, tls_inspector = false, http_inspector = false;
+  bool proxy_protocol = false;                   // a PROXY header comes first
+  bool proxy_protocol_optional = false;
+  bool proxy_protocol_refused[2] = {false, false};  // version 1, version 2
   PortPredicate tls_inspector_off, http_inspector_off;
   Nanos inspect_timeout = std::chrono::seconds(15);
   bool continue_on_inspect_timeout = false;
@@ -530,6 +572,8 @@ struct ClusterConfig {
   std::optional<OutlierConfig> outlier;
   io::Address bind;
   uint32_t max_requests_per_connection = 0;
+  HeaderCase header_case = HeaderCase::kLower;
+  bool http1_trailers = false;
   std::optional<Nanos> idle_timeout;             // nothing: 1 h
   size_t buffer_limit_bytes = 1 << 20;
   uint32_t panic_percent = 50;
