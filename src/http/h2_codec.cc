@@ -364,6 +364,11 @@ bool H2Codec::over() const {
   return dead_ || ((goaway_sent_ || goaway_received_) && count_ == 0);
 }
 
+void H2Codec::announce_goaway() {
+  if (goaway_sent_) return;
+  put_frame(8, 7, 0, 0, std::string_view("\x7f\xff\xff\xff\0\0\0\0", 8));
+}
+
 void H2Codec::goaway(H2Error error) {
   if (goaway_sent_ && error == H2Error::kNoError) return;
   goaway_sent_ = true;

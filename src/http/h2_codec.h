@@ -128,6 +128,9 @@ class H2Codec {
   void consume(Stream& stream, size_t bytes);        // received bytes used up: the stream's window opens again
 
   void goaway(H2Error error = H2Error::kNoError);    // no new streams from the peer; those it has go on
+  // Graceful: GOAWAY with the highest id first (RFC 9113 section 6.8), so that what is under way here is still taken; goaway()
+  // follows when it had time to arrive.
+  void announce_goaway();
   size_t streams() const { return count_; }
   template <class Visit>
   void each(Visit&& visit) {                         // open streams; the visitor neither opens nor closes any

@@ -15,12 +15,16 @@ namespace {
 
 enum Opcode : uint8_t { kContinuation = 0, kText = 1, kBinary = 2, kClose = 8, kPing = 9, kPong = 10 };
 
-std::string accept_key(std::string_view key) {
+}  // namespace
+
+std::string websocket_accept(std::string_view key) {
   std::string text = std::string(key) + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";  // the GUID of section 1.3
   unsigned char digest[SHA_DIGEST_LENGTH];
   SHA1(reinterpret_cast<const unsigned char*>(text.data()), text.size(), digest);
   return base::base64_encode({reinterpret_cast<char*>(digest), sizeof digest});
 }
+
+namespace {
 
 bool has_token(std::string_view list, std::string_view token) {
   for (std::string_view part : base::split(list, ','))
@@ -297,7 +301,7 @@ struct Dialing final : io::TransportSink {
         base::Code code = head.status == 404 ? base::Code::kNotFound : head.status == 403 ? base::Code::kPermissionDenied : base::Code::kUnavailable;
         return fail(code, fmt::format("the server answered {}{}{}", head.status, body.empty() ? "" : ": ", body));
       }
-      if (head.get("sec-websocket-accept") != accept_key(key)) return fail(base::Code::kUnavailable, "wrong Sec-WebSocket-Accept");
+      if (head.get("sec-websocket-accept") != websocket_accept(key)) return fail(base::Code::kUnavailable, "wrong Sec-WebSocket-Accept");
       transport->set_sink(nullptr);
       std::string protocol(head.get("sec-websocket-protocol"));
       finish(std::unique_ptr<WebSocket>(
@@ -372,7 +376,7 @@ std::unique_ptr<WebSocket> accept_websocket(io::Loop& loop, Exchange& exchange, 
   Headers headers;
   headers.add("connection", "Upgrade");
   headers.add("upgrade", "websocket");
-  headers.add("sec-websocket-accept", accept_key(key));
+  headers.add("sec-websocket-accept", websocket_accept(key));
   if (!chosen.empty()) headers.add("sec-websocket-protocol", chosen);
   std::string rest;
   auto transport = exchange.upgrade(std::move(headers), rest);

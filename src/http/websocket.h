@@ -25,6 +25,8 @@ class WebSocket {
   virtual const std::string& protocol() const = 0;                             // the subprotocol agreed on
 };
 
+// Sec-WebSocket-Accept for a Sec-WebSocket-Key.
+std::string websocket_accept(std::string_view key);
 bool is_websocket_upgrade(const RequestHead& request);
 // Picks the first of `protocols` that the client offers ("" in the list: none is fine), answers 101 and takes the
 // connection. nullptr after answering 400 when nothing fits.

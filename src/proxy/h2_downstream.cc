@@ -1,5 +1,6 @@
 // A client's HTTP/2 connection: an exchange for each stream.
 #include "base/log.h"
+#include "base/strings.h"
 #include "http/h2_codec.h"
 #include "proxy/downstream.h"
 #include "proxy/exchange.h"
@@ -30,6 +31,13 @@ class H2Downstream final : public DownstreamConnection, http::H2Codec::Sink, io:
         listener_stats_(accepted.stats),
         codec_(http::H2Codec::Side::kServer, *this, options_of(*config_)),
         timer_(worker.loop(), [this] { on_timer(); }) {
+    if (config_->max_connection_duration.count() > 0) {
+      life_.emplace(worker.loop(), [this] {
+        ++stats_.downstream_cx_max_duration_reached;
+        drain();
+      });
+      life_->arm(config_->max_connection_duration);
+    }
     ++stats_.downstream_cx_total;
     ++stats_.downstream_cx_active;
     ++stats_.downstream_cx_http2_total;
@@ -44,7 +52,12 @@ class H2Downstream final : public DownstreamConnection, http::H2Codec::Sink, io:
   void drain() override {
     if (closed_ || std::exchange(draining_, true)) return;
     ++stats_.downstream_cx_drain_close;
-    codec_.goaway();
+    // The client hears of it first, and what it has sent meanwhile is served; then no stream is taken any more.
+    constexpr base::Nanos kWhenStopping = std::chrono::milliseconds(500);
+    base::Nanos wait = worker_.draining() ? std::min(config_->drain_timeout, kWhenStopping) : config_->drain_timeout;
+    codec_.announce_goaway();
+    if (!drain_) drain_.emplace(worker_.loop(), [this] { last_goaway(); });
+    drain_->arm(wait);
     worker_.mark(*this);
   }
   void close() override { shut(kFlagLocalReset, "downstream_local_disconnect"); }
@@ -101,6 +114,13 @@ class H2Downstream final : public DownstreamConnection, http::H2Codec::Sink, io:
     void tunnel() override {}
   };
 
+  void last_goaway() {
+    if (closed_) return;
+    final_ = true;
+    codec_.goaway();
+    worker_.mark(*this);
+  }
+
   static Stream* of(CodecStream& stream) { return static_cast<Stream*>(stream.owner); }
 
   // ---- H2Codec::Sink
@@ -129,13 +149,21 @@ class H2Downstream final : public DownstreamConnection, http::H2Codec::Sink, io:
     r.scheme = kept(head.scheme);
     bool upgrade = false;
     if (!head.protocol.empty() || head.method == "CONNECT") {
-      auto at = config_->upgrades.find(head.protocol.empty() ? "connect" : std::string(head.protocol));
-      upgrade = at != config_->upgrades.end() && at->second;
-      if (upgrade && !head.protocol.empty()) {
-        // Extended CONNECT (RFC 8441) goes on as an HTTP/1.1 upgrade.
+      upgrade = true;  // whether it may is the exchange's to say
+      if (!head.protocol.empty()) {
+        // Extended CONNECT (RFC 8441) goes on as an HTTP/1.1 upgrade, which needs a key.
         r.method = "GET";
         r.fields.add("upgrade", head.protocol);
+        if (head.protocol == "websocket" && !r.fields.has("sec-websocket-key")) {
+          uint64_t key[2] = {worker_.random(), worker_.random()};
+          r.fields.add("sec-websocket-key", base::base64_encode({reinterpret_cast<const char*>(key), sizeof key}));
+        }
       }
+    }
+    ++served_;
+    if (config_->max_requests_per_connection && served_ == config_->max_requests_per_connection) {
+      ++stats_.downstream_cx_max_requests_reached;
+      drain();
     }
     s.exchange->on_request(end, upgrade);
   }
@@ -228,7 +256,7 @@ class H2Downstream final : public DownstreamConnection, http::H2Codec::Sink, io:
     }
     codec_.settle();
     if (codec_.streams() == 0) spare_.clear();  // an idle connection keeps nothing
-    if (codec_.over() || (draining_ && codec_.streams() == 0 && codec_.output().empty())) shut(0, {});
+    if (codec_.over() || (final_ && codec_.streams() == 0 && codec_.output().empty())) shut(0, {});
   }
 
   void arm_idle() {
@@ -252,6 +280,8 @@ class H2Downstream final : public DownstreamConnection, http::H2Codec::Sink, io:
     });
     spare_.clear();
     timer_.cancel();
+    if (life_) life_->cancel();
+    if (drain_) drain_->cancel();
     transport_->close();
     ++stats_.downstream_cx_destroy;
     --stats_.downstream_cx_active;
@@ -275,7 +305,10 @@ class H2Downstream final : public DownstreamConnection, http::H2Codec::Sink, io:
   std::vector<std::unique_ptr<Stream>> spare_;
   http::H2Codec codec_;                 // its streams own ours
   io::Timer timer_;
-  bool closed_ = false, draining_ = false, read_again_ = false;
+  std::optional<io::Timer> life_;       // max_connection_duration
+  std::optional<io::Timer> drain_;      // from the announcement to the last GOAWAY
+  uint32_t served_ = 0;
+  bool closed_ = false, draining_ = false, final_ = false, read_again_ = false;
 };
 
 }  // namespace

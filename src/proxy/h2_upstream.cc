@@ -2,6 +2,7 @@
 #include <unordered_map>
 
 #include "http/h2_session.h"
+#include "http/websocket.h"
 #include "proxy/output.h"
 #include "proxy/upstream.h"
 #include "proxy/worker.h"
@@ -39,6 +40,7 @@ class H2Upstream final : public UpstreamConnection, http::H2Sink, io::TransportS
     UpstreamSink* sink;          // nullptr: nobody listens any more
     http::H2Stream id = 0;       // 0: the head is not sent yet
     bool paused = false, finished = false, started = false, has_trailers = false;
+    std::string protocol, websocket_key;  // of an extended CONNECT
     size_t held = 0;
     ResponseHeaders response;
     HeaderMap trailers;
@@ -93,7 +95,11 @@ class H2Upstream final : public UpstreamConnection, http::H2Sink, io::TransportS
     for (const HeaderMap::Field& f : from.fields) {
       if (f.name == "upgrade") {
         head.method = "CONNECT";
-        head.protocol = f.value;
+        head.protocol = s.protocol = f.value;
+        continue;
+      }
+      if (f.name == "sec-websocket-key") {
+        s.websocket_key = f.value;
         continue;
       }
       head.headers.fields().emplace_back(f.name, f.value);
@@ -178,6 +184,13 @@ class H2Upstream final : public UpstreamConnection, http::H2Sink, io::TransportS
     s->response.version = http::Version::kHttp2;
     for (const auto& [name, value] : head.headers) s->response.fields.add_view(name, value);
     if (head.status / 100 == 1) return s->sink->on_interim(s->response);
+    if (!s->protocol.empty() && head.status == 200) {
+      // What agrees to an extended CONNECT (RFC 8441), as the exchange knows it from HTTP/1.1.
+      s->response.status = 101;
+      s->response.fields.add("upgrade", s->protocol);
+      if (!s->websocket_key.empty())
+        s->response.fields.set("sec-websocket-accept", http::websocket_accept(s->websocket_key));
+    }
     s->sink->on_response(s->response, end);
   }
   void on_data(http::H2Stream id, std::string_view bytes) override {

@@ -22,6 +22,8 @@
 #include "envoy/extensions/filters/listener/tls_inspector/v3/tls_inspector.pb.h"
 #include "envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.pb.h"
 #include "envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy.pb.h"
+#include "envoy/extensions/resource_monitors/downstream_connections/v3/downstream_connections.pb.h"
+#include "envoy/extensions/resource_monitors/fixed_heap/v3/fixed_heap.pb.h"
 #include "envoy/extensions/transport_sockets/raw_buffer/v3/raw_buffer.pb.h"
 #include "envoy/extensions/transport_sockets/tls/v3/tls.pb.h"
 #include "envoy/extensions/upstreams/http/v3/http_protocol_options.pb.h"
@@ -49,6 +51,8 @@ static void link_types() {
   google::protobuf::LinkMessageReflection<ext::filters::listener::tls_inspector::v3::TlsInspector>();
   google::protobuf::LinkMessageReflection<ext::filters::network::http_connection_manager::v3::HttpConnectionManager>();
   google::protobuf::LinkMessageReflection<ext::filters::network::tcp_proxy::v3::TcpProxy>();
+  google::protobuf::LinkMessageReflection<ext::resource_monitors::downstream_connections::v3::DownstreamConnectionsConfig>();
+  google::protobuf::LinkMessageReflection<ext::resource_monitors::fixed_heap::v3::FixedHeapConfig>();
   google::protobuf::LinkMessageReflection<ext::transport_sockets::raw_buffer::v3::RawBuffer>();
   google::protobuf::LinkMessageReflection<ext::transport_sockets::tls::v3::DownstreamTlsContext>();
   google::protobuf::LinkMessageReflection<ext::transport_sockets::tls::v3::UpstreamTlsContext>();
