@@ -89,10 +89,6 @@ envoy.config.core.v3.HeaderValue
   2 value yes
   3 raw_value refuse give value
 
-envoy.config.core.v3.TypedExtensionConfig
-  1 name yes
-  2 typed_config yes > any
-
 envoy.config.core.v3.CidrRange
   1 address_prefix yes
   2 prefix_len yes

@@ -98,15 +98,8 @@ envoy.extensions.http.original_ip_detection.custom_header.v3.CustomHeaderConfig
   2 allow_extension_to_set_address_as_trusted yes
   3 reject_with_status yes > envoy.type.v3.HttpStatus
 
-envoy.type.v3.HttpStatus
-  1 code yes
-
 envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation
   1 mutations[] yes > envoy.config.common.mutation_rules.v3.HeaderMutation
-
-envoy.config.common.mutation_rules.v3.HeaderMutation
-  1 remove yes
-  2 append yes > envoy.config.core.v3.HeaderValueOption
 
 envoy.extensions.filters.http.fault.v3.HTTPFault
   1 delay yes > envoy.extensions.filters.common.fault.v3.FaultDelay
