@@ -180,6 +180,8 @@ class H1Downstream final : public DownstreamConnection, DownstreamStream, io::Tr
           break;
         case Event::kData:
           if (exchange_) exchange_->on_request_data(parser_.data());
+          // A body of known length ends without another byte.
+          if (input.empty() && !closed_ && !broken_ && parser_.next(input) == Event::kEnd) on_end();
           break;
         case Event::kEnd:
           on_end();

@@ -322,6 +322,15 @@ def test_expecting_to_continue_by_the_origins_word(proxy):
     assert proxy.origin.requests[-1].get("expect") == "100-continue"
 
 
+def test_a_connection_is_kept_after_a_body_of_known_length(proxy):
+    with Raw(proxy.ports["plain"]) as c:
+        for _ in range(3):
+            c.send(b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 3\r\n\r\nabc")
+            assert c.answer()[0] == 200
+        c.send(b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 3\r\n\r\n").send(b"abc")
+        assert c.answer()[0] == 200 and proxy.origin.requests[-1].body == b"abc"
+
+
 def test_pipelined_requests_are_answered_in_order(proxy):
     with Raw(proxy.ports["plain"]) as c:
         c.send(b"".join(b"GET %s HTTP/1.1\r\nhost: a\r\n\r\n" % p for p in (b"/1", b"/nowhere", b"/204", b"/2")) + b"HEAD / HTTP/1.1\r\nhost: a\r\n\r\n")
