@@ -275,7 +275,7 @@ void Exchange::attempt() {
     try_timeout_->arm(per_try_timeout_);
   }
   bool overflow = false;
-  UpstreamStream* stream = pool_->request(*this, *this, route_->high_priority, overflow);
+  UpstreamStream* stream = pool_->request(*this, *this, route_->high_priority, overflow, std::exchange(fresh_connection_, false));
   if (overflow) return attempt_failed(ResetReason::kOverflow, {}, false);
   if (stream) got_stream(*stream);
 }
@@ -552,7 +552,7 @@ void Exchange::recycle() {
   retry_header_names_.clear();
   reset_after_ = base::Nanos(0);
   hashed_ = false;
-  transparent_retry_done_ = response_begun_ = response_complete_ = upstream_paused_ = drop_response_ = false;
+  transparent_retry_done_ = fresh_connection_ = response_begun_ = response_complete_ = upstream_paused_ = drop_response_ = false;
   tried_.clear();
   failure_detail_.clear();
 }

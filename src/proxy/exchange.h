@@ -203,6 +203,7 @@ class Exchange final : UpstreamSink, StreamWaiter {
   std::optional<uint64_t> hash_;
   uint32_t retries_done_ = 0;
   bool transparent_retry_done_ = false;
+  bool fresh_connection_ = false;          // the next attempt shall not use a kept one
   bool response_begun_ = false, response_complete_ = false, upstream_paused_ = false;
   bool drop_response_ = false;             // the attempt will be repeated; what is left of this answer goes nowhere
   std::vector<const Host*> tried_;

@@ -109,12 +109,13 @@ bool Exchange::may_retry_reset(ResetReason reason) {
 }
 
 // A kept connection that its server closed before a byte of answer: the request most probably was never read. One more
-// attempt, for methods that may be repeated (RFC 9110 section 9.2.2), counts neither as a retry nor against its limits.
+// attempt, on a fresh connection and for methods that may be repeated (RFC 9110 section 9.2.2), counts neither as a
+// retry nor against its limits.
 bool Exchange::retry_at_once() {
   if (transparent_retry_done_ || body_dropped_ || response_begun_ || upgrade_) return false;
   std::string_view m = request_.method;
   if (m != "GET" && m != "HEAD" && m != "PUT" && m != "DELETE" && m != "OPTIONS") return false;
-  transparent_retry_done_ = true;
+  transparent_retry_done_ = fresh_connection_ = true;
   ++cluster_->stats.upstream_rq_reused_reset;
   schedule_retry(base::Nanos(0));
   return true;

@@ -229,6 +229,32 @@ TEST_F(ExchangeTest, ARetryBudgetThatIsSpentEndsInTheAnswer) {
   EXPECT_TRUE(c.read().starts_with("HTTP/1.1 500"));  // a fifth of one request is none
 }
 
+TEST_F(ExchangeTest, TheReplacementOfAKeptConnectionIsAFreshOne) {
+  // Two kept connections; the server closes both when they are used.
+  Peer a = client(), b = client();
+  get(a, "/"), get(b, "/");
+  ASSERT_EQ(endpoints_.size(), 2u);
+  for (Peer& e : endpoints_) e.write("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
+  turn();
+  a.read(), b.read();
+  for (Peer& e : endpoints_) e.read();
+  a.write("GET / HTTP/1.1\r\nhost: a\r\n\r\n");
+  size_t used = 2;
+  for (int i = 0; i < 20 && used == 2; ++i) {
+    turn(1);
+    for (size_t n = 0; n < 2; ++n)
+      if (!endpoints_[n].read().empty()) used = n;
+  }
+  ASSERT_LT(used, 2u);
+  endpoints_[used].transport->close();
+  for (int i = 0; i < 20 && endpoints_.size() < 3; ++i) worker_->loop().run_once(std::chrono::milliseconds(1));
+  ASSERT_EQ(endpoints_.size(), 3u);
+  EXPECT_EQ(endpoints_[1 - used].read(), "");
+  endpoints_[2].write("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
+  turn();
+  EXPECT_TRUE(a.read().starts_with("HTTP/1.1 200"));
+}
+
 TEST_F(ExchangeTest, AKeptConnectionThatWasClosedIsReplacedWithoutARetryPolicy) {
   Peer c = client();
   get(c, "/");

@@ -62,10 +62,11 @@ void HostPool::not_ready(UpstreamConnection& connection) {
   else std::erase(ready_, &connection);
 }
 
-UpstreamStream* HostPool::request(StreamWaiter& waiter, UpstreamSink& sink, bool high, bool& overflow) {
+UpstreamStream* HostPool::request(StreamWaiter& waiter, UpstreamSink& sink, bool high, bool& overflow, bool fresh) {
   overflow = false;
   draining_ = false;  // a request for the host means that it is back
-  while (!ready_.empty()) {
+  fresh = fresh && protocol_ == UpstreamProtocol::kHttp1;
+  while (!fresh && !ready_.empty()) {
     if (UpstreamStream* stream = take(*ready_.back(), sink, high)) {
       preconnect(high);
       return stream;
@@ -81,7 +82,7 @@ UpstreamStream* HostPool::request(StreamWaiter& waiter, UpstreamSink& sink, bool
   waiter.waiting_in_ = this;
   waiter.waiting_high_ = high;
   waiter.waiting_permit_ = permit;
-  waiting_.push_back({&waiter, &sink});
+  waiting_.push_back({&waiter, &sink, fresh});
   ++cluster_.stats.upstream_rq_pending_total;
   ++cluster_.stats.upstream_rq_pending_active;
   // HTTP/2 connections carry many; one that is being opened is enough.
@@ -137,18 +138,22 @@ void HostPool::cancel(StreamWaiter& waiter) {
 
 void HostPool::serve_waiting() {
   while (!waiting_.empty() && !ready_.empty()) {
-    Waiting w = waiting_.front();
     UpstreamConnection& connection = *ready_.back();
-    UpstreamStream* stream = take(connection, *w.sink, w.waiter->waiting_high_);
+    // Who wants a fresh connection lets kept ones pass, as long as one is on its way.
+    auto w = waiting_.begin();
+    if (connection.served > 0 && connecting_ > 0) w = std::ranges::find(waiting_, false, &Waiting::fresh);
+    if (w == waiting_.end()) return;
+    StreamWaiter& waiter = *w->waiter;
+    UpstreamStream* stream = take(connection, *w->sink, waiter.waiting_high_);
     if (!stream) {
       not_ready(connection);
       continue;
     }
-    waiting_.pop_front();
-    w.waiter->waiting_in_ = nullptr;
-    cluster_.give_back(w.waiter->waiting_permit_, Resource::kPending, w.waiter->waiting_high_);
+    waiting_.erase(w);
+    waiter.waiting_in_ = nullptr;
+    cluster_.give_back(waiter.waiting_permit_, Resource::kPending, waiter.waiting_high_);
     --cluster_.stats.upstream_rq_pending_active;
-    w.waiter->on_stream(*stream);
+    waiter.on_stream(*stream);
   }
 }
 

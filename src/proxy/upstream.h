@@ -121,7 +121,8 @@ class HostPool {
   HostPool& operator=(const HostPool&) = delete;
 
   // A stream at once (returned), or nullptr: overflow is set, or the waiter hears later (never inside this call).
-  UpstreamStream* request(StreamWaiter& waiter, UpstreamSink& sink, bool high, bool& overflow);
+  // fresh: on an HTTP/1.1 connection that has not served yet; a kept one has just failed.
+  UpstreamStream* request(StreamWaiter& waiter, UpstreamSink& sink, bool high, bool& overflow, bool fresh = false);
   void cancel(StreamWaiter& waiter);
   void drain();                       // close what is idle, the rest when it ends
   bool unused() const { return connections_.empty() && waiting_.empty(); }
@@ -144,6 +145,7 @@ class HostPool {
   struct Waiting {
     StreamWaiter* waiter;
     UpstreamSink* sink;
+    bool fresh = false;
   };
   bool start_connection(bool high);
   void preconnect(bool high);
