@@ -128,8 +128,10 @@ class Known:
         for entry in entries:
             assert entry["path"] and entry["why"], entry
 
-    def covers(self, difference):
+    def covers(self, difference, case):
         for i, entry in enumerate(self.entries):
+            if entry.get("case", case) != case:
+                continue
             pattern = entry["path"].replace("[", "[[]")
             if not fnmatch.fnmatchcase(difference.path, pattern):
                 continue

@@ -20,10 +20,10 @@ def known():
     return Known(yaml.safe_load((HERE / "known.yaml").read_text()))
 
 
-def compare(world, proxies, known):
+def compare(world, proxies, known, case):
     problems = []
     for proxy, istio, ours in zip(proxies, world.istio(proxies), world.ours(proxies)):
-        found = [d for d in differences(normal(istio), normal(ours)) if not known.covers(d)]
+        found = [d for d in differences(normal(istio), normal(ours)) if not known.covers(d, case)]
         problems += [f"[{proxy.name}] {d}" for d in found]
     assert not problems, f"{len(problems)} differences:\n" + "\n".join(problems[:40])
 
@@ -31,7 +31,7 @@ def compare(world, proxies, known):
 @pytest.mark.parametrize("path", CASES, ids=lambda p: p.stem)
 def test_case(path, known):
     case = load_case(path)
-    compare(case.world, case.proxies, known)
+    compare(case.world, case.proxies, known, path.stem)
 
 
 # The walkthrough with Bookinfo, step by step: what is applied at each.
@@ -65,7 +65,7 @@ def test_samples(step, known):
             proxies.append(world.proxy_of(**labels))
         except LookupError:
             continue
-    compare(world, proxies, known)
+    compare(world, proxies, known, step)
 
 
 def test_every_line_of_the_table_is_needed(known, request):
