@@ -145,10 +145,9 @@ void Cluster::pool_unused(HostPool& pool) {
   bool original = config_->type == ClusterConfig::Type::kOriginalDst;
   if (!original && listed(at->first)) return;
   HostPtr host = at->second.host;
-  // The pool that goes at the end of the round names its slot.
-  worker_.loop().defer([keep = std::make_unique<HostSlot>(std::move(at->second))] {});
+  // The pool that goes at the end of the round names its slot, which stays where it is until then.
   last_slot_ = nullptr;
-  slots_.erase(at);
+  worker_.loop().defer([keep = slots_.extract(at)] {});
   if (original) original_hosts_.erase(host->text);
 }
 
