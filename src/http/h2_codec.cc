@@ -361,7 +361,8 @@ void H2Codec::written(size_t bytes) {
 
 bool H2Codec::over() const {
   if (start_ < output_.size() || !closed_.empty()) return false;
-  return dead_ || ((goaway_sent_ || goaway_received_) && count_ == 0);
+  // A client that says GOAWAY still may ask (PING) and still closes the connection itself.
+  return dead_ || (count_ == 0 && (goaway_sent_ || (goaway_received_ && side_ == Side::kClient)));
 }
 
 void H2Codec::announce_goaway() {

@@ -50,7 +50,7 @@ class H2Downstream final : public DownstreamConnection, http::H2Codec::Sink, io:
   ~H2Downstream() override { worker_.unmark(*this); }
 
   void drain() override {
-    if (closed_ || std::exchange(draining_, true)) return;
+    if (closed_ || lingering_ || std::exchange(draining_, true)) return;
     ++stats_.downstream_cx_drain_close;
     // The client hears of it first, and what it has sent meanwhile is served; then no stream is taken any more.
     constexpr base::Nanos kWhenStopping = std::chrono::milliseconds(500);
@@ -115,8 +115,7 @@ class H2Downstream final : public DownstreamConnection, http::H2Codec::Sink, io:
   };
 
   void last_goaway() {
-    if (closed_) return;
-    final_ = true;
+    if (closed_ || lingering_) return;
     codec_.goaway();
     worker_.mark(*this);
   }
@@ -223,18 +222,19 @@ class H2Downstream final : public DownstreamConnection, http::H2Codec::Sink, io:
       io::IoResult r = transport_->read(buffer);
       if (r.status == io::IoStatus::kAgain) return;
       if (r.status != io::IoStatus::kOk) {
-        ++stats_.downstream_cx_destroy_remote;
+        if (!lingering_) ++stats_.downstream_cx_destroy_remote;
         return shut(kFlagDownstreamTermination, "downstream_remote_disconnect");
       }
+      if (lingering_) continue;
       feed(std::string_view(buffer.data(), r.bytes));
     }
   }
   void feed(std::string_view bytes) {
+    if (lingering_) return;
     if (auto ok = codec_.feed(bytes, worker_.now()); !ok) {
       ++stats_.downstream_cx_protocol_error;
       FL_LOG_DEBUG("http", "{}: {}", info_.peer_text, ok.error().text());
-      write();  // the GOAWAY says why
-      return shut(kFlagDownstreamProtocolError, "http2.protocol_error");
+      return linger(kFlagDownstreamProtocolError, "http2.protocol_error");  // the GOAWAY says why
     }
     worker_.mark(*this);
   }
@@ -256,20 +256,38 @@ class H2Downstream final : public DownstreamConnection, http::H2Codec::Sink, io:
     }
     codec_.settle();
     if (codec_.streams() == 0) spare_.clear();  // an idle connection keeps nothing
-    if (codec_.over() || (final_ && codec_.streams() == 0 && codec_.output().empty())) shut(0, {});
+    if (lingering_) {
+      if (codec_.output().empty() && !std::exchange(half_closed_, true)) transport_->shutdown_write();
+    } else if (codec_.over()) {
+      linger(0, {});
+    }
+  }
+
+  // The last frames are out, or on their way. Closing at once could throw them away with what the client is still
+  // sending, so our side is closed first and the rest is read for a moment (delayed_close_timeout).
+  void linger(uint32_t flag, std::string_view details) {
+    if (std::exchange(lingering_, true)) return;
+    end_streams(flag, details);
+    if (life_) life_->cancel();
+    if (drain_) drain_->cancel();
+    write();
+    if (config_->delayed_close_timeout.count() <= 0) return shut(0, {});
+    timer_.arm(config_->delayed_close_timeout);
+    read_again_ = true;
+    worker_.mark(*this);
   }
 
   void arm_idle() {
     if (config_->idle_timeout.count() > 0) timer_.arm(config_->idle_timeout);
   }
   void on_timer() {
-    if (closed_ || codec_.streams() > 0) return;
+    if (closed_) return;
+    if (lingering_) return shut(0, {});
+    if (codec_.streams() > 0) return;
     ++stats_.downstream_cx_idle_timeout;
     drain();
   }
-  void shut(uint32_t flag, std::string_view details) {
-    if (closed_) return;
-    closed_ = true;
+  void end_streams(uint32_t flag, std::string_view details) {
     codec_.settle();
     codec_.each([&](CodecStream& codec) {
       std::unique_ptr<Stream> s(of(codec));
@@ -279,6 +297,11 @@ class H2Downstream final : public DownstreamConnection, http::H2Codec::Sink, io:
       worker_.give_back(std::move(s->exchange));
     });
     spare_.clear();
+  }
+  void shut(uint32_t flag, std::string_view details) {
+    if (closed_) return;
+    closed_ = true;
+    end_streams(flag, details);
     timer_.cancel();
     if (life_) life_->cancel();
     if (drain_) drain_->cancel();
@@ -308,7 +331,8 @@ class H2Downstream final : public DownstreamConnection, http::H2Codec::Sink, io:
   std::optional<io::Timer> life_;       // max_connection_duration
   std::optional<io::Timer> drain_;      // from the announcement to the last GOAWAY
   uint32_t served_ = 0;
-  bool closed_ = false, draining_ = false, final_ = false, read_again_ = false;
+  bool closed_ = false, draining_ = false, read_again_ = false;
+  bool lingering_ = false, half_closed_ = false;
 };
 
 }  // namespace

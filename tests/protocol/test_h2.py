@@ -5,7 +5,7 @@ import time
 import pytest
 
 pytest.importorskip("hpack", reason="python3-h2 is not installed")
-from h2raw import DATA, END_HEADERS, END_STREAM, GOAWAY, H2, HEADERS, frame, get, literal
+from h2raw import ACK, DATA, END_HEADERS, END_STREAM, GOAWAY, H2, HEADERS, PING, frame, get, literal
 from wire import Origin, Proxy, cluster, free_port, listener, manager
 
 
@@ -164,3 +164,39 @@ def test_an_idle_connection_goes(start):
         assert c.request(1).answer(1)[0] == 200
         assert list(goaways(c, 5)) == [0x7FFFFFFF, 1]
     assert proxy.stat("http.test.downstream_cx_idle_timeout") == 1
+
+
+def test_a_client_that_says_goodbye_is_still_answered(start):
+    _, port = start()
+    with H2(port) as c:
+        assert c.request(1).answer(1)[0] == 200
+        c.send(frame(GOAWAY, 0, 0, struct.pack(">II", 0, 0)))
+        c.send(frame(PING, 0, 0, b"goodbye!"))
+        while True:
+            kind, flags, _, payload = c.frame()
+            if kind == PING:
+                break
+        assert flags & ACK and payload == b"goodbye!"
+
+
+def test_what_a_client_still_sends_does_not_destroy_the_reason_it_is_refused_for(start):
+    """Closing with unread bytes makes the kernel send a reset, which throws away the GOAWAY that the client has not read yet."""
+    _, port = start()
+    for _ in range(20):
+        with H2(port) as c:
+            assert c.request(1).answer(1)[0] == 200
+            c.send(frame(DATA, 0, 0, b"x"))
+            try:
+                for _ in range(40):
+                    c.send(frame(PING, 0, 0, b"12345678") * 100)
+            except (BrokenPipeError, ConnectionResetError):
+                pass
+            codes = []
+            try:
+                while True:
+                    kind, _, _, payload = c.frame()
+                    if kind == GOAWAY:
+                        codes.append(struct.unpack(">I", payload[4:8])[0])
+            except EOFError:
+                pass
+        assert codes == [1]
