@@ -28,7 +28,7 @@ store::Key key_of(const Kind& kind, std::string_view ns, std::string_view name) 
 
 Registry::Registry(io::Loop& loop, store::Store& store, KindTable& kinds, Options options)
     : loop_(loop), store_(store), kinds_(kinds), options_(std::move(options)), admission_(store, options_.services),
-      webhooks_(loop, store, options_.webhook) {}
+      webhooks_(store, options_.webhook) {}
 
 Registry::~Registry() { *alive_ = false; }
 
@@ -275,7 +275,7 @@ void Registry::modify(const std::shared_ptr<Change>& change) {
     });
   };
   if (!webhooks_.wanted(Webhooks::Phase::kMutating, request)) return validate(change->next);
-  webhooks_.review(Webhooks::Phase::kMutating, std::move(request), [this, validate, alive = alive_, change](Outcome<Webhooks::Reviewed> reviewed) mutable {
+  webhooks_.review(Webhooks::Phase::kMutating, std::move(request), [validate, alive = alive_, change](Outcome<Webhooks::Reviewed> reviewed) mutable {
     if (!*alive) return;
     if (!reviewed) return change->done(std::unexpected(reviewed.error()));
     change->warnings.insert(change->warnings.end(), reviewed->warnings.begin(), reviewed->warnings.end());

@@ -25,7 +25,7 @@ constexpr auto kBookmarkInterval = std::chrono::seconds(60);
 class Watch : public std::enable_shared_from_this<Watch> {
  public:
   Watch(io::Loop& loop, store::Store& store, RequestPtr request, Selection selection)
-      : loop_(loop), store_(store), request_(std::move(request)), selection_(std::move(selection)), format_(request_->format()),
+      : store_(store), request_(std::move(request)), selection_(std::move(selection)), format_(request_->format()),
         bookmark_timer_(loop, [this] { on_bookmark_timer(); }), end_timer_(loop, [this] { end(); }) {
     bookmarks_ = request_->flag("allowWatchBookmarks");
   }
@@ -151,7 +151,6 @@ class Watch : public std::enable_shared_from_this<Watch> {
     end_timer_.cancel();
   }
 
-  io::Loop& loop_;
   store::Store& store_;
   RequestPtr request_;
   const Selection selection_;

@@ -37,8 +37,7 @@ struct Caller {
 
 class Webhooks {
  public:
-  Webhooks(io::Loop& loop, store::Store& store, WebhookTransport transport)
-      : loop_(loop), store_(store), transport_(std::move(transport)) {}
+  Webhooks(store::Store& store, WebhookTransport transport) : store_(store), transport_(std::move(transport)) {}
 
   struct Request {
     const mesh::Kind* kind = nullptr;
@@ -68,7 +67,6 @@ class Webhooks {
   void next(std::shared_ptr<Run> run);
   void answered(const std::shared_ptr<Run>& run, const base::Value& hook, base::Result<std::string> answer);
 
-  io::Loop& loop_;
   store::Store& store_;
   WebhookTransport transport_;
 };

@@ -16,7 +16,7 @@ constexpr std::string_view kConfiguration = "istio-sidecar-injector";
 
 WebhookCertificate::WebhookCertificate(io::Loop& loop, store::KubeClient& client, std::string ns,
                                        std::function<void(std::shared_ptr<const io::TlsContext>)> on_ready)
-    : loop_(loop), client_(client), ns_(std::move(ns)), on_ready_(std::move(on_ready)), retry_(loop, [this] { load(); }) {
+    : client_(client), ns_(std::move(ns)), on_ready_(std::move(on_ready)), retry_(loop, [this] { load(); }) {
   load();
 }
 

@@ -26,7 +26,6 @@ class WebhookCertificate {
   void use(io::KeyPair ca);
   void publish(const base::Value& configuration);
 
-  io::Loop& loop_;
   store::KubeClient& client_;
   std::string ns_;
   std::function<void(std::shared_ptr<const io::TlsContext>)> on_ready_;

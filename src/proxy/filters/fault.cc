@@ -58,7 +58,7 @@ class Fault final : public Filter {
     x.info().flags |= kFlagDelayInjected;
     ++stats.fault_delays_injected;
     ++stats.fault_active_faults;
-    auto state = std::make_unique<Delay>(x.worker().loop(), stats, [this, &x, &fault] {
+    auto state = std::make_unique<Delay>(x.worker().loop(), stats, [&x, &fault] {
       if (abort(x, fault) == Next::kGoOn) x.resume_filters();
     });
     state->timer.arm(*delay);
