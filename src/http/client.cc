@@ -24,7 +24,9 @@ class Dialer final : io::TransportSink {
       : loop_(loop), options_(options), tls_(std::move(tls)), url_(std::move(url)), done_(std::move(done)),
         timer_(loop, [this] { end(base::fail(base::Code::kDeadlineExceeded, "no connection to {} within {}", url_.authority(), base::format_duration(options_.connect_timeout))); }) {
     timer_.arm(options.connect_timeout);
-    if (auto ip = io::Address::parse_ip(url_.host, url_.port)) {
+    auto ip = io::Address::parse_ip(url_.host, url_.port);
+    if (!options_.unix_path.empty()) ip = io::Address::unix_path(options_.unix_path);
+    if (ip) {
       addresses_.push_back(*ip);
       loop_.defer([this, alive = alive_] {
         if (*alive) next_address();

@@ -25,6 +25,7 @@ struct ClientOptions {
   base::Nanos idle_timeout = std::chrono::seconds(60);
   bool keep_alive = true;
   int socket_mark = 0;                        // SO_MARK on its connections when not 0
+  std::string unix_path;                      // every connection goes to this Unix socket; URLs keep their names
   io::Resolver* resolver = nullptr;           // nullptr: one of its own
 };
 

@@ -2,33 +2,13 @@
 #include "io/tls.h"
 
 #include <openssl/err.h>
-#include <openssl/pem.h>
-#include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 
 #include <algorithm>
 
-#include "io/x509.h"
+#include "io/tls_state.h"
 
 namespace fairlead::io {
-namespace {
-
-SSL_CTX* native(const TlsContext& context) { return static_cast<SSL_CTX*>(context.native()); }
-
-int select_alpn(SSL*, const unsigned char** out, unsigned char* out_length, const unsigned char* in, unsigned in_length, void* arg) {
-  const auto* wanted = static_cast<const std::vector<std::string>*>(arg);
-  for (const auto& protocol : *wanted) {
-    for (unsigned i = 0; i < in_length; i += 1u + in[i]) {
-      std::string_view offered(reinterpret_cast<const char*>(in) + i + 1, in[i]);
-      if (offered == protocol) {
-        *out = in + i + 1;
-        *out_length = in[i];
-        return SSL_TLSEXT_ERR_OK;
-      }
-    }
-  }
-  return SSL_TLSEXT_ERR_NOACK;
-}
 
 std::string alpn_wire(const std::vector<std::string>& protocols) {
   std::string wire;
@@ -39,11 +19,23 @@ std::string alpn_wire(const std::vector<std::string>& protocols) {
   return wire;
 }
 
+namespace {
+
+std::string hex(const unsigned char* data, size_t length) {
+  static constexpr char kDigits[] = "0123456789abcdef";
+  std::string out;
+  for (size_t i = 0; i < length; ++i) {
+    out += kDigits[data[i] >> 4];
+    out += kDigits[data[i] & 15];
+  }
+  return out;
+}
+
 class TlsTransport final : public Transport, TransportSink {
  public:
-  TlsTransport(Loop& loop, std::unique_ptr<Transport> inner, std::shared_ptr<const TlsContext> context, bool server,
-               const std::string& server_name)
-      : loop_(loop), inner_(std::move(inner)), context_(std::move(context)), ssl_(SSL_new(native(*context_))) {
+  // dial: nullptr on the server's side.
+  TlsTransport(Loop& loop, std::unique_ptr<Transport> inner, std::shared_ptr<const TlsContext> context, const TlsDial* dial, TlsCounters* counters)
+      : loop_(loop), inner_(std::move(inner)), context_(std::move(context)), ssl_(SSL_new(native(*context_))), counters_(counters), server_(!dial) {
     peer_ = inner_->peer();
     local_ = inner_->local();
     in_ = BIO_new(BIO_s_mem());
@@ -51,17 +43,24 @@ class TlsTransport final : public Transport, TransportSink {
     BIO_set_mem_eof_return(in_, -1);
     BIO_set_mem_eof_return(out_, -1);
     SSL_set_bio(ssl_, in_, out_);
-    if (server) {
+    notes_.context = context_.get();
+    SSL_set_app_data(ssl_, &notes_);
+    if (!dial) {
       SSL_set_accept_state(ssl_);
     } else {
       SSL_set_connect_state(ssl_);
-      bool is_ip = Address::parse_ip(server_name, 0).has_value();
-      if (!server_name.empty()) {
-        if (!is_ip) SSL_set_tlsext_host_name(ssl_, server_name.c_str());
-        if (!context_->options().ca_pem.empty()) {
-          if (is_ip) X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl_), server_name.c_str());
-          else SSL_set1_host(ssl_, server_name.c_str());
-        }
+      if (!dial->sni.empty() && !Address::parse_ip(dial->sni, 0)) SSL_set_tlsext_host_name(ssl_, dial->sni.c_str());
+      if (!dial->verify_name.empty()) {
+        if (Address::parse_ip(dial->verify_name, 0)) X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl_), dial->verify_name.c_str());
+        else SSL_set1_host(ssl_, dial->verify_name.c_str());
+      }
+      if (dial->alpn && !dial->alpn->empty()) {
+        std::string wire = alpn_wire(*dial->alpn);
+        SSL_set_alpn_protos(ssl_, reinterpret_cast<const unsigned char*>(wire.data()), static_cast<unsigned>(wire.size()));
+      }
+      if (context_->options().max_sessions > 0) {
+        notes_.session_key = peer_.text() + "/" + dial->sni + "/" + dial->verify_name;
+        resume();
       }
       SSL_do_handshake(ssl_);
     }
@@ -91,13 +90,10 @@ class TlsTransport final : public Transport, TransportSink {
       if (error != SSL_ERROR_WANT_READ && error != SSL_ERROR_WANT_WRITE) return tls_failure();
       IoResult filled = fill();
       if (filled.status == IoStatus::kOk) continue;
-      if (filled.status == IoStatus::kEof) {
-        // Without close_notify an attacker may have cut the stream: inside a handshake that is an error; after it, codecs
-        // above check their own framing, and many peers never send close_notify.
-        if (SSL_is_init_finished(ssl_)) return {IoStatus::kEof};
-        error_ = "connection closed during the TLS handshake";
-        return {IoStatus::kError};
-      }
+      // Without close_notify an attacker may have cut the stream: inside a handshake that is an error; after it, codecs
+      // above check their own framing, and many peers never send close_notify.
+      if (filled.status == IoStatus::kEof && SSL_is_init_finished(ssl_)) return {IoStatus::kEof};
+      if (filled.status == IoStatus::kEof || (filled.status == IoStatus::kError && !SSL_is_init_finished(ssl_))) return cut(filled);
       if (filled.status == IoStatus::kError) error_ = inner_->error();
       return filled;
     }
@@ -170,6 +166,52 @@ class TlsTransport final : public Transport, TransportSink {
   bool secure() const override { return true; }
   bool handshaken() const { return SSL_is_init_finished(ssl_); }
 
+  IoStatus drive() {
+    if (!inner_ || failed_) return IoStatus::kError;
+    while (!SSL_is_init_finished(ssl_)) {
+      ERR_clear_error();
+      int n = SSL_do_handshake(ssl_);
+      if (n == 1) break;
+      int error = SSL_get_error(ssl_, n);
+      if (!flush()) return IoStatus::kError;
+      if (error != SSL_ERROR_WANT_READ && error != SSL_ERROR_WANT_WRITE) return tls_failure().status;
+      IoResult filled = fill();
+      if (filled.status == IoStatus::kAgain) return IoStatus::kAgain;
+      if (filled.status != IoStatus::kOk) return cut(filled).status;
+    }
+    notice_handshake();
+    return flush() ? IoStatus::kOk : IoStatus::kError;
+  }
+
+  std::shared_ptr<const TlsInfo> tls_info() const override {
+    if (info_ || !SSL_is_init_finished(ssl_)) return info_;
+    auto info = std::make_shared<TlsInfo>();
+    info->version = SSL_get_version(ssl_);
+    if (const char* cipher = SSL_get_cipher_name(ssl_)) info->cipher = cipher;
+    if (const SSL_SESSION* session = SSL_get0_session(ssl_)) {
+      unsigned length = 0;
+      const unsigned char* id = SSL_SESSION_get_id(session, &length);
+      info->session_id = hex(id, length);
+    }
+    info->alpn = alpn();
+    info->sni = sni();
+    info->resumed = SSL_session_reused(ssl_);
+    if (X509* peer = SSL_get0_peer_certificate(ssl_)) {
+      // A resumed session was verified when it began, by the same rules.
+      info->peer_verified = notes_.verified || (info->resumed && !context_->options().ca_pem.empty() && !context_->options().accept_untrusted);
+      info->peer = facts_of(peer);
+      info->peer_chain_pem.push_back(to_pem(peer));
+      if (STACK_OF(X509)* chain = SSL_get_peer_cert_chain(ssl_))
+        for (int i = server_ ? 0 : 1; i < sk_X509_num(chain); ++i) info->peer_chain_pem.push_back(to_pem(sk_X509_value(chain, i)));
+    }
+    if (X509* own = SSL_get_certificate(ssl_)) {
+      for (const auto& c : context_->state().certificates)
+        if (X509_cmp(c.leaf.get(), own) == 0) info->local = c.facts;
+    }
+    info_ = std::move(info);
+    return info_;
+  }
+
   std::string_view alpn() const override {
     const unsigned char* data = nullptr;
     unsigned length = 0;
@@ -220,22 +262,61 @@ class TlsTransport final : public Transport, TransportSink {
     return r;
   }
 
-  // A write that waited for the handshake may go on.
+  // Offers a session of an earlier connection to the same place. One of TLS 1.3 is used once (RFC 8446 appendix C.4).
+  void resume() {
+    TlsState& state = context_->state();
+    std::lock_guard lock(state.mutex);
+    auto at = state.sessions.find(notes_.session_key);
+    if (at == state.sessions.end() || at->second.empty()) return;
+    SSL_SESSION* session = at->second.front().get();
+    SSL_set_session(ssl_, session);
+    if (SSL_SESSION_get_protocol_version(session) >= TLS1_3_VERSION) at->second.pop_front();
+  }
+
+  // Once, when the handshake is done. A write that waited for it may go on.
   void notice_handshake() {
-    if (!write_blocked_ || !SSL_is_init_finished(ssl_)) return;
+    if (!SSL_is_init_finished(ssl_)) return;
+    if (!std::exchange(counted_, true) && counters_) {
+      ++counters_->handshake;
+      counters_->session_reused += SSL_session_reused(ssl_) != 0;
+      counters_->no_certificate += !SSL_get0_peer_certificate(ssl_);
+      ++counters_->versions[SSL_get_version(ssl_)];
+      if (const char* cipher = SSL_get_cipher_name(ssl_)) ++counters_->ciphers[cipher];
+      if (int group = static_cast<int>(SSL_get_negotiated_group(ssl_)))
+        if (const char* name = SSL_group_to_name(ssl_, group)) ++counters_->curves[name];
+    }
+    if (!write_blocked_) return;
     write_blocked_ = false;
     loop_.defer([this, alive = alive_] {
       if (*alive && sink_) sink_->on_ready(false, true);
     });
   }
 
+  // The stream below ended inside the handshake.
+  IoResult cut(const IoResult& below) {
+    failed_ = true;
+    error_ = below.status == IoStatus::kEof || inner_->error().empty() ? "connection closed during the TLS handshake" : inner_->error();
+    if (counters_ && !std::exchange(counted_, true)) ++counters_->connection_error;
+    return {IoStatus::kError};
+  }
+
   IoResult tls_failure() {
     failed_ = true;
-    char text[256] = "TLS error";
-    if (unsigned long code = ERR_get_error()) ERR_error_string_n(code, text, sizeof text);
-    error_ = text;
-    long verify = SSL_get_verify_result(ssl_);
-    if (verify != X509_V_OK) error_ += fmt::format(" ({})", X509_verify_cert_error_string(verify));
+    unsigned long code = ERR_get_error();
+    int reason = ERR_GET_REASON(code);
+    const char* words = code ? ERR_reason_error_string(code) : nullptr;
+    // Envoy's shape, so that what people search logs for is found.
+    error_ = fmt::format("TLS_error:|{}:SSL routines::{}:TLS_error_end", code, words ? words : "protocol error");
+    using Failure = TlsConnectionNotes::Failure;
+    if (!notes_.failure_text.empty() && notes_.failure != Failure::kNone)
+      error_ = fmt::format("TLS_error:|{}:SSL routines::{}:{}:TLS_error_end", code, words ? words : "certificate verify failed", notes_.failure_text);
+    if (counters_ && !std::exchange(counted_, true)) {
+      if (notes_.failure == Failure::kChain) ++counters_->fail_verify_error;
+      else if (notes_.failure == Failure::kName) ++counters_->fail_verify_san;
+      else if (notes_.failure == Failure::kPin) ++counters_->fail_verify_cert_hash;
+      else if (reason == SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE) ++counters_->fail_verify_no_cert;
+      else ++counters_->connection_error;
+    }
     ERR_clear_error();
     flush();  // the alert
     return {IoStatus::kError};
@@ -258,85 +339,43 @@ class TlsTransport final : public Transport, TransportSink {
   SSL* ssl_;
   BIO* in_;
   BIO* out_;
+  TlsCounters* counters_;
+  TlsConnectionNotes notes_;
+  mutable std::shared_ptr<const TlsInfo> info_;
+  bool server_;
+  bool counted_ = false;
   bool write_blocked_ = false;
   bool shutdown_after_flush_ = false;
   bool failed_ = false;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 
-base::Status configure(SSL_CTX* context, const TlsOptions& options) {
-  SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
-  SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
-  SSL_CTX_set_options(context, SSL_OP_IGNORE_UNEXPECTED_EOF | SSL_OP_NO_RENEGOTIATION);
-  if (!options.certificate_pem.empty()) {
-    auto certificates = certificates_from_pem(options.certificate_pem);
-    if (!certificates) return std::unexpected(certificates.error());
-    auto key = key_from_pem(options.key_pem);
-    if (!key) return std::unexpected(key.error());
-    if (SSL_CTX_use_certificate(context, certificates->front().get()) != 1) return openssl_failure("certificate");
-    for (size_t i = 1; i < certificates->size(); ++i) SSL_CTX_add1_chain_cert(context, (*certificates)[i].get());
-    if (SSL_CTX_use_PrivateKey(context, key->get()) != 1 || SSL_CTX_check_private_key(context) != 1)
-      return openssl_failure("the private key does not fit the certificate");
-  }
-  if (!options.ca_pem.empty()) {
-    auto anchors = certificates_from_pem(options.ca_pem);
-    if (!anchors) return std::unexpected(anchors.error());
-    X509_STORE* store = SSL_CTX_get_cert_store(context);
-    for (const auto& anchor : *anchors) X509_STORE_add_cert(store, anchor.get());
-  }
-  return {};
-}
-
 }  // namespace
 
-base::Result<std::shared_ptr<const TlsContext>> TlsContext::server(const TlsOptions& options) {
-  std::shared_ptr<TlsContext> out(new TlsContext());
-  out->options_ = options;
-  SSL_CTX* context = SSL_CTX_new(TLS_server_method());
-  out->context_ = context;
-  if (auto s = configure(context, options); !s) return std::unexpected(s.error());
-  if (!options.ca_pem.empty()) {
-    int mode = SSL_VERIFY_NONE;
-    if (options.require_client_certificate) mode = SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT;
-    else if (options.request_client_certificate) mode = SSL_VERIFY_PEER;
-    SSL_CTX_set_verify(context, mode, nullptr);
-    if (auto anchors = certificates_from_pem(options.ca_pem))
-      for (const auto& anchor : *anchors) SSL_CTX_add_client_CA(context, anchor.get());
-  }
-  static constexpr unsigned char kSessionContext[] = "fairlead";
-  SSL_CTX_set_session_id_context(context, kSessionContext, sizeof kSessionContext - 1);
-  if (!options.alpn.empty()) SSL_CTX_set_alpn_select_cb(context, select_alpn, &out->options_.alpn);
-  return std::shared_ptr<const TlsContext>(out);
-}
-
-base::Result<std::shared_ptr<const TlsContext>> TlsContext::client(const TlsOptions& options) {
-  std::shared_ptr<TlsContext> out(new TlsContext());
-  out->options_ = options;
-  SSL_CTX* context = SSL_CTX_new(TLS_client_method());
-  out->context_ = context;
-  if (auto s = configure(context, options); !s) return std::unexpected(s.error());
-  SSL_CTX_set_verify(context, options.ca_pem.empty() ? SSL_VERIFY_NONE : SSL_VERIFY_PEER, nullptr);
-  if (!options.alpn.empty()) {
-    std::string wire = alpn_wire(options.alpn);
-    SSL_CTX_set_alpn_protos(context, reinterpret_cast<const unsigned char*>(wire.data()), static_cast<unsigned>(wire.size()));
-  }
-  return std::shared_ptr<const TlsContext>(out);
-}
-
-TlsContext::~TlsContext() { SSL_CTX_free(static_cast<SSL_CTX*>(context_)); }
-
-std::unique_ptr<Transport> make_tls_server(Loop& loop, std::unique_ptr<Transport> inner, std::shared_ptr<const TlsContext> context) {
-  return std::make_unique<TlsTransport>(loop, std::move(inner), std::move(context), true, "");
+std::unique_ptr<Transport> make_tls_server(Loop& loop, std::unique_ptr<Transport> inner, std::shared_ptr<const TlsContext> context,
+                                           TlsCounters* counters) {
+  return std::make_unique<TlsTransport>(loop, std::move(inner), std::move(context), nullptr, counters);
 }
 
 std::unique_ptr<Transport> make_tls_client(Loop& loop, std::unique_ptr<Transport> inner, std::shared_ptr<const TlsContext> context,
                                            const std::string& server_name) {
-  return std::make_unique<TlsTransport>(loop, std::move(inner), std::move(context), false, server_name);
+  TlsDial dial{.sni = server_name, .verify_name = context->options().ca_pem.empty() ? "" : server_name, .alpn = nullptr, .counters = nullptr};
+  return std::make_unique<TlsTransport>(loop, std::move(inner), std::move(context), &dial, nullptr);
+}
+
+std::unique_ptr<Transport> make_tls_client(Loop& loop, std::unique_ptr<Transport> inner, std::shared_ptr<const TlsContext> context,
+                                           const TlsDial& dial) {
+  return std::make_unique<TlsTransport>(loop, std::move(inner), std::move(context), &dial, dial.counters);
 }
 
 bool handshake_done(const Transport& transport) {
   const auto* tls = dynamic_cast<const TlsTransport*>(&transport);
   return !tls || tls->handshaken();
+}
+
+IoStatus drive_handshake(Transport& transport) {
+  auto* tls = dynamic_cast<TlsTransport*>(&transport);
+  return tls ? tls->drive() : IoStatus::kOk;
 }
 
 }  // namespace fairlead::io

@@ -21,6 +21,8 @@
 
 namespace fairlead::io {
 
+struct TlsInfo;  // io/tls.h
+
 enum class IoStatus : unsigned char {
   kOk,     // bytes > 0 were moved
   kAgain,  // nothing now; on_ready follows
@@ -62,6 +64,8 @@ class Transport {
   virtual std::string_view sni() const { return {}; }            // server name asked for, TLS server side only
   virtual std::string peer_certificate_pem() const { return {}; }
   virtual bool secure() const { return false; }
+  // What the handshake settled; nullptr before its end and without TLS. Outlives the transport.
+  virtual std::shared_ptr<const TlsInfo> tls_info() const { return nullptr; }
   const Address& peer() const { return peer_; }
   const Address& local() const { return local_; }
   const std::string& error() const { return error_; }

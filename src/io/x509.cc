@@ -1,5 +1,6 @@
 #include "io/x509.h"
 
+#include <arpa/inet.h>
 #include <openssl/bio.h>
 #include <openssl/core_names.h>
 #include <openssl/ecdsa.h>
@@ -12,7 +13,7 @@
 #include "base/strings.h"
 #include "base/value.h"
 #include "io/address.h"
-#include "io/tls.h"
+#include "io/tls_state.h"
 
 namespace fairlead::io {
 namespace {
@@ -98,9 +99,16 @@ std::string to_pem(X509* certificate) {
   return contents(bio.get());
 }
 
-base::Result<KeyPair> issue_certificate(const CertificateRequest& request, const KeyPair* issuer) {
-  KeyPtr key(EVP_EC_gen("P-256"));
-  if (!key) return openssl_failure("key generation");
+namespace {
+
+std::string key_pem(EVP_PKEY* key) {
+  BioPtr bio(BIO_new(BIO_s_mem()));
+  PEM_write_bio_PrivateKey(bio.get(), key, nullptr, nullptr, 0, nullptr, nullptr);
+  return contents(bio.get());
+}
+
+// A certificate for a public key; self-signed by own_key when issuer is nullptr.
+base::Result<std::string> certify(EVP_PKEY* subject_key, const CertificateRequest& request, const KeyPair* issuer) {
   X509Ptr certificate(X509_new());
   X509_set_version(certificate.get(), 2);
   std::string serial = random_bytes(16);
@@ -109,9 +117,9 @@ base::Result<KeyPair> issue_certificate(const CertificateRequest& request, const
   BN_to_ASN1_INTEGER(number, X509_get_serialNumber(certificate.get()));
   BN_free(number);
   X509_gmtime_adj(X509_getm_notBefore(certificate.get()), -300);  // clocks differ a little
-  X509_time_adj_ex(X509_getm_notAfter(certificate.get()), static_cast<int>(request.valid_for.count() / 24),
-                   (request.valid_for.count() % 24) * 3600, nullptr);
-  X509_set_pubkey(certificate.get(), key.get());
+  auto seconds = request.valid_for_seconds.count() ? request.valid_for_seconds : std::chrono::seconds(request.valid_for);
+  X509_time_adj_ex(X509_getm_notAfter(certificate.get()), static_cast<int>(seconds.count() / 86400), static_cast<long>(seconds.count() % 86400), nullptr);
+  X509_set_pubkey(certificate.get(), subject_key);
   X509_NAME* name = X509_get_subject_name(certificate.get());
   for (const auto& o : request.organizations) add_name(name, "O", o);
   if (!request.common_name.empty()) add_name(name, "CN", request.common_name);
@@ -139,17 +147,121 @@ base::Result<KeyPair> issue_certificate(const CertificateRequest& request, const
     ok = ok && add_extension(certificate.get(), signer, NID_basic_constraints, "critical,CA:TRUE") &&
          add_extension(certificate.get(), signer, NID_key_usage, "critical,keyCertSign,cRLSign,digitalSignature");
   } else {
+    bool rsa = EVP_PKEY_get_base_id(subject_key) == EVP_PKEY_RSA;
     ok = ok && add_extension(certificate.get(), signer, NID_basic_constraints, "critical,CA:FALSE") &&
-         add_extension(certificate.get(), signer, NID_key_usage, "critical,digitalSignature") &&
+         add_extension(certificate.get(), signer, NID_key_usage, rsa ? "critical,digitalSignature,keyEncipherment" : "critical,digitalSignature") &&
          add_extension(certificate.get(), signer, NID_ext_key_usage, "serverAuth,clientAuth");
   }
-  if (!names.empty()) ok = ok && add_extension(certificate.get(), signer, NID_subject_alt_name, base::join(names, ","));
+  // Without a subject the names are what identifies, and have to be understood (RFC 5280 section 4.2.1.6).
+  bool no_subject = X509_NAME_entry_count(name) == 0;
+  if (!names.empty())
+    ok = ok && add_extension(certificate.get(), signer, NID_subject_alt_name, (no_subject ? "critical," : "") + base::join(names, ","));
   if (!ok) return openssl_failure("certificate extensions");
-  if (X509_sign(certificate.get(), issuer ? issuer_key.get() : key.get(), EVP_sha256()) == 0) return openssl_failure("signing");
+  if (X509_sign(certificate.get(), issuer ? issuer_key.get() : subject_key, EVP_sha256()) == 0) return openssl_failure("signing");
+  return to_pem(certificate.get());
+}
 
+int64_t seconds_of(const ASN1_TIME* time) {
+  tm when{};
+  return ASN1_TIME_to_tm(time, &when) == 1 ? ::timegm(&when) : 0;
+}
+
+std::string name_text(const X509_NAME* name) {
   BioPtr bio(BIO_new(BIO_s_mem()));
-  PEM_write_bio_PrivateKey(bio.get(), key.get(), nullptr, nullptr, 0, nullptr, nullptr);
-  return KeyPair{to_pem(certificate.get()), contents(bio.get())};
+  X509_NAME_print_ex(bio.get(), name, 0, XN_FLAG_RFC2253);
+  return contents(bio.get());
+}
+
+std::string hex_digest(X509* certificate, const EVP_MD* kind) {
+  unsigned char bytes[EVP_MAX_MD_SIZE];
+  unsigned length = 0;
+  X509_digest(certificate, kind, bytes, &length);
+  std::string out;
+  for (unsigned i = 0; i < length; ++i) out += fmt::format("{:02x}", bytes[i]);
+  return out;
+}
+
+}  // namespace
+
+base::Result<KeyPair> issue_certificate(const CertificateRequest& request, const KeyPair* issuer) {
+  KeyPtr key(EVP_EC_gen("P-256"));
+  if (!key) return openssl_failure("key generation");
+  auto certificate = certify(key.get(), request, issuer);
+  if (!certificate) return std::unexpected(certificate.error());
+  return KeyPair{*certificate, key_pem(key.get())};
+}
+
+base::Result<SigningRequest> make_signing_request(std::string_view uri) {
+  KeyPtr key(EVP_EC_gen("P-256"));
+  std::unique_ptr<X509_REQ, FreeWith<X509_REQ_free>> request(X509_REQ_new());
+  if (!key || !request) return openssl_failure("key generation");
+  X509_REQ_set_version(request.get(), 0);
+  X509_REQ_set_pubkey(request.get(), key.get());
+  if (!uri.empty()) {
+    X509_EXTENSION* names = X509V3_EXT_conf_nid(nullptr, nullptr, NID_subject_alt_name, ("critical,URI:" + std::string(uri)).c_str());
+    if (!names) return openssl_failure("the identity");
+    STACK_OF(X509_EXTENSION)* list = sk_X509_EXTENSION_new_null();
+    sk_X509_EXTENSION_push(list, names);
+    X509_REQ_add_extensions(request.get(), list);
+    sk_X509_EXTENSION_pop_free(list, X509_EXTENSION_free);
+  }
+  if (X509_REQ_sign(request.get(), key.get(), EVP_sha256()) == 0) return openssl_failure("signing");
+  BioPtr bio(BIO_new(BIO_s_mem()));
+  PEM_write_bio_X509_REQ(bio.get(), request.get());
+  return SigningRequest{contents(bio.get()), key_pem(key.get())};
+}
+
+base::Result<std::string> sign_request(std::string_view csr_pem, const CertificateRequest& names, const KeyPair& issuer) {
+  auto bio = reader(csr_pem);
+  std::unique_ptr<X509_REQ, FreeWith<X509_REQ_free>> request(PEM_read_bio_X509_REQ(bio.get(), nullptr, nullptr, nullptr));
+  if (!request) return openssl_failure("no PEM certificate request found");
+  EVP_PKEY* key = X509_REQ_get0_pubkey(request.get());
+  if (!key || X509_REQ_verify(request.get(), key) != 1) {
+    ERR_clear_error();
+    return base::fail(base::Code::kInvalidArgument, "the request is not signed with the key that it is for");
+  }
+  return certify(key, names, &issuer);
+}
+
+std::shared_ptr<const CertificateFacts> facts_of(X509* certificate) {
+  auto out = std::make_shared<CertificateFacts>();
+  out->subject = name_text(X509_get_subject_name(certificate));
+  out->issuer = name_text(X509_get_issuer_name(certificate));
+  if (BIGNUM* number = ASN1_INTEGER_to_BN(X509_get0_serialNumber(certificate), nullptr)) {
+    if (char* text = BN_bn2hex(number)) {
+      out->serial = base::to_lower(text);
+      OPENSSL_free(text);
+    }
+    BN_free(number);
+  }
+  out->sha256 = hex_digest(certificate, EVP_sha256());
+  out->sha1 = hex_digest(certificate, EVP_sha1());
+  out->not_before = seconds_of(X509_get0_notBefore(certificate));
+  out->not_after = seconds_of(X509_get0_notAfter(certificate));
+  if (auto* names = static_cast<GENERAL_NAMES*>(X509_get_ext_d2i(certificate, NID_subject_alt_name, nullptr, nullptr))) {
+    for (int i = 0; i < sk_GENERAL_NAME_num(names); ++i) {
+      const GENERAL_NAME* n = sk_GENERAL_NAME_value(names, i);
+      if (n->type == GEN_IPADD) {
+        const ASN1_STRING* value = n->d.iPAddress;
+        char text[INET6_ADDRSTRLEN] = "";
+        int family = ASN1_STRING_length(value) == 4 ? AF_INET : AF_INET6;
+        if (ASN1_STRING_length(value) == 4 || ASN1_STRING_length(value) == 16) inet_ntop(family, ASN1_STRING_get0_data(value), text, sizeof text);
+        out->ips.push_back(text);
+      }
+      if (n->type != GEN_DNS && n->type != GEN_URI && n->type != GEN_EMAIL) continue;
+      const ASN1_STRING* value = n->d.ia5;
+      std::string text(reinterpret_cast<const char*>(ASN1_STRING_get0_data(value)), static_cast<size_t>(ASN1_STRING_length(value)));
+      (n->type == GEN_DNS ? out->dns_names : n->type == GEN_URI ? out->uris : out->emails).push_back(std::move(text));
+    }
+    GENERAL_NAMES_free(names);
+  }
+  return out;
+}
+
+base::Result<CertificateFacts> certificate_facts(std::string_view pem) {
+  auto certificates = certificates_from_pem(pem);
+  if (!certificates) return std::unexpected(certificates.error());
+  return *facts_of(certificates->front().get());
 }
 
 base::Result<CertificateInfo> inspect_certificate(std::string_view pem) {

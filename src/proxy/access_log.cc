@@ -17,6 +17,7 @@
 #include "base/value.h"
 #include "http/message.h"
 #include "proxy/config/matchers.h"
+#include "proxy/access_log_tls.h"
 #include "proxy/stream_info.h"
 
 namespace fairlead::proxy {
@@ -249,16 +250,6 @@ Result<LogFormat::Piece> LogFormat::parse_command(std::string_view name, std::st
       {"HOSTNAME", Command::kHostname},
       {"CONNECTION_ID", Command::kConnectionId},
       // Known to Envoy, nothing behind them here: printed as a missing value.
-      {"DOWNSTREAM_TLS_VERSION", Command::kDash},
-      {"DOWNSTREAM_TLS_CIPHER", Command::kDash},
-      {"DOWNSTREAM_PEER_URI_SAN", Command::kDash},
-      {"DOWNSTREAM_PEER_SUBJECT", Command::kDash},
-      {"DOWNSTREAM_PEER_CERT_V_START", Command::kDash},
-      {"DOWNSTREAM_PEER_CERT_V_END", Command::kDash},
-      {"DOWNSTREAM_TRANSPORT_FAILURE_REASON", Command::kDash},
-      {"UPSTREAM_PEER_URI_SAN", Command::kDash},
-      {"UPSTREAM_TLS_VERSION", Command::kDash},
-      {"UPSTREAM_TLS_CIPHER", Command::kDash},
       {"STREAM_ID", Command::kDash},
       {"TRACE_ID", Command::kDash},
   };
@@ -307,6 +298,12 @@ Result<LogFormat::Piece> LogFormat::parse_command(std::string_view name, std::st
       if (q != std::string_view::npos) piece.fallback = base::to_lower(argument.substr(q + 1));
       if (piece.text.empty()) return fail(Code::kInvalidArgument, "%{}(...)% needs the name of a header", name);
     }
+    return piece;
+  }
+  if (is_tls_operator(name)) {
+    piece.command = Command::kTls;
+    piece.text = name;
+    piece.fallback = argument;  // the time format of ..._CERT_V_START and _END
     return piece;
   }
   std::vector<std::string_view> known;
@@ -368,6 +365,10 @@ Status LogFormat::parse_into(std::string_view text, Shape shape, std::vector<Pie
   }
   end_literal();
   return {};
+}
+
+bool LogFormat::uses_tls() const {
+  return std::ranges::any_of(pieces_, [](const Piece& p) { return p.command == Command::kTls; });
 }
 
 void LogFormat::finish() {
@@ -599,6 +600,10 @@ bool LogFormat::value_of(const Piece& piece, const StreamInfo& info, std::string
     }
     case Command::kEnvironment:
       return text(piece.text);
+    case Command::kTls: {
+      std::string value;
+      return tls_operator(piece.text, piece.fallback, info, value) && text(value);
+    }
     case Command::kDash:
       return false;
   }

@@ -33,6 +33,7 @@ class LogFormat {
   static LogFormat literal(std::string_view text);
 
   void append(std::string& out, const StreamInfo& info) const;
+  bool uses_tls() const;                         // asks for something of a TLS connection
   bool constant() const { return commands_ == 0; }
   const std::string& constant_text() const { return pieces_.empty() ? empty() : pieces_.front().text; }
   bool empty_values_omitted = false;
@@ -44,7 +45,7 @@ class LogFormat {
     kResponseTxDuration, kUpstreamHost, kUpstreamCluster, kUpstreamClusterRaw, kUpstreamLocal, kDownstreamLocal,
     kDownstreamLocalIp, kDownstreamLocalPort, kDownstreamRemote, kDownstreamRemoteIp, kDownstreamRemotePort,
     kDownstreamDirect, kDownstreamDirectIp, kServerName, kRouteName, kVirtualHost, kAttempts, kHostname, kConnectionId,
-    kGrpcStatus, kDash, kUpstreamIp, kUpstreamPort, kUpstreamLocalIp, kUpstreamLocalPort, kResponseHeaderBytes,
+    kGrpcStatus, kDash, kTls, kUpstreamIp, kUpstreamPort, kUpstreamLocalIp, kUpstreamLocalPort, kResponseHeaderBytes,
     kStartTimeLocal, kEmitTime, kCommonDuration, kPathArgument, kQueryParameter, kMethod, kPath, kScheme, kEnvironment,
     kLocalReplyBody,
   };

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/strings.h"
 #include "envoy/config/bootstrap/v3/bootstrap.pb.h"
+#include "proxy/admin_certs.h"
 #include "proxy/config/matchers.h"
 #include "proxy/proto_json.h"
 #include "proxy/server.h"
@@ -404,7 +405,7 @@ void serve_admin(Server& server, HttpExchange e) {
     struct mallinfo2 m = ::mallinfo2();
     return e->respond(200, kJson, Value::object({{"allocated", std::to_string(m.uordblks)}, {"heap_size", std::to_string(m.arena + m.hblkhd)}}).dump(1));
   }
-  if (path == "/certs") return e->respond(200, kJson, Value::object({{"certificates", Value::array()}}).dump(1));
+  if (path == "/certs") return e->respond(200, kJson, certificates_in_use(server.config().secrets()).dump(1));
   if (path == "/runtime") return e->respond(200, kJson, Value::object({{"layers", Value::array()}, {"entries", Value::object()}}).dump(1));
   if (path == "/init_dump") return e->respond(200, kJson, "{}");
   if (path == "/quitquitquit" && changes()) {

@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "proxy/outlier.h"
+#include "proxy/tls_source.h"
 #include "proxy/upstream.h"
 #include "proxy/worker.h"
 
@@ -20,8 +21,7 @@ Cluster::~Cluster() = default;
 std::vector<HostPool*> Cluster::all_pools() const {
   std::vector<HostPool*> all;
   for (auto& [host, slot] : slots_)
-    for (auto& pool : slot.pools)
-      if (pool) all.push_back(pool.get());
+    slot.each_pool([&](HostPool& pool) { all.push_back(&pool); });
   return all;
 }
 
@@ -29,9 +29,22 @@ bool Cluster::listed(const Host* host) const {
   return endpoints_ && std::ranges::any_of(endpoints_->hosts, [&](const HostPtr& h) { return h.get() == host; });
 }
 
+namespace {
+
+bool same_source(const std::shared_ptr<TlsSource>& a, const std::shared_ptr<TlsSource>& b) {
+  return a == b || (a && b && a->identity == b->identity);
+}
+
+bool same_sockets(const ClusterConfig& a, const ClusterConfig& b) {
+  return same_source(a.tls, b.tls) && a.auto_sni == b.auto_sni && a.auto_san_validation == b.auto_san_validation &&
+         std::ranges::equal(a.socket_matches, b.socket_matches, [](const auto& x, const auto& y) { return x.labels == y.labels && same_source(x.tls, y.tls); });
+}
+
+}  // namespace
+
 void Cluster::update_config(std::shared_ptr<const ClusterConfig> config) {
   // What a connection was opened with is part of it; when that changes, new requests get new connections.
-  bool reconnect = config->tls != config_->tls || config->sni != config_->sni || !(config->bind == config_->bind) || config->protocol != config_->protocol ||
+  bool reconnect = !same_sockets(*config, *config_) || !(config->bind == config_->bind) || config->protocol != config_->protocol ||
                    config->max_requests_per_connection != config_->max_requests_per_connection;
   balancer_.reset();  // it names the old configuration
   config_ = std::move(config);
@@ -51,7 +64,7 @@ void Cluster::update_endpoints(std::shared_ptr<const EndpointSet> endpoints) {
   for (HostPool* pool : all_pools())
     if (!present.contains(pool->host().get())) pool->drain();
   last_slot_ = nullptr;
-  std::erase_if(slots_, [&](const auto& entry) { return !entry.second.pools[0] && !entry.second.pools[1] && !present.contains(entry.first); });
+  std::erase_if(slots_, [&](const auto& entry) { return entry.second.no_pools() && !present.contains(entry.first); });
 }
 
 void Cluster::hosts_changed() {
@@ -66,9 +79,7 @@ void Cluster::drain_all() {
 }
 
 bool Cluster::unused() const {
-  return std::ranges::all_of(slots_, [](const auto& entry) {
-    return std::ranges::all_of(entry.second.pools, [](const auto& pool) { return !pool || pool->unused(); });
-  });
+  return std::ranges::all_of(all_pools(), [](const HostPool* pool) { return pool->unused(); });
 }
 
 void Cluster::rebuild() {
@@ -77,8 +88,7 @@ void Cluster::rebuild() {
     auto at = slots_.find(&host);
     if (at == slots_.end()) return 0;
     uint64_t n = 0;
-    for (auto& pool : at->second.pools)
-      if (pool) n += pool->active;
+    at->second.each_pool([&](const HostPool& pool) { n += pool.active; });
     return n;
   };
   needs.now = [this] { return worker_.now(); };
@@ -127,20 +137,28 @@ Host* Cluster::pick(std::optional<uint64_t> hash, const io::Address* destination
   return host;
 }
 
-HostPool& Cluster::pool(Host& host, UpstreamProtocol protocol) {
+HostPool& Cluster::pool(Host& host, UpstreamProtocol protocol, std::string_view server_name) {
   HostSlot& s = slot(host);
-  auto& pool = s.pools[static_cast<size_t>(protocol)];
-  if (!pool) pool = std::make_unique<HostPool>(*this, s, protocol);
+  auto& pool = server_name.empty() ? s.pools[static_cast<size_t>(protocol)] : s.named_pools[{protocol, std::string(server_name)}];
+  if (!pool) pool = std::make_unique<HostPool>(*this, s, protocol, std::string(server_name));
   return *pool;
 }
 
 void Cluster::pool_unused(HostPool& pool) {
   auto at = slots_.find(pool.host().get());
   if (at == slots_.end()) return;
-  auto& place = at->second.pools[static_cast<size_t>(pool.protocol())];
-  if (place.get() != &pool) return;
-  worker_.loop().dispose(std::move(place));
-  if (at->second.pools[0] || at->second.pools[1]) return;
+  HostSlot& s = at->second;
+  if (pool.server_name().empty()) {
+    auto& place = s.pools[static_cast<size_t>(pool.protocol())];
+    if (place.get() != &pool) return;
+    worker_.loop().dispose(std::move(place));
+  } else {
+    auto named = s.named_pools.find({pool.protocol(), pool.server_name()});
+    if (named == s.named_pools.end() || named->second.get() != &pool) return;
+    worker_.loop().dispose(std::move(named->second));
+    s.named_pools.erase(named);
+  }
+  if (!s.no_pools()) return;
   // The counters of a host stay as long as it is listed.
   bool original = config_->type == ClusterConfig::Type::kOriginalDst;
   if (!original && listed(at->first)) return;

@@ -12,6 +12,7 @@
 #include "envoy/config/listener/v3/listener.pb.h"
 #include "envoy/config/route/v3/route.pb.h"
 #include "io/transport.h"
+#include "proxy/tls_source.h"
 
 namespace fairlead::proxy {
 
@@ -24,9 +25,10 @@ constexpr std::string_view kCluster = "type.googleapis.com/envoy.config.cluster.
 constexpr std::string_view kEndpoints = "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment";
 constexpr std::string_view kListener = "type.googleapis.com/envoy.config.listener.v3.Listener";
 constexpr std::string_view kRoute = "type.googleapis.com/envoy.config.route.v3.RouteConfiguration";
+constexpr std::string_view kSecret = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret";
 constexpr auto kInitialFetch = std::chrono::seconds(15);  // Envoy's initial_fetch_timeout
 
-size_t kind_of(std::string_view url) { return url == kCluster ? 0 : url == kEndpoints ? 1 : url == kListener ? 2 : 3; }
+size_t kind_of(std::string_view url) { return url == kCluster ? 0 : url == kEndpoints ? 1 : url == kListener ? 2 : url == kRoute ? 3 : 4; }
 
 base::Error named(base::Error error, std::string_view kind, const std::string& name) {
   error.where = fmt::format("{} {}{}{}", kind, name, error.where.empty() ? "" : ": ", error.where);
@@ -45,12 +47,17 @@ void rds_names(const ListenerConfig& config, std::set<std::string>& out) {
 }  // namespace
 
 ConfigManager::ConfigManager(io::Loop& loop, Hooks hooks)
-    : loop_(loop), hooks_(std::move(hooks)), compiler_(names_), resolver_(io::make_resolver(loop)), initial_wait_(loop, [this] {
+    : loop_(loop), hooks_(std::move(hooks)), compiler_(names_),
+      secrets_(loop, {.changed = [this] { loop_.post([this] { secrets_changed(); }); },
+                      .reach = [this](const std::string& cluster) { return hooks_.reach ? hooks_.reach(cluster) : std::nullopt; },
+                      .local_cluster = hooks_.local_sds_cluster,
+                      .local_wanted = hooks_.local_secret_wanted}),
+      resolver_(io::make_resolver(loop)), initial_wait_(loop, [this] {
         initial_wait_over_ = true;
         ConfigUpdate update;
         // Endpoints and routes that never came: serve what there is.
         for (auto& [name, c] : clusters_)
-          if (!c->warm) warmed(*c, update);
+          if (!c->found) warmed(*c, update);
         activate_listeners(update);
         send(std::move(update));
       }),
@@ -175,7 +182,9 @@ void ConfigManager::refresh_subscriptions() {
     if (l.config->default_chain) one(*l.config->default_chain);
   }
   for (const std::string& name : static_routes_) rds.erase(name), wanted.erase(name);
+  secrets_.prune();
   if (ads_) {
+    ads_->subscribe(kSecret, secrets_.ads_names());
     ads_->subscribe(kEndpoints, std::move(eds));
     ads_->subscribe(kRoute, std::move(rds));
   }
@@ -210,6 +219,7 @@ Status ConfigManager::on_update(const xds::ReceivedUpdate& update) {
   else if (update.type_url == kEndpoints) status = update_endpoints(update);
   else if (update.type_url == kListener) status = update_listeners(update);
   else if (update.type_url == kRoute) status = update_routes(update);
+  else if (update.type_url == kSecret) status = secrets_.on_update(update);
   ++(status ? updates_ : rejected_)[kind_of(update.type_url)];
   if (!status) FL_LOG_WARN("config", "refused an update: {}", status.error().text());
   else FL_LOG_DEBUG("config", "{}: {} changed, {} removed", update.type_url.substr(update.type_url.rfind('.') + 1), update.changed.size(), update.removed.size());
@@ -283,14 +293,18 @@ void ConfigManager::put_cluster(std::shared_ptr<const ClusterConfig> config, Res
   start_checks(name, c);
   apply_endpoints(c, out);
   start_outlier(name, c);
-  if (c.warm || may_warm(c)) return warmed(c, out);
+  if (c.config->tls) secrets_.attach(c.config->tls);
+  for (const auto& m : c.config->socket_matches)
+    if (m.tls) secrets_.attach(m.tls);
+  c.pending = true;
+  if (c.warm || c.found || may_warm(c)) return warmed(c, out);
   if (c.config->type == Type::kEds && !c.endpoints) {
     // Not waited for longer than this: requests then meet "no healthy upstream" until endpoints come.
     base::Nanos wait = c.config->eds_fetch_timeout.value_or(kInitialFetch);
     if (wait.count() > 0) {
       c.fetch_timer = std::make_unique<io::Timer>(loop_, [this, name] {
         auto at = clusters_.find(name);
-        if (at == clusters_.end() || at->second->warm) return;
+        if (at == clusters_.end() || at->second->found) return;
         ConfigUpdate late;
         warmed(*at->second, late);
         activate_listeners(late);
@@ -308,12 +322,31 @@ bool ConfigManager::may_warm(const ClusterState& c) const {
   return std::ranges::all_of(c.checkers, [](const auto& checker) { return checker->all_checked(); });
 }
 
+// Nothing more is to be found out: to the workers, once its secrets are there. Until then they keep what they have of it.
 void ConfigManager::warmed(ClusterState& c, ConfigUpdate& out) {
-  c.warm = true;
+  c.found = true;
   if (c.fetch_timer) c.fetch_timer->cancel();
+  if (!cluster_warm(c)) return;
+  c.warm = true;
+  c.pending = false;
   out.clusters.push_back(c.config);
   // The configuration first, so that workers never have endpoints of a cluster that they don't know.
   if (c.endpoints && std::ranges::none_of(out.endpoints, [&](const auto& e) { return e.first == c.config->id; })) out.endpoints.emplace_back(c.config->id, c.endpoints);
+}
+
+bool ConfigManager::cluster_warm(const ClusterState& c) const {
+  if (c.config->tls && secrets_.waits(*c.config->tls)) return false;
+  return std::ranges::none_of(c.config->socket_matches, [this](const auto& m) { return m.tls && secrets_.waits(*m.tls); });
+}
+
+void ConfigManager::secrets_changed() {
+  bool was = initialized();
+  ConfigUpdate out;
+  for (auto& [name, c] : clusters_)
+    if (c->pending && c->found) warmed(*c, out);
+  activate_listeners(out);
+  send(std::move(out));
+  if (initialized() != was) hooks_.ready_changed();
 }
 
 void ConfigManager::remove_cluster(const std::string& name, ConfigUpdate& out) {
@@ -534,6 +567,9 @@ Status ConfigManager::put_listener(std::shared_ptr<const ListenerConfig> config,
     pending_fds_[config->name] = std::move(fds);
     bound_[config->name] = config->address;
   }
+  for (const FilterChain& c : config->chains)
+    if (c.tls) secrets_.attach(c.tls);
+  if (config->default_chain && config->default_chain->tls) secrets_.attach(config->default_chain->tls);
   ListenerState& l = listeners_[config->name];
   l.active = false;
   l.config = std::move(config);
@@ -543,6 +579,8 @@ Status ConfigManager::put_listener(std::shared_ptr<const ListenerConfig> config,
 }
 
 bool ConfigManager::listener_warm(const ListenerConfig& config) const {
+  auto waits = [this](const FilterChain& c) { return c.tls && secrets_.waits(*c.tls); };
+  if (std::ranges::any_of(config.chains, waits) || (config.default_chain && waits(*config.default_chain))) return false;
   if (initial_wait_over_) return true;
   std::set<std::string> names;
   rds_names(config, names);
@@ -794,6 +832,7 @@ void ConfigManager::stats(StatsSnapshot& into) const {
   }
   into.counters["cluster_manager.eds.update_success"] += updates_[1];
   into.counters["cluster_manager.eds.update_rejected"] += rejected_[1];
+  secrets_.stats(into);
   into.counters["http.rds.update_success"] += updates_[3];
   into.counters["http.rds.update_rejected"] += rejected_[3];
   size_t active = 0, warming = 0;

@@ -19,6 +19,7 @@
 #include "proxy/health_checker.h"
 #include "proxy/outlier.h"
 #include "proxy/upstream.h"
+#include "proxy/secrets.h"
 #include "proxy/worker.h"
 #include "xds/client.h"
 
@@ -40,6 +41,9 @@ class ConfigManager final : public xds::ClientSink {
     std::function<void()> ready_changed;
     unsigned workers = 1;
     bool bind = true;               // false: validate only
+    std::string local_sds_cluster;  // secrets of this gRPC cluster come from this process (put_local of secrets())
+    std::function<void(const std::string& name)> local_secret_wanted;
+    std::function<std::optional<xds::AdsOptions>(const std::string& cluster)> reach;  // a static cluster's gRPC server
   };
   ConfigManager(io::Loop& loop, Hooks hooks);
   ~ConfigManager();
@@ -74,6 +78,8 @@ class ConfigManager final : public xds::ClientSink {
     std::shared_ptr<const EndpointSet> endpoints;
     Resource source;
     bool warm = false;              // sent to the workers
+    bool found = false;             // what discovery has to say was said; secrets may be missing
+    bool pending = false;           // config is not with the workers yet
     uint64_t membership_changes = 0;
     uint64_t ejections_total = 0, ejections_overflow = 0;
     uint64_t detected[kEjectionKinds] = {}, enforced[kEjectionKinds] = {};
@@ -106,6 +112,7 @@ class ConfigManager final : public xds::ClientSink {
   }
   const std::map<std::string, uint64_t>& warnings() const { return compiler_.warnings(); }
   const ClusterNames& names() const { return names_; }
+  SecretManager& secrets() { return secrets_; }
   void stats(StatsSnapshot& into) const;
   void close_sockets();             // listening descriptors not handed to workers
 
@@ -129,6 +136,8 @@ class ConfigManager final : public xds::ClientSink {
   bool may_warm(const ClusterState& cluster) const;
   void activate_listeners(ConfigUpdate& out);
   bool listener_warm(const ListenerConfig& config) const;
+  bool cluster_warm(const ClusterState& cluster) const;   // its secrets are there
+  void secrets_changed();
   void refresh_subscriptions();
   base::Status follow_file(std::string_view type_url, const std::string& path);
   base::Status load_file(std::string_view type_url, const std::string& path);
@@ -141,6 +150,7 @@ class ConfigManager final : public xds::ClientSink {
   Hooks hooks_;
   ClusterNames names_;
   Compiler compiler_;
+  SecretManager secrets_;
   std::map<std::string, std::unique_ptr<ClusterState>> clusters_;
   std::map<std::string, ListenerState> listeners_;
   std::map<std::string, RouteState> routes_;
@@ -163,7 +173,7 @@ class ConfigManager final : public xds::ClientSink {
   };
   std::vector<Ejected> ejected_;
   io::Timer uneject_;
-  uint64_t updates_[4] = {}, rejected_[4] = {};
+  uint64_t updates_[5] = {}, rejected_[5] = {};
   uint64_t random_ = 0x9E3779B97F4A7C15ULL;
   uint64_t random();
 };

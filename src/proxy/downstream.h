@@ -30,6 +30,7 @@ struct ConnectionInfo {
   }
   std::string server_name;
   bool secure = false;
+  const io::Transport* tls = nullptr;  // the connection's own, when secure
   bool original_dst = false;      // local was restored by SO_ORIGINAL_DST
 };
 

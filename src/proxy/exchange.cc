@@ -30,6 +30,7 @@ void Exchange::start_times() {
   info_.downstream_local = connection_->local_text;
   info_.downstream_remote = info_.downstream_direct_remote = connection_->peer_text;
   info_.server_name = connection_->server_name;
+  info_.downstream_tls = connection_->tls ? connection_->tls->tls_info().get() : nullptr;
   info_.protocol = request_.version == http::Version::kHttp2 ? "HTTP/2" : request_.version == http::Version::kHttp10 ? "HTTP/1.0" : "HTTP/1.1";
 }
 
@@ -269,7 +270,12 @@ void Exchange::attempt() {
   using P = ClusterConfig::Protocol;
   P protocol = cluster_->config().protocol;
   bool h2 = protocol == P::kHttp2 || (protocol == P::kDownstream && request_.version == http::Version::kHttp2);
-  pool_ = &cluster_->pool(*host_, h2 ? UpstreamProtocol::kHttp2 : UpstreamProtocol::kHttp1);
+  std::string_view name;
+  if (cluster_->config().auto_sni) {
+    name = request_.authority;
+    if (size_t colon = name.rfind(':'); colon != std::string_view::npos && name.find(']') == std::string_view::npos) name = name.substr(0, colon);
+  }
+  pool_ = &cluster_->pool(*host_, h2 ? UpstreamProtocol::kHttp2 : UpstreamProtocol::kHttp1, name);
   if (per_try_timeout_.count() > 0) {
     if (!try_timeout_) try_timeout_.emplace(worker_.loop(), [this] { on_try_timeout(); });
     try_timeout_->arm(per_try_timeout_);
@@ -287,6 +293,10 @@ void Exchange::got_stream(UpstreamStream& stream) {
   state_ = State::kForwarding;
   touch_try();
   info_.upstream_local = request_.fields.store(stream.local());
+  if (config_->log_tls) {
+    upstream_tls_ = stream.tls();
+    info_.upstream_tls = upstream_tls_.get();
+  }
   bool whole = request_complete_ && body_.empty() && !has_request_trailers_ && !upgrade_;
   upstream_->send_head(request_, whole);
   if (!body_.empty()) upstream_->send_data(body_);
@@ -527,6 +537,7 @@ void Exchange::recycle() {
   response_.clear();
   response_trailers_.clear();
   info_ = StreamInfo{};
+  upstream_tls_.reset();
   remote_text_.clear();
   table_.reset();
   host_config_ = nullptr;

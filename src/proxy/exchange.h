@@ -109,6 +109,7 @@ class Exchange final : UpstreamSink, StreamWaiter {
   void normalise_host();
   bool refuse_request(int status, std::string_view body, std::string_view details, uint32_t flag);
   bool forwarded_headers();
+  void client_certificate_header();
   void rewrite_for_route();
   void apply(const std::vector<HeaderMutation::Add>& add, const std::vector<std::string>& remove, HeaderMap& to);
   void mutate_request();
@@ -169,6 +170,7 @@ class Exchange final : UpstreamSink, StreamWaiter {
   ResponseHeaders response_;
   HeaderMap response_trailers_;
   StreamInfo info_;
+  std::shared_ptr<const io::TlsInfo> upstream_tls_;
   std::string remote_text_;                // of the client behind trusted proxies
 
   std::shared_ptr<const RouteTable> table_;

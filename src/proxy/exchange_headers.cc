@@ -2,6 +2,8 @@
 #include <algorithm>
 
 #include "base/strings.h"
+#include "io/tls.h"
+#include "proxy/url_escape.h"
 #include "proxy/exchange.h"
 #include "proxy/header_mutation.h"
 
@@ -290,7 +292,7 @@ bool Exchange::forwarded_headers() {
   if (!internal) std::erase_if(fields.fields(), [&](const HeaderMap::Field& f) { return is_reserved(f.name, edge); });
   if (internal) fields.set("x-envoy-internal", "true");
   if (edge && client->is_ip()) fields.add("x-envoy-external-address", client->ip());
-  if (c.client_cert == HttpConfig::ClientCert::kSanitize || c.client_cert == HttpConfig::ClientCert::kSanitizeSet) fields.remove("x-forwarded-client-cert");
+  client_certificate_header();
   if (!c.via.empty()) {
     const auto* via = fields.find("via");
     fields.set("via", via ? std::string(via->value) + ", " + c.via : c.via);
@@ -303,6 +305,47 @@ bool Exchange::forwarded_headers() {
     fields.add("x-request-id", worker_.new_request_id(id));
   }
   return true;
+}
+
+// x-forwarded-client-cert: who the client is by its certificate, as far as the configuration tells it on.
+void Exchange::client_certificate_header() {
+  constexpr std::string_view kName = "x-forwarded-client-cert";
+  using Mode = HttpConfig::ClientCert;
+  const HttpConfig& c = *config_;
+  HeaderMap& fields = request_.fields;
+  if (c.client_cert == Mode::kAlwaysForward) return;
+  if (c.client_cert == Mode::kSanitize || !connection_->tls) {
+    fields.remove(kName);
+    return;
+  }
+  const io::TlsInfo* tls = info_.downstream_tls;
+  if (!tls || !tls->peer) {
+    fields.remove(kName);
+    return;
+  }
+  if (c.client_cert == Mode::kForward) return;
+  std::string element;
+  auto add = [&](std::string_view key, std::string_view value, bool quoted = false) {
+    if (!element.empty()) element += ';';
+    element += key;
+    element += quoted ? "=\"" : "=";
+    element += value;
+    if (quoted) element += '"';
+  };
+  if (tls->local)
+    for (const auto& uri : tls->local->uris) add("By", uri);
+  add("Hash", tls->peer->sha256);
+  if (c.cert_pem && !tls->peer_chain_pem.empty()) add("Cert", url_escape(tls->peer_chain_pem[0]), true);
+  if (c.cert_chain) add("Chain", url_escape(base::join(tls->peer_chain_pem, "")), true);
+  if (c.cert_subject) add("Subject", base::replace_all(base::replace_all(tls->peer->subject, "\\", "\\\\"), "\"", "\\\""), true);
+  if (c.cert_uri) {
+    for (const auto& uri : tls->peer->uris) add("URI", uri);
+    if (tls->peer->uris.empty()) add("URI", "");
+  }
+  if (c.cert_dns)
+    for (const auto& name : tls->peer->dns_names) add("DNS", name);
+  const HeaderMap::Field* before = c.client_cert == Mode::kAppend ? fields.find(kName) : nullptr;
+  fields.set(kName, before && !before->value.empty() ? std::string(before->value) + "," + element : element);
 }
 
 // ----------------------------------------------------------------------------------------------- on the way up

@@ -190,6 +190,7 @@ class H1Upstream final : public UpstreamConnection, UpstreamStream, io::Transpor
   size_t pending() const override { return out_.size(); }
   const std::string& local() const override { return local_text_; }
   bool reused() const override { return served > 1; }
+  std::shared_ptr<const io::TlsInfo> tls() const override { return transport_ ? transport_->tls_info() : nullptr; }
 
   // ---- io
   void on_ready(bool readable, bool writable) override {

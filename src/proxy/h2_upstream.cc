@@ -70,6 +70,7 @@ class H2Upstream final : public UpstreamConnection, http::H2Sink, io::TransportS
     size_t pending() const override { return id ? connection.session_->pending(id) : 0; }
     const std::string& local() const override { return connection.local_text_; }
     bool reused() const override { return connection.served > 1; }
+    std::shared_ptr<const io::TlsInfo> tls() const override { return connection.transport_ ? connection.transport_->tls_info() : nullptr; }
   };
 
   Worker& worker() { return pool_.cluster().worker(); }

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "proxy/handshake.h"
+#include "proxy/tls_dial.h"
 #include "proxy/upstream.h"
 #include "proxy/worker.h"
 
@@ -31,8 +33,8 @@ std::string_view reset_text(ResetReason reason) {
   return "";
 }
 
-HostPool::HostPool(Cluster& cluster, HostSlot& slot, UpstreamProtocol protocol)
-    : cluster_(cluster), slot_(slot), host_(slot.host), protocol_(protocol) {}
+HostPool::HostPool(Cluster& cluster, HostSlot& slot, UpstreamProtocol protocol, std::string server_name)
+    : cluster_(cluster), slot_(slot), host_(slot.host), protocol_(protocol), server_name_(std::move(server_name)) {}
 
 HostPool::~HostPool() = default;
 
@@ -324,7 +326,35 @@ void UpstreamConnection::connected(std::unique_ptr<io::Transport> transport) {
     });
     life_timer_->arm(config.max_connection_duration);
   }
-  if (config.tls) transport_ = io::make_tls_client(worker.loop(), std::move(transport_), config.tls, config.sni);
+  Wrapped wrapped = wrap_upstream(cluster, *pool_.host(), std::move(transport_), pool_.protocol() == UpstreamProtocol::kHttp2 ? DialFor::kHttp2 : DialFor::kHttp1,
+                                  pool_.server_name());
+  if (!wrapped.ready) {
+    gone_ = true;
+    return pool_.on_connect_failed(*this, ResetReason::kConnectFailure, "TLS_error: Secret is not supplied by SDS");
+  }
+  if (!wrapped.handshake) {
+    transport_ = std::move(wrapped.transport);
+    return usable();
+  }
+  base::Nanos left = config.connect_timeout - (worker.now() - connect_started_);
+  handshake_ = std::make_unique<Handshake>(worker.loop(), std::move(wrapped.transport), std::max(left, base::Nanos(1)),
+                                           [this](std::unique_ptr<io::Transport> done, const std::string& error) {
+                                             pool_.cluster().worker().loop().dispose(std::move(handshake_));
+                                             if (error.empty()) {
+                                               transport_ = std::move(done);
+                                               return usable();
+                                             }
+                                             gone_ = true;
+                                             done->close();
+                                             pool_.cluster().worker().loop().dispose(std::move(done));
+                                             pool_.on_connect_failed(*this, ResetReason::kConnectFailure, error);
+                                           });
+  handshake_->start();
+}
+
+void UpstreamConnection::usable() {
+  Cluster& cluster = pool_.cluster();
+  Worker& worker = cluster.worker();
   cluster.stats.connect_ms.record(std::chrono::duration<double, std::milli>(worker.now() - connect_started_).count());
   on_transport();
   pool_.on_connected(*this);

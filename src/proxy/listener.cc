@@ -2,8 +2,10 @@
 
 #include "base/log.h"
 #include "io/accepted.h"
+#include "proxy/handshake.h"
 #include "proxy/overload.h"
 #include "proxy/proxy_protocol.h"
+#include "proxy/tls_source.h"
 #include "proxy/stream_info.h"
 
 namespace fairlead::proxy {
@@ -117,13 +119,85 @@ class ReplayTransport final : public io::Transport, io::TransportSink {
   std::string bytes_;
 };
 
-void close_accepted(Accepted& accepted) {
-  accepted.transport->close();
+// reset: what the client sent was read here and is answered by nobody; it is to see that, as it does when a socket is closed
+// with bytes unread.
+void close_accepted(Accepted& accepted, bool reset = false) {
+  accepted.transport->close(reset);
   if (accepted.stats) {
     --accepted.stats->downstream_cx_active;
     ++accepted.stats->downstream_cx_destroy;
   }
 }
+
+void hand_over(Worker& worker, Accepted accepted) {
+  const FilterChain* chain = accepted.chain;
+  auto connection = chain->http ? make_http_connection(worker, std::move(accepted)) : make_tcp_connection(worker, std::move(accepted));
+  connection->chain = chain;
+  worker.add(std::move(connection));
+}
+
+// A connection whose TLS handshake is under way.
+class Handshaking final : public DownstreamConnection {
+ public:
+  Handshaking(Worker& worker, Accepted accepted, std::shared_ptr<const io::TlsContext> context)
+      : worker_(worker), accepted_(std::move(accepted)) {
+    auto inner = std::move(accepted_.transport);
+    if (!accepted_.read_ahead.empty()) inner = std::make_unique<ReplayTransport>(std::move(inner), std::exchange(accepted_.read_ahead, {}));
+    auto tls = io::make_tls_server(worker.loop(), std::move(inner), std::move(context), accepted_.stats ? &accepted_.stats->tls : nullptr);
+    handshake_ = std::make_unique<Handshake>(worker.loop(), std::move(tls), accepted_.chain->handshake_timeout,
+                                             [this](std::unique_ptr<io::Transport> transport, const std::string& error) { done(std::move(transport), error); });
+  }
+  void begin() { handshake_->start(); }
+  void drain() override {}
+  void close() override {
+    if (std::exchange(over_, true)) return;
+    worker_.loop().dispose(std::move(handshake_));
+    count_end();
+    worker_.forget(*this);
+  }
+  const ListenerConfig* listener() const override { return accepted_.listener.get(); }
+
+ private:
+  void done(std::unique_ptr<io::Transport> transport, const std::string& error) {
+    if (std::exchange(over_, true)) return;
+    worker_.loop().dispose(std::move(handshake_));
+    if (error.empty()) {
+      accepted_.info.secure = true;
+      accepted_.info.tls = transport.get();
+      if (accepted_.info.server_name.empty()) accepted_.info.server_name = transport->sni();
+      accepted_.transport = std::move(transport);
+      hand_over(worker_, std::move(accepted_));
+    } else {
+      if (accepted_.stats && error.ends_with("timeout")) ++accepted_.stats->downstream_cx_transport_socket_connect_timeout;
+      log(error);
+      transport->close();
+      worker_.loop().dispose(std::move(transport));
+      count_end();
+    }
+    worker_.forget(*this);
+  }
+  void log(const std::string& error) {
+    StreamInfo info;
+    info.start = worker_.now();
+    info.start_wall = worker_.wall_now();
+    info.end = base::Nanos(0);
+    info.connection_id = accepted_.info.id;
+    info.downstream_failure = error;
+    info.downstream_local = accepted_.info.local_text;
+    info.downstream_remote = info.downstream_direct_remote = accepted_.info.peer_text;
+    info.server_name = accepted_.info.server_name;
+    worker_.log(accepted_.listener->access_logs, info);
+  }
+  void count_end() {
+    if (!accepted_.stats) return;
+    --accepted_.stats->downstream_cx_active;
+    ++accepted_.stats->downstream_cx_destroy;
+  }
+  Worker& worker_;
+  Accepted accepted_;
+  std::unique_ptr<Handshake> handshake_;
+  bool over_ = false;
+};
 
 // The chain is known: plain or TLS, HTTP or TCP.
 void start(Worker& worker, std::shared_ptr<const ListenerConfig> config, Accepted accepted, const Sniffed* seen) {
@@ -152,7 +226,7 @@ void start(Worker& worker, std::shared_ptr<const ListenerConfig> config, Accepte
     }
   }
   const FilterChain* chain = find_chain(*config, facts);
-  if (!chain || chain->no_secrets || (!chain->http && !chain->tcp)) {
+  if (!chain || (!chain->http && !chain->tcp)) {
     if (!chain && accepted.stats) ++accepted.stats->no_filter_chain_match;
     StreamInfo info;
     info.start = worker.now();
@@ -164,20 +238,27 @@ void start(Worker& worker, std::shared_ptr<const ListenerConfig> config, Accepte
     info.downstream_remote = info.downstream_direct_remote = accepted.info.peer_text;
     info.server_name = accepted.info.server_name;
     worker.log(config->access_logs, info);
-    return close_accepted(accepted);
+    return close_accepted(accepted, !accepted.read_ahead.empty());
   }
   accepted.chain = chain;
   accepted.listener = std::move(config);
   accepted.transport->set_sink(nullptr);
-  if (chain->tls) {
-    accepted.info.secure = true;
-    auto inner = std::move(accepted.transport);
-    if (!accepted.read_ahead.empty()) inner = std::make_unique<ReplayTransport>(std::move(inner), std::exchange(accepted.read_ahead, {}));
-    accepted.transport = io::make_tls_server(worker.loop(), std::move(inner), chain->tls);
+  if (!chain->tls) return hand_over(worker, std::move(accepted));
+  auto context = chain->tls->context();
+  if (!context) {
+    // Never served in plain text instead.
+    if (accepted.stats) ++accepted.stats->downstream_context_secrets_not_ready;
+    return close_accepted(accepted);
   }
-  auto connection = chain->http ? make_http_connection(worker, std::move(accepted)) : make_tcp_connection(worker, std::move(accepted));
-  connection->chain = chain;
-  worker.add(std::move(connection));
+  if (chain->tls->require_sni && accepted.info.server_name.empty() && seen && seen->verdict == Sniffed::Verdict::kTls) {
+    if (accepted.stats) ++accepted.stats->tls.connection_error;
+    return close_accepted(accepted);
+  }
+  auto handshaking = std::make_unique<Handshaking>(worker, std::move(accepted), std::move(context));
+  Handshaking& h = *handshaking;
+  h.chain = chain;
+  worker.add(std::move(handshaking));
+  h.begin();
 }
 
 void Inspecting::decide(Sniffed seen) {

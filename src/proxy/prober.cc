@@ -1,10 +1,14 @@
 // What a health check sends, and what it takes for an answer.
 #include <algorithm>
+#include <optional>
 
 #include "base/strings.h"
 #include "http/client.h"
 #include "io/transport.h"
+#include "proxy/handshake.h"
 #include "proxy/health_checker.h"
+#include "proxy/tls_dial.h"
+#include "proxy/tls_source.h"
 
 namespace fairlead::proxy {
 namespace {
@@ -18,18 +22,9 @@ std::string url_of(const io::Address& address, std::string_view path, bool tls) 
 class HttpProber final : public Prober {
  public:
   HttpProber(io::Loop& loop, const ClusterConfig& cluster, const HealthCheckConfig& check, const HostPtr& host, const io::Address& address, int mark)
-      : check_(check) {
-    http::ClientOptions o;
-    o.tls = cluster.tls;
-    o.tls_server_name = cluster.sni;
-    o.http2 = check.kind == HealthCheckConfig::Kind::kGrpc || check.http2;
-    o.connect_timeout = check.timeout;
-    o.keep_alive = check.reuse_connection;
-    o.max_connections_per_host = 1;
-    o.socket_mark = mark;
-    client_ = std::make_unique<http::Client>(loop, std::move(o));
+      : loop_(loop), cluster_(cluster), check_(check), host_(host), mark_(mark) {
     bool grpc = check.kind == HealthCheckConfig::Kind::kGrpc;
-    url_ = url_of(address, grpc ? "/grpc.health.v1.Health/Check" : check.path, cluster.tls != nullptr);
+    url_ = url_of(address, grpc ? "/grpc.health.v1.Health/Check" : check.path, cluster.tls_for(*host) != nullptr);
     head_.method = grpc ? "POST" : check.method;
     head_.authority = !host->check_hostname.empty() ? host->check_hostname
                       : grpc && !check.authority.empty() ? check.authority
@@ -48,6 +43,15 @@ class HttpProber final : public Prober {
   std::unique_ptr<Probe> check(CheckDone done) override {
     auto probe = std::make_unique<Run>(*this, std::move(done));
     Run& run = *probe;
+    // As its requests: the endpoint's match, with the newest secrets.
+    const std::shared_ptr<TlsSource>& source = cluster_.tls_for(*host_);
+    auto context = source ? source->context() : nullptr;
+    if (source && !context) {
+      run.failing.emplace(loop_, [&run] { run.done({Kind::kNetwork, false}); });
+      run.failing->arm(base::Nanos(1));
+      return probe;
+    }
+    if (!client_ || context != context_) connect_with(std::move(context));
     http::Call::Callbacks callbacks;
     callbacks.on_head = [&run](const http::ResponseHead& head) {
       run.status = head.status;
@@ -80,6 +84,7 @@ class HttpProber final : public Prober {
     HttpProber& prober;
     CheckDone done;
     std::unique_ptr<http::Call> call;
+    std::optional<io::Timer> failing;   // no secrets: nothing is sent
     int status = 0;
     bool degraded = false, fail_now = false;
     std::string body, grpc_status, service;
@@ -106,7 +111,27 @@ class HttpProber final : public Prober {
     }
   };
 
+  void connect_with(std::shared_ptr<const io::TlsContext> context) {
+    http::ClientOptions o;
+    context_ = context;
+    o.tls = std::move(context);
+    if (const auto& source = cluster_.tls_for(*host_)) o.tls_server_name = source->auto_host_sni && !host_->hostname.empty() ? host_->hostname : source->sni;
+    o.http2 = check_.kind == HealthCheckConfig::Kind::kGrpc || check_.http2;
+    o.connect_timeout = check_.timeout;
+    o.keep_alive = check_.reuse_connection;
+    o.max_connections_per_host = 1;
+    o.socket_mark = mark_;
+    // The call before may still name the old one.
+    if (client_) loop_.dispose(std::move(client_));
+    client_ = std::make_unique<http::Client>(loop_, std::move(o));
+  }
+
+  io::Loop& loop_;
+  const ClusterConfig& cluster_;
   const HealthCheckConfig& check_;
+  HostPtr host_;
+  int mark_;
+  std::shared_ptr<const io::TlsContext> context_;
   std::unique_ptr<http::Client> client_;
   std::string url_;
   http::RequestHead head_;
@@ -114,8 +139,8 @@ class HttpProber final : public Prober {
 
 class TcpProber final : public Prober {
  public:
-  TcpProber(io::Loop& loop, const ClusterConfig& cluster, const HealthCheckConfig& check, const io::Address& address, int mark)
-      : loop_(loop), cluster_(cluster), check_(check), address_(address), mark_(mark) {}
+  TcpProber(io::Loop& loop, const ClusterConfig& cluster, const HealthCheckConfig& check, const HostPtr& host, const io::Address& address, int mark)
+      : loop_(loop), cluster_(cluster), check_(check), host_(host), address_(address), mark_(mark) {}
 
   std::unique_ptr<Probe> check(CheckDone done) override { return std::make_unique<Run>(*this, std::move(done)); }
 
@@ -131,7 +156,21 @@ class TcpProber final : public Prober {
     void connected(base::Result<std::unique_ptr<io::Transport>> result) {
       prober.loop_.dispose(std::move(connecting));
       if (!result) return end(Kind::kNetwork);
-      transport = std::move(*result);
+      Wrapped wrapped = wrap_upstream(prober.loop_, prober.cluster_, nullptr, *prober.host_, std::move(*result), DialFor::kTcp);
+      if (!wrapped.ready) return end(Kind::kNetwork);
+      if (!wrapped.handshake) return usable(std::move(wrapped.transport));
+      handshake = std::make_unique<Handshake>(prober.loop_, std::move(wrapped.transport), prober.check_.timeout,
+                                              [this](std::unique_ptr<io::Transport> whole, const std::string& error) {
+                                                prober.loop_.dispose(std::move(handshake));
+                                                if (error.empty()) return usable(std::move(whole));
+                                                whole->close();
+                                                prober.loop_.dispose(std::move(whole));
+                                                end(Kind::kNetwork);
+                                              });
+      handshake->start();
+    }
+    void usable(std::unique_ptr<io::Transport> whole) {
+      transport = std::move(whole);
       if (prober.check_.send.empty() && prober.check_.receive.empty()) return end(Kind::kPassed);
       transport->set_sink(this);
       on_ready(true, true);
@@ -171,6 +210,7 @@ class TcpProber final : public Prober {
     TcpProber& prober;
     CheckDone done;
     std::unique_ptr<io::Connecting> connecting;
+    std::unique_ptr<Handshake> handshake;
     std::unique_ptr<io::Transport> transport;
     std::string received;
     size_t sent = 0;
@@ -180,6 +220,7 @@ class TcpProber final : public Prober {
   io::Loop& loop_;
   const ClusterConfig& cluster_;
   const HealthCheckConfig& check_;
+  HostPtr host_;
   io::Address address_;
   int mark_;
 };
@@ -189,7 +230,7 @@ class TcpProber final : public Prober {
 std::unique_ptr<Prober> make_prober(io::Loop& loop, const ClusterConfig& cluster, const HealthCheckConfig& check, const HostPtr& host, int socket_mark) {
   io::Address to = host->check_address.value_or(host->address);
   if (check.alt_port && !host->check_address) to.set_port(*check.alt_port);
-  if (check.kind == HealthCheckConfig::Kind::kTcp) return std::make_unique<TcpProber>(loop, cluster, check, to, socket_mark);
+  if (check.kind == HealthCheckConfig::Kind::kTcp) return std::make_unique<TcpProber>(loop, cluster, check, host, to, socket_mark);
   return std::make_unique<HttpProber>(loop, cluster, check, host, to, socket_mark);
 }
 

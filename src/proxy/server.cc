@@ -97,6 +97,29 @@ Watchdog::Limits watchdog_limits(const envoy::config::bootstrap::v3::Bootstrap& 
   return limits;
 }
 
+// The gRPC server behind a static cluster with one endpoint: a socket address or a pipe.
+std::optional<xds::AdsOptions> reach(const envoy::config::bootstrap::v3::Bootstrap& b, const std::string& name, const ServerOptions& options) {
+  for (const auto& c : b.static_resources().clusters()) {
+    if (c.name() != name) continue;
+    for (const auto& group : c.load_assignment().endpoints())
+      for (const auto& e : group.lb_endpoints()) {
+        const auto& address = e.endpoint().address();
+        xds::AdsOptions o;
+        o.node = options.node;
+        o.socket_mark = options.socket_mark;
+        if (address.has_pipe()) {
+          o.unix_path = address.pipe().path();
+          o.host = "localhost";
+        } else {
+          o.host = address.socket_address().address();
+          o.port = static_cast<uint16_t>(address.socket_address().port_value());
+        }
+        return o;
+      }
+  }
+  return std::nullopt;
+}
+
 }  // namespace
 
 Status Server::start() {
@@ -141,6 +164,9 @@ Status Server::start() {
     if (std::exchange(live_, true)) return;
     FL_LOG_INFO("server", "all dependencies initialized, listeners are serving");
   };
+  hooks.local_sds_cluster = options_.local_sds_cluster;
+  hooks.local_secret_wanted = options_.local_secret_wanted;
+  hooks.reach = [this](const std::string& cluster) { return reach(*options_.bootstrap, cluster, options_); };
   config_ = std::make_unique<ConfigManager>(loop_, std::move(hooks));
   config_->set_node(options_.node.id, options_.node.metadata);
 

@@ -34,6 +34,9 @@ struct ServerOptions {
   int socket_mark = 0;
   base::Nanos drain_time = std::chrono::seconds(5);
   base::Nanos min_drain_time{0};             // keeps accepting at least this long after SIGTERM
+  // Secrets of this gRPC cluster are given by the agent in this process, with put_secret(), once asked for.
+  std::string local_sds_cluster;
+  std::function<void(const std::string& name)> local_secret_wanted;
   std::string version = "0.1.0";
 };
 
@@ -68,6 +71,8 @@ class Server {
   void reset_counters(std::function<void()> done);
   // Adds handlers of the agent (15020, 15021) to the admin's answers.
   void handle_admin(std::shared_ptr<http::Exchange> exchange);
+  // bytes: a serialized envoy.extensions.transport_sockets.tls.v3.Secret.
+  void put_secret(const std::string& name, const std::string& bytes) { config_->secrets().put_local(name, bytes); }
   const xds::AdsClient* ads() const { return ads_.get(); }
   LogFiles& log_files() { return log_files_; }
 

@@ -91,6 +91,21 @@ void StatsSnapshot::add(std::string_view prefix, const TcpStats& stats) { FL_TCP
 #undef FL_ADD_COUNTER
 #undef FL_ADD_GAUGE
 
+void StatsSnapshot::add(std::string_view prefix, const io::TlsCounters& tls) {
+  std::string p = std::string(prefix) + "ssl.";
+  counters[p + "handshake"] += tls.handshake;
+  counters[p + "session_reused"] += tls.session_reused;
+  counters[p + "no_certificate"] += tls.no_certificate;
+  counters[p + "connection_error"] += tls.connection_error;
+  counters[p + "fail_verify_no_cert"] += tls.fail_verify_no_cert;
+  counters[p + "fail_verify_error"] += tls.fail_verify_error;
+  counters[p + "fail_verify_san"] += tls.fail_verify_san;
+  counters[p + "fail_verify_cert_hash"] += tls.fail_verify_cert_hash;
+  for (auto& [name, n] : tls.versions) counters[p + "versions." + name] += n;
+  for (auto& [name, n] : tls.ciphers) counters[p + "ciphers." + name] += n;
+  for (auto& [name, n] : tls.curves) counters[p + "curves." + name] += n;
+}
+
 void StatsSnapshot::merge(const StatsSnapshot& other) {
   for (auto& [k, v] : other.counters) counters[k] += v;
   for (auto& [k, v] : other.gauges) gauges[k] += v;

@@ -10,6 +10,8 @@
 #include <utility>
 #include <vector>
 
+#include "io/tls.h"
+
 namespace fairlead::proxy {
 
 // Envoy's default histogram buckets, in milliseconds; the last one is everything above.
@@ -62,7 +64,8 @@ struct CodeCounts {
 
 #define FL_LISTENER_STATS(COUNTER, GAUGE)                                                                              \
   COUNTER(downstream_cx_total) GAUGE(downstream_cx_active) COUNTER(downstream_cx_destroy)                              \
-  COUNTER(downstream_pre_cx_timeout) COUNTER(no_filter_chain_match) COUNTER(downstream_global_cx_overflow)
+  COUNTER(downstream_pre_cx_timeout) COUNTER(no_filter_chain_match) COUNTER(downstream_global_cx_overflow)             \
+  COUNTER(downstream_cx_transport_socket_connect_timeout) COUNTER(downstream_context_secrets_not_ready)
 
 #define FL_TCP_STATS(COUNTER, GAUGE)                                                                                   \
   COUNTER(downstream_cx_total) COUNTER(downstream_cx_no_route) COUNTER(downstream_cx_rx_bytes_total)                   \
@@ -73,6 +76,7 @@ struct ClusterStats {
   FL_CLUSTER_STATS(FL_FIELD, FL_FIELD)
   CodeCounts codes;
   Histogram rq_time, connect_ms;
+  io::TlsCounters tls;
 };
 struct HttpStats {
   FL_HTTP_STATS(FL_FIELD, FL_FIELD)
@@ -81,6 +85,7 @@ struct HttpStats {
 };
 struct ListenerStats {
   FL_LISTENER_STATS(FL_FIELD, FL_FIELD)
+  io::TlsCounters tls;
 };
 struct TcpStats {
   FL_TCP_STATS(FL_FIELD, FL_FIELD)
@@ -99,6 +104,7 @@ struct StatsSnapshot {
   void add(std::string_view prefix, const HttpStats& stats);
   void add(std::string_view prefix, const ListenerStats& stats);
   void add(std::string_view prefix, const TcpStats& stats);
+  void add(std::string_view prefix, const io::TlsCounters& tls);
   void merge(const StatsSnapshot& other);
 };
 

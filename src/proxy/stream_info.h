@@ -11,6 +11,10 @@
 #include "base/time.h"
 #include "proxy/headers.h"
 
+namespace fairlead::io {
+struct TlsInfo;
+}
+
 namespace fairlead::proxy {
 
 // Envoy's response flags (source/common/stream_info/utility.cc has the names). Bits of StreamInfo::flags.
@@ -70,6 +74,9 @@ struct StreamInfo {
   std::string_view downstream_local, downstream_remote, downstream_direct_remote;
   std::string_view server_name;
   std::shared_ptr<const Workload> downstream_peer, upstream_peer;  // as istio.metadata_exchange heard; nullptr: it did not
+  const io::TlsInfo* downstream_tls = nullptr;  // set when something asks for it
+  const io::TlsInfo* upstream_tls = nullptr;
+  std::string_view downstream_failure;         // DOWNSTREAM_TRANSPORT_FAILURE_REASON
 };
 
 }  // namespace fairlead::proxy

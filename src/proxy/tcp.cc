@@ -3,7 +3,9 @@
 
 #include "proxy/downstream.h"
 #include "proxy/filters/istio_stats.h"
+#include "proxy/handshake.h"
 #include "proxy/stream_info.h"
+#include "proxy/tls_dial.h"
 #include "proxy/upstream.h"
 #include "proxy/worker.h"
 
@@ -116,8 +118,31 @@ class TcpConnection final : public DownstreamConnection, Flushable {
       if (config_->max_connect_attempts > 1) ++cluster_->stats.upstream_cx_connect_attempts_exceeded;
       return end(kFlagUpstreamConnectFailure | (config_->max_connect_attempts > 1 ? kFlagRetryLimit : 0u));
     }
-    up_.transport = std::move(*result);
-    if (cluster_->config().tls) up_.transport = io::make_tls_client(worker_.loop(), std::move(up_.transport), cluster_->config().tls, cluster_->config().sni);
+    Wrapped wrapped = wrap_upstream(*cluster_, *host_, std::move(*result), DialFor::kTcp);
+    if (!wrapped.ready) return handshake_failed("TLS_error: Secret is not supplied by SDS");
+    if (!wrapped.handshake) return usable(std::move(wrapped.transport));
+    handshake_ = std::make_unique<Handshake>(worker_.loop(), std::move(wrapped.transport), cluster_->config().connect_timeout,
+                                             [this](std::unique_ptr<io::Transport> done, const std::string& error) {
+                                               worker_.loop().dispose(std::move(handshake_));
+                                               if (error.empty()) return usable(std::move(done));
+                                               done->close();
+                                               worker_.loop().dispose(std::move(done));
+                                               handshake_failed(error);
+                                             });
+    handshake_->start();
+  }
+
+  void handshake_failed(const std::string& error) {
+    ++cluster_->stats.upstream_cx_connect_fail;
+    cluster_->report(*host_, 0, true);
+    failure_ = error;
+    log_.failure_reason = failure_;
+    release();
+    end(kFlagUpstreamConnectFailure);
+  }
+
+  void usable(std::unique_ptr<io::Transport> transport) {
+    up_.transport = std::move(transport);
     up_.transport->set_sink(&up_);
     local_text_ = up_.transport->local().text();
     log_.upstream_local = local_text_;
@@ -241,6 +266,10 @@ class TcpConnection final : public DownstreamConnection, Flushable {
     if (std::exchange(closed_, true)) return;
     idle_.cancel();
     worker_.loop().dispose(std::move(connecting_));
+    worker_.loop().dispose(std::move(handshake_));
+    if (up_.transport && config_->log_tls) upstream_tls_ = up_.transport->tls_info();
+    log_.downstream_tls = down_.transport->tls_info().get();
+    log_.upstream_tls = upstream_tls_.get();
     release();
     log_.flags |= flag;
     log_.end = worker_.now() - log_.start;
@@ -271,10 +300,12 @@ class TcpConnection final : public DownstreamConnection, Flushable {
   std::string host_text_, local_text_, failure_;
   Permit permit_ = Permit::kRefused;
   std::unique_ptr<io::Connecting> connecting_;
+  std::unique_ptr<Handshake> handshake_;
   StreamInfo log_;
   uint64_t reported_sent_ = 0, reported_received_ = 0;
   uint32_t attempts_ = 0, reported_flags_ = 0;
   bool reported_ = false;
+  std::shared_ptr<const io::TlsInfo> upstream_tls_;
   bool closed_ = false, begin_ = false, read_again_ = false, counted_ = false;
 };
 

@@ -6,6 +6,7 @@
 
 #include <deque>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <random>
@@ -16,6 +17,7 @@
 #include "io/transport.h"
 #include "proxy/balancer.h"
 #include "proxy/config/model.h"
+#include "proxy/handshake.h"
 #include "proxy/headers.h"
 #include "proxy/stats.h"
 
@@ -71,6 +73,7 @@ class UpstreamStream {
   virtual size_t pending() const = 0;               // bytes waiting to be written
   virtual const std::string& local() const = 0;     // our end's address, as text; as long as the connection lives
   virtual bool reused() const = 0;
+  virtual std::shared_ptr<const io::TlsInfo> tls() const { return nullptr; }
   // The sink asks to stop reading the response for now.
   virtual void pause() = 0;
 
@@ -109,13 +112,22 @@ struct HostCounters {
 struct HostSlot {
   HostPtr host;
   std::unique_ptr<HostPool> pools[2];  // by protocol
+  // auto_sni: those whose connections ask for a name of their own.
+  std::map<std::pair<UpstreamProtocol, std::string>, std::unique_ptr<HostPool>> named_pools;
   HostCounters counters;
+  bool no_pools() const { return !pools[0] && !pools[1] && named_pools.empty(); }
+  template <typename F>
+  void each_pool(F&& f) const {
+    for (auto& pool : pools)
+      if (pool) f(*pool);
+    for (auto& [key, pool] : named_pools) f(*pool);
+  }
 };
 
 // Connections to one host with one protocol.
 class HostPool {
  public:
-  HostPool(Cluster& cluster, HostSlot& slot, UpstreamProtocol protocol);
+  HostPool(Cluster& cluster, HostSlot& slot, UpstreamProtocol protocol, std::string server_name = {});
   ~HostPool();
   HostPool(const HostPool&) = delete;
   HostPool& operator=(const HostPool&) = delete;
@@ -131,6 +143,7 @@ class HostPool {
   const HostPtr& host() const { return host_; }
   HostCounters& counters() { return slot_.counters; }
   UpstreamProtocol protocol() const { return protocol_; }
+  const std::string& server_name() const { return server_name_; }  // auto_sni: what its connections ask for
   uint64_t active = 0;                // requests in flight on this host
   bool draining() const { return draining_; }
 
@@ -159,6 +172,7 @@ class HostPool {
   HostSlot& slot_;
   HostPtr host_;
   UpstreamProtocol protocol_;
+  std::string server_name_;
   std::vector<std::unique_ptr<UpstreamConnection>> connections_;
   std::vector<UpstreamConnection*> ready_;   // HTTP/1.1: idle; HTTP/2: with room. The last is tried first
   std::deque<Waiting> waiting_;
@@ -201,6 +215,8 @@ class UpstreamConnection {
  private:
   void try_next_address();
   void connected(std::unique_ptr<io::Transport> transport);
+  void usable();                         // after the handshake, if there is one
+  std::unique_ptr<Handshake> handshake_;
   void refused(const base::Error& error);
   std::vector<std::unique_ptr<io::Connecting>> connecting_;  // by address; more than one only for hosts with several
   size_t failed_addresses_ = 0;
@@ -228,7 +244,8 @@ class Cluster {
   // The host for a request. destination: for ORIGINAL_DST. avoid: hosts already tried (previous_hosts).
   // Valid to the end of the round, and as long as its pool has a request of the caller.
   Host* pick(std::optional<uint64_t> hash, const io::Address* destination, const std::vector<const Host*>* avoid, uint32_t attempts);
-  HostPool& pool(Host& host, UpstreamProtocol protocol);
+  // server_name: auto_sni, the name that its connections ask for; connections are shared by requests of one name.
+  HostPool& pool(Host& host, UpstreamProtocol protocol, std::string_view server_name = {});
   void pool_unused(HostPool& pool);
 
   // Outcome of a request, for the host's counters and outlier detection. local_failure: no answer came (connecting,

@@ -256,11 +256,18 @@ void Worker::collect(StatsSnapshot& into) {
     std::string prefix = "cluster." + s.config->stat_name + ".";
     static const ClusterStats kNone;
     into.add(prefix, s.cluster ? s.cluster->stats : kNone);
+    if (s.config->tls || !s.config->socket_matches.empty()) into.add(prefix, s.cluster ? s.cluster->stats.tls : kNone.tls);
   }
   for (auto& [name, stats] : http_stats_) into.add("http." + name + ".", *stats);
   for (auto& [name, stats] : tcp_stats_) into.add("tcp." + name + ".", *stats);
   for (auto& [name, stats] : listener_stats_) into.add("listener." + name + ".", *stats);
   for (auto& [key, local] : locals_) local->collect(into);
+  // Under Envoy's names only where there is TLS.
+  auto has_tls = [](const ListenerConfig& c) {
+    return std::ranges::any_of(c.chains, [](const FilterChain& chain) { return chain.tls != nullptr; }) || (c.default_chain && c.default_chain->tls);
+  };
+  for (auto& l : listeners_)
+    if (has_tls(l->config())) into.add("listener." + l->config().stat_name + ".", listener_stats(l->config().stat_name).tls);
 }
 
 // ------------------------------------------------------------------------------------------------------- the data path

@@ -10,19 +10,32 @@ namespace fairlead::xds {
 struct AdsClient::Core {
   Core(io::Loop& l, AdsOptions o, ClientSink& s)
       : loop(l), options(std::move(o)), sink(s), session(options.node, options.delta, s), retry(l, [this] { open(); }) {
+    make_client();
+  }
+
+  void make_client() {
     http::ClientOptions c;
     c.http2 = true;
     c.tls = options.tls;
+    c.tls_server_name = options.tls_server_name;
     c.socket_mark = options.socket_mark;
-    client = std::make_unique<http::Client>(l, std::move(c));
+    c.unix_path = options.unix_path;
+    client = std::make_unique<http::Client>(loop, std::move(c));
   }
 
   void open() {
     failed = false;
     reader = http::GrpcReader();
+    if (options.refresh) {
+      options.refresh(options);
+      loop.defer([old = std::shared_ptr<http::Client>(std::move(client))] {});
+      make_client();
+    }
     std::string host = options.host.find(':') == std::string::npos ? options.host : "[" + options.host + "]";
-    std::string url = fmt::format("{}://{}:{}/envoy.service.discovery.v3.AggregatedDiscoveryService/{}", options.tls ? "https" : "http", host,
-                                  options.port, options.delta ? "DeltaAggregatedResources" : "StreamAggregatedResources");
+    std::string service = options.service;
+    if (service.empty())
+      service = "envoy.service.discovery.v3.AggregatedDiscoveryService/" + std::string(options.delta ? "DeltaAggregatedResources" : "StreamAggregatedResources");
+    std::string url = fmt::format("{}://{}:{}/{}", options.tls ? "https" : "http", host, options.port, service);
     http::RequestHead head;
     head.method = "POST";
     head.headers = options.headers;

@@ -102,10 +102,15 @@ struct AdsOptions {
   std::string host;                         // name or address of the server
   uint16_t port = 15010;
   std::shared_ptr<const io::TlsContext> tls;  // nullptr: plain text
+  std::string tls_server_name;              // when it is not the host
   bool delta = true;
   NodeIdentity node;
   http::Headers headers;                    // of the stream's request
   int socket_mark = 0;                      // SO_MARK on the connection: a sidecar is not to be sent to itself
+  std::string unix_path;                    // instead of host and port
+  std::string service;                      // "package.Service/Method"; empty: the aggregated one's
+  // Runs before each connection: a token or certificate may have been renewed.
+  std::function<void(AdsOptions&)> refresh;
   base::Nanos backoff_base = std::chrono::milliseconds(500);
   base::Nanos backoff_max = std::chrono::seconds(30);
 };

@@ -55,6 +55,8 @@ class Compiler {
   // Fields that are set and not acted on, as "Cluster.metadata: reason", with how often they were met.
   const std::map<std::string, uint64_t>& warnings() const { return warnings_; }
 
+  std::map<std::string, std::weak_ptr<TlsSource>> tls_sources;  // of compile_tls.cc
+
  private:
   friend struct CompileContext;
   void warn(const std::string& field);

@@ -34,11 +34,19 @@ std::string locality_text(const core_v3::Locality& from) {
   return out;
 }
 
-bool is_tls_endpoint(const core_v3::Metadata& metadata) {
+using SocketLabels = std::vector<std::pair<std::string, std::string>>;
+
+SocketLabels socket_labels(const google::protobuf::Struct& from) {
+  SocketLabels out;
+  for (const auto& [key, value] : from.fields())
+    out.emplace_back(key, value.kind_case() == google::protobuf::Value::kStringValue ? value.string_value() : value.ShortDebugString());
+  std::ranges::sort(out);
+  return out;
+}
+
+SocketLabels socket_labels(const core_v3::Metadata& metadata) {
   auto at = metadata.filter_metadata().find("envoy.transport_socket_match");
-  if (at == metadata.filter_metadata().end()) return false;
-  auto mode = at->second.fields().find("tlsMode");
-  return mode != at->second.fields().end() && mode->second.string_value() == "istio";
+  return at == metadata.filter_metadata().end() ? SocketLabels() : socket_labels(at->second);
 }
 
 bool is_canary(const core_v3::Metadata& metadata) {
@@ -87,7 +95,7 @@ HealthStatus health(core_v3::HealthStatus from) {
 // Hosts of the same address that say the same of themselves keep their identity; weight, priority and health are the
 // set's own and change without a new host.
 bool same_host(const Host& a, const Host& b) {
-  return a.hostname == b.hostname && a.tls == b.tls && a.locality == b.locality && a.canary == b.canary && a.workload_text == b.workload_text && a.more_addresses == b.more_addresses &&
+  return a.hostname == b.hostname && a.socket_labels == b.socket_labels && a.locality == b.locality && a.canary == b.canary && a.workload_text == b.workload_text && a.more_addresses == b.more_addresses &&
          a.check_address == b.check_address && a.check_hostname == b.check_hostname && a.check_disabled == b.check_disabled;
 }
 
@@ -124,7 +132,7 @@ std::shared_ptr<const EndpointSet> endpoint_set(const CompileContext& at, const 
       host->text = host->address.text();
       host->hostname = one.endpoint().hostname();
       host->locality = set->localities.back().name;
-      host->tls = is_tls_endpoint(one.metadata());
+      host->socket_labels = socket_labels(one.metadata());
       host->canary = is_canary(one.metadata());
       host->workload_text = workload_text(one.metadata());
       host->workload = Workload::from_endpoint(host->workload_text);
@@ -378,6 +386,8 @@ void protocols(const CompileContext& at, const cluster_v3::Cluster& from, Cluste
       default:
         break;
     }
+    c.auto_sni = o.upstream_http_protocol_options().auto_sni();
+    c.auto_san_validation = o.upstream_http_protocol_options().auto_san_validation();
     const auto& common = o.common_http_protocol_options();
     if (common.has_idle_timeout()) c.idle_timeout = nanos(common.idle_timeout());
     if (common.has_max_connection_duration()) c.max_connection_duration = nanos(common.max_connection_duration());
@@ -521,13 +531,11 @@ base::Result<std::shared_ptr<const ClusterConfig>> Compiler::cluster(const clust
       const auto& k = from.upstream_connection_options().tcp_keepalive();
       c->keepalive = ClusterConfig::Keepalive{k.keepalive_probes().value(), k.keepalive_time().value(), k.keepalive_interval().value()};
     }
-    if (from.has_transport_socket()) c->tls = upstream_tls(at.at("transport_socket"), from.transport_socket(), c->sni);
-    // Istio's matches choose mutual TLS for endpoints that carry tlsMode=istio; without certificates here the plain
-    // match is the one that counts, so that a TLS match is an error only when nothing else is offered.
-    bool plain = from.transport_socket_matches_size() == 0;
-    for (const auto& m : from.transport_socket_matches())
-      plain |= m.transport_socket().name() == "envoy.transport_sockets.raw_buffer" || short_type(m.transport_socket().typed_config()).ends_with(".RawBuffer");
-    if (!plain) at.at("transport_socket_matches").refuse("one of the matches must be plain text");
+    if (from.has_transport_socket()) c->tls = upstream_tls(at.at("transport_socket"), from.transport_socket());
+    for (int i = 0; i < from.transport_socket_matches_size(); ++i) {
+      const auto& m = from.transport_socket_matches(i);
+      c->socket_matches.push_back({socket_labels(m.match()), upstream_tls(at.at("transport_socket_matches", i).at("transport_socket"), m.transport_socket())});
+    }
     socket_options(from.upstream_bind_config().socket_options(), *c);
     for (int i = 0; i < from.health_checks_size(); ++i) c->health_checks.push_back(health_check(at.at("health_checks", i), from.health_checks(i)));
     c->service = service_identity(from.metadata());

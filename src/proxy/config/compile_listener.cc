@@ -182,6 +182,10 @@ void http_filters_of(const CompileContext& parent, const hcm_v3::HttpConnectionM
   }
 }
 
+bool logs_use_tls(const std::vector<AccessLogConfig>& logs) {
+  return std::ranges::any_of(logs, [](const AccessLogConfig& l) { return l.format.uses_tls(); });
+}
+
 std::shared_ptr<const HttpConfig> http_config(const CompileContext& at, const google::protobuf::Any& any, bool outbound) {
   auto from = unpack<hcm_v3::HttpConnectionManager>(at, any);
   using H = hcm_v3::HttpConnectionManager;
@@ -251,6 +255,13 @@ std::shared_ptr<const HttpConfig> http_config(const CompileContext& at, const go
   c->append_forwarded_port = from.append_x_forwarded_port();
   c->add_user_agent = from.add_user_agent().value();
   c->client_cert = static_cast<HttpConfig::ClientCert>(from.forward_client_cert_details());
+  const auto& details = from.set_current_client_cert_details();
+  c->cert_subject = details.subject().value();
+  c->cert_pem = details.cert();
+  c->cert_chain = details.chain();
+  c->cert_dns = details.dns();
+  c->cert_uri = details.uri();
+  c->log_tls = logs_use_tls(c->access_logs);
   if (from.has_max_request_headers_kb()) c->max_header_bytes = size_t{from.max_request_headers_kb().value()} * 1024;
   const auto& common = from.common_http_protocol_options();
   if (common.has_max_headers_count()) c->max_header_count = common.max_headers_count().value();
@@ -298,6 +309,7 @@ std::shared_ptr<const TcpConfig> tcp_config(const CompileContext& at, const goog
   if (from.has_tunneling_config()) at.at("tunneling_config").refuse("tunnelling by CONNECT is not taken");
   if (from.has_metadata_match()) at.at("metadata_match").refuse("subset load balancing is not taken");
   c->access_logs = access_logs(at, from.access_log());
+  c->log_tls = logs_use_tls(c->access_logs);
   return c;
 }
 
@@ -347,7 +359,8 @@ FilterChain filter_chain(const CompileContext& at, const listener_v3::FilterChai
   chain.name = from.name();
   chain.fingerprint = fingerprint(from);
   chain.match = chain_match(at.at("filter_chain_match"), from.filter_chain_match());
-  if (from.has_transport_socket()) chain.tls = downstream_tls(at.at("transport_socket"), from.transport_socket(), chain.no_secrets);
+  if (from.has_transport_socket()) chain.tls = downstream_tls(at.at("transport_socket"), from.transport_socket());
+  if (from.has_transport_socket_connect_timeout()) chain.handshake_timeout = nanos(from.transport_socket_connect_timeout());
   std::shared_ptr<const IstioStatsConfig> stats;
   for (int i = 0; i < from.filters_size(); ++i) {
     const auto& f = from.filters(i);

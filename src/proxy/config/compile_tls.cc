@@ -1,66 +1,454 @@
 #include "proxy/config/compile_tls.h"
 
+#include <algorithm>
+#include <fstream>
+#include <mutex>
+#include <sstream>
+
+#include "base/log.h"
+#include "base/strings.h"
+#include "envoy/config/core/v3/config_source.pb.h"
+#include "envoy/config/core/v3/extension.pb.h"
+#include "envoy/config/core/v3/grpc_service.pb.h"
 #include "envoy/extensions/transport_sockets/tls/v3/tls.pb.h"
 #include "io/tls.h"
 
 namespace fairlead::proxy {
 
 namespace tls_v3 = envoy::extensions::transport_sockets::tls::v3;
+namespace core_v3 = envoy::config::core::v3;
+using base::Code;
+using base::Result;
+using base::Status;
+
 namespace {
 
-bool is_plain(const envoy::config::core::v3::TransportSocket& from) {
+bool is_plain(const core_v3::TransportSocket& from) {
   return from.name() == "envoy.transport_sockets.raw_buffer" || short_type(from.typed_config()).ends_with(".RawBuffer");
 }
 
-io::TlsOptions common(const CompileContext& at, const tls_v3::CommonTlsContext& from) {
-  io::TlsOptions o;
-  if (from.tls_certificate_sds_secret_configs_size()) at.at("tls_certificate_sds_secret_configs").refuse("secrets by SDS are not taken; give tls_certificates");
-  if (from.tls_certificates_size() > 1) at.at("tls_certificates").refuse("one certificate for each filter chain is taken");
-  if (from.tls_certificates_size()) {
-    CompileContext here = at.at("tls_certificates", 0);
-    o.certificate_pem = data_source(here.at("certificate_chain"), from.tls_certificates(0).certificate_chain());
-    o.key_pem = data_source(here.at("private_key"), from.tls_certificates(0).private_key());
+Result<std::string> read_source(const core_v3::DataSource& from, std::string_view what, std::set<std::string>& files) {
+  using D = core_v3::DataSource;
+  switch (from.specifier_case()) {
+    case D::kInlineString:
+      return from.inline_string();
+    case D::kInlineBytes:
+      return from.inline_bytes();
+    case D::kEnvironmentVariable: {
+      const char* value = std::getenv(from.environment_variable().c_str());
+      if (!value) return base::fail(Code::kInvalidArgument, "{}: the environment variable {} is not set", what, from.environment_variable());
+      return value;
+    }
+    case D::kFilename: {
+      files.insert(from.filename());
+      std::ifstream file(from.filename(), std::ios::binary);
+      if (!file) return base::fail(Code::kInvalidArgument, "{}: {} can not be read", what, from.filename());
+      std::ostringstream out;
+      out << file.rdbuf();
+      return out.str();
+    }
+    case D::SPECIFIER_NOT_SET:
+      return std::string();
   }
-  if (from.has_validation_context()) {
-    const auto& v = from.validation_context();
-    o.ca_pem = data_source(at.at("validation_context.trusted_ca"), v.trusted_ca());
-    if (v.match_typed_subject_alt_names_size() || v.match_subject_alt_names_size() || v.verify_certificate_hash_size() || v.verify_certificate_spki_size())
-      at.at("validation_context").refuse("only trusted_ca is taken");
-  } else if (from.validation_context_type_case() != tls_v3::CommonTlsContext::VALIDATION_CONTEXT_TYPE_NOT_SET) {
-    at.refuse("a validation context by SDS is not taken; give validation_context");
+  return std::string();
+}
+
+struct SanMatcher {
+  tls_v3::SubjectAltNameMatcher::SanType type = tls_v3::SubjectAltNameMatcher::SAN_TYPE_UNSPECIFIED;  // this: any
+  StringMatcher string;
+
+  bool fits(const io::CertificateFacts& facts) const {
+    using M = tls_v3::SubjectAltNameMatcher;
+    auto any = [this](const std::vector<std::string>& values) { return std::ranges::any_of(values, [this](const auto& v) { return string.matches(v); }); };
+    auto dns = [this](const std::vector<std::string>& values) {
+      return std::ranges::any_of(values, [this](const std::string& v) {
+        if (string.matches(v)) return true;
+        if (string.kind != StringMatcher::Kind::kExact || !v.starts_with("*.")) return false;
+        // A wildcard certificate stands for one label.
+        size_t dot = string.text.find('.');
+        return dot != std::string::npos && base::to_lower(v.substr(1)) == base::to_lower(string.text.substr(dot));
+      });
+    };
+    switch (type) {
+      case M::EMAIL:
+        return any(facts.emails);
+      case M::DNS:
+        return dns(facts.dns_names);
+      case M::URI:
+        return any(facts.uris);
+      case M::IP_ADDRESS:
+        return any(facts.ips);
+      default:
+        return any(facts.uris) || dns(facts.dns_names) || any(facts.emails) || any(facts.ips);
+    }
   }
-  for (const auto& p : from.alpn_protocols()) o.alpn.push_back(p);
-  return o;
+};
+
+SecretRef secret_ref(const CompileContext& at, const tls_v3::SdsSecretConfig& from) {
+  SecretRef ref;
+  ref.name = from.name();
+  if (ref.name.empty()) at.at("name").refuse("a name is required");
+  const auto& source = from.sds_config();
+  if (!from.has_sds_config()) at.at("sds_config").refuse("the secret {} is not among static secrets, which are not taken; give sds_config", ref.name);
+  if (source.has_initial_fetch_timeout()) ref.initial_fetch = nanos(source.initial_fetch_timeout());
+  switch (source.config_source_specifier_case()) {
+    case core_v3::ConfigSource::kAds:
+    case core_v3::ConfigSource::kSelf:
+      return ref;
+    case core_v3::ConfigSource::kPath:
+      ref.from = SecretRef::From::kFile;
+      ref.where = source.path();
+      return ref;
+    case core_v3::ConfigSource::kPathConfigSource:
+      ref.from = SecretRef::From::kFile;
+      ref.where = source.path_config_source().path();
+      return ref;
+    case core_v3::ConfigSource::kApiConfigSource: {
+      using A = core_v3::ApiConfigSource;
+      const auto& api = source.api_config_source();
+      ref.from = SecretRef::From::kCluster;
+      ref.delta = api.api_type() == A::DELTA_GRPC || api.api_type() == A::AGGREGATED_DELTA_GRPC;
+      ref.aggregated = api.api_type() == A::AGGREGATED_GRPC || api.api_type() == A::AGGREGATED_DELTA_GRPC;
+      if (!ref.delta && !ref.aggregated && api.api_type() != A::GRPC) at.at("sds_config.api_config_source.api_type").refuse("GRPC or DELTA_GRPC is taken");
+      if (api.grpc_services_size() == 0 || !api.grpc_services(0).has_envoy_grpc())
+        at.at("sds_config.api_config_source.grpc_services").refuse("one with envoy_grpc is required");
+      ref.where = api.grpc_services(0).envoy_grpc().cluster_name();
+      return ref;
+    }
+    default:
+      at.at("sds_config").refuse("one of ads, api_config_source and path_config_source is required");
+  }
+}
+
+// What a compiled transport socket was made of.
+class CompiledTls final : public TlsSource {
+ public:
+  tls_v3::CommonTlsContext common;
+  tls_v3::TlsSessionTicketKeys ticket_keys;
+  std::vector<SecretRef> certificate_refs;
+  std::optional<SecretRef> validation_ref, ticket_ref;
+  bool require_client = false, tickets = true;
+  unsigned max_sessions = 1;
+  std::chrono::seconds session_timeout{0};
+  std::string ticket_salt;
+
+  Status build(const SecretLookup& lookup) override {
+    std::vector<SecretBytes> values;
+    for (const SecretRef& ref : secrets) {
+      values.push_back(lookup(ref));
+      if (!values.back()) return {};
+    }
+    bool lazy = !secrets.empty() && std::ranges::all_of(secrets, [](const SecretRef& r) { return r.from != SecretRef::From::kFile && !r.name.starts_with("file-"); }) && files_.empty();
+    std::lock_guard lock(mutex_);
+    std::vector<SecretBytes> before = std::exchange(values_, std::move(values));
+    stale_ = true;
+    if (lazy && !context_) return {};
+    Status ok = make();
+    if (!ok) {
+      values_ = std::move(before);
+      stale_ = false;
+    }
+    return ok;
+  }
+
+  std::set<std::string> files() const override {
+    std::lock_guard lock(mutex_);
+    return files_;
+  }
+
+  bool complete() const override {
+    std::lock_guard lock(mutex_);
+    return context_ || stale_;
+  }
+
+  std::shared_ptr<const io::TlsContext> context() override {
+    std::lock_guard lock(mutex_);
+    if (stale_)
+      if (auto ok = make(); !ok) FL_LOG_WARN("secrets", "{}", ok.error().text());
+    return context_;
+  }
+
+  InUse in_use() const override {
+    InUse out;
+    std::shared_ptr<const io::TlsContext> c;
+    {
+      std::lock_guard lock(mutex_);
+      c = context_;
+    }
+    if (c) {
+      if (!c->options().certificate_pem.empty()) out.certificates.push_back(c->options().certificate_pem);
+      for (const auto& more : c->options().more_certificates) out.certificates.push_back(more.certificate_pem);
+      out.ca = c->options().ca_pem;
+    }
+    return out;
+  }
+
+ private:
+  Status make() {
+    stale_ = false;
+    std::set<std::string> files;
+    auto options = gather(files);
+    files_ = std::move(files);
+    if (!options) return std::unexpected(options.error());
+    auto context = server ? io::TlsContext::server(*options) : io::TlsContext::client(*options);
+    if (!context) return std::unexpected(context.error());
+    context_ = std::move(*context);
+    return {};
+  }
+  const std::string& value_of(const SecretRef& ref) const {
+    for (size_t i = 0; i < secrets.size(); ++i)
+      if (secrets[i].key() == ref.key()) return *values_[i];
+    static const std::string none;
+    return none;
+  }
+
+  static Status parse(const std::string& bytes, const SecretRef& ref, tls_v3::Secret& secret) {
+    if (!secret.ParseFromString(bytes)) return base::fail(Code::kInvalidArgument, "secret {}: the bytes are not a Secret", ref.name);
+    return {};
+  }
+
+  static Status add_certificate(const tls_v3::TlsCertificate& from, std::string_view what, std::set<std::string>& files, io::TlsOptions& o) {
+    if (from.has_pkcs12()) return base::fail(Code::kInvalidArgument, "{}: PKCS #12 is not taken; give certificate_chain and private_key", what);
+    if (from.has_private_key_provider()) return base::fail(Code::kInvalidArgument, "{}: private key providers are not taken", what);
+    if (from.has_password()) return base::fail(Code::kInvalidArgument, "{}: encrypted keys are not taken; give the key without a password", what);
+    auto chain = read_source(from.certificate_chain(), fmt::format("{}.certificate_chain", what), files);
+    auto key = read_source(from.private_key(), fmt::format("{}.private_key", what), files);
+    if (!chain) return std::unexpected(chain.error());
+    if (!key) return std::unexpected(key.error());
+    io::KeyPair pair{std::move(*chain), std::move(*key)};
+    if (auto ok = io::check_key_pair(pair); !ok) return base::fail(Code::kInvalidArgument, "{}: {}", what, ok.error().message);
+    if (o.certificate_pem.empty()) {
+      o.certificate_pem = std::move(pair.certificate_pem);
+      o.key_pem = std::move(pair.key_pem);
+    } else {
+      o.more_certificates.push_back(std::move(pair));
+    }
+    return {};
+  }
+
+  static Status add_validation(const tls_v3::CertificateValidationContext& v, std::set<std::string>& files, io::TlsOptions& o) {
+    constexpr std::string_view what = "validation_context";
+    auto ca = read_source(v.trusted_ca(), "validation_context.trusted_ca", files);
+    auto crl = read_source(v.crl(), "validation_context.crl", files);
+    if (!ca) return std::unexpected(ca.error());
+    if (!crl) return std::unexpected(crl.error());
+    o.ca_pem = std::move(*ca);
+    o.crl_pem = std::move(*crl);
+    if (v.has_system_root_certs() && o.ca_pem.empty()) {
+      core_v3::DataSource system;
+      system.set_filename("/etc/ssl/certs/ca-certificates.crt");
+      auto roots = read_source(system, "validation_context.system_root_certs", files);
+      if (!roots) return std::unexpected(roots.error());
+      o.ca_pem = std::move(*roots);
+    }
+    if (v.has_ca_certificate_provider_instance()) return base::fail(Code::kInvalidArgument, "{}: certificate providers are not taken", what);
+    if (v.has_custom_validator_config())
+      return base::fail(Code::kInvalidArgument, "{}: the validator {} is not taken", what, v.custom_validator_config().name());
+    if (v.require_signed_certificate_timestamp().value())
+      return base::fail(Code::kInvalidArgument, "{}: signed certificate timestamps are not verified here", what);
+    o.crl_leaf_only = v.only_verify_leaf_cert_crl();
+    o.accept_expired = v.allow_expired_certificate();
+    o.accept_untrusted = v.trust_chain_verification() == tls_v3::CertificateValidationContext::ACCEPT_UNTRUSTED;
+    if (v.has_max_verify_depth()) o.max_verify_depth = static_cast<int>(v.max_verify_depth().value());
+    for (const auto& pin : v.verify_certificate_spki()) o.spki_pins.push_back(pin);
+    for (const auto& pin : v.verify_certificate_hash()) o.certificate_pins.push_back(base::to_lower(base::replace_all(pin, ":", "")));
+    auto names = std::make_shared<std::vector<SanMatcher>>();
+    ClusterNames none;
+    Compiler compiler(none);
+    CompileContext at(compiler, std::string(what));
+    try {
+      for (const auto& m : v.match_typed_subject_alt_names()) names->push_back({m.san_type(), compile_string(at.at("match_typed_subject_alt_names"), m.matcher())});
+      if (v.match_typed_subject_alt_names_size() == 0)
+        for (const auto& m : v.match_subject_alt_names())
+          names->push_back({tls_v3::SubjectAltNameMatcher::SAN_TYPE_UNSPECIFIED, compile_string(at.at("match_subject_alt_names"), m)});
+    } catch (Refused& refused) {
+      return std::unexpected(refused.error);
+    }
+    if (names->empty()) return {};
+    if (o.ca_pem.empty()) return base::fail(Code::kInvalidArgument, "{}: names are verified only with trusted_ca; without it anybody may carry them", what);
+    o.accept_peer = [names = std::shared_ptr<const std::vector<SanMatcher>>(std::move(names))](const io::CertificateFacts& facts) {
+      return std::ranges::any_of(*names, [&](const SanMatcher& m) { return m.fits(facts); });
+    };
+    return {};
+  }
+
+  Result<io::TlsOptions> gather(std::set<std::string>& files) {
+    io::TlsOptions o;
+    o.partial_chain = true;
+    for (int i = 0; i < common.tls_certificates_size(); ++i)
+      if (auto ok = add_certificate(common.tls_certificates(i), fmt::format("tls_certificates[{}]", i), files, o); !ok) return std::unexpected(ok.error());
+    tls_v3::Secret secret;
+    for (const SecretRef& ref : certificate_refs) {
+      if (auto ok = parse(value_of(ref), ref, secret); !ok) return std::unexpected(ok.error());
+      if (!secret.has_tls_certificate()) return base::fail(Code::kInvalidArgument, "secret {}: a tls_certificate is expected", ref.name);
+      if (auto ok = add_certificate(secret.tls_certificate(), "secret " + ref.name, files, o); !ok) return std::unexpected(ok.error());
+    }
+    tls_v3::CertificateValidationContext validation = common.has_combined_validation_context() ? common.combined_validation_context().default_validation_context()
+                                                                                                : common.validation_context();
+    if (validation_ref) {
+      if (auto ok = parse(value_of(*validation_ref), *validation_ref, secret); !ok) return std::unexpected(ok.error());
+      if (!secret.has_validation_context()) return base::fail(Code::kInvalidArgument, "secret {}: a validation_context is expected", validation_ref->name);
+      validation.MergeFrom(secret.validation_context());
+    }
+    if (auto ok = add_validation(validation, files, o); !ok) return std::unexpected(ok.error());
+    o.verification_identity = validation.SerializeAsString();
+    if (server && o.certificate_pem.empty()) return base::fail(Code::kInvalidArgument, "a certificate is required");
+    if (ticket_ref) {
+      if (auto ok = parse(value_of(*ticket_ref), *ticket_ref, secret); !ok) return std::unexpected(ok.error());
+      ticket_keys = secret.session_ticket_keys();
+    }
+    for (const auto& k : ticket_keys.keys()) {
+      auto key = read_source(k, "session_ticket_keys", files);
+      if (!key) return std::unexpected(key.error());
+      o.ticket_keys.push_back(std::move(*key));
+    }
+    const auto& params = common.tls_params();
+    using P = tls_v3::TlsParameters;
+    auto version = [](P::TlsProtocol p) { return p == P::TLS_AUTO ? 0 : 9 + static_cast<int>(p); };
+    o.min_version = version(params.tls_minimum_protocol_version());
+    o.max_version = version(params.tls_maximum_protocol_version());
+    auto joined = [](const auto& list) { return base::join(std::vector<std::string>(list.begin(), list.end()), ":"); };
+    o.ciphers = joined(params.cipher_suites());
+    o.groups = joined(params.ecdh_curves());
+    o.signature_algorithms = joined(params.signature_algorithms());
+    for (const auto& p : common.alpn_protocols()) {
+      // Istio's test of several in one string: "h2,http/1.1".
+      for (std::string_view one : base::split(p, ',')) o.alpn.emplace_back(one);
+    }
+    o.require_client_certificate = require_client;
+    o.request_client_certificate = !validation.SerializeAsString().empty();
+    o.tickets = tickets;
+    o.max_sessions = server ? 0 : max_sessions;
+    o.session_timeout = session_timeout;
+    return o;
+  }
+
+  mutable std::mutex mutex_;                 // over what follows
+  std::shared_ptr<const io::TlsContext> context_;
+  std::vector<SecretBytes> values_;          // in the order of secrets
+  bool stale_ = false;                       // a context is to be made of values_
+  std::set<std::string> files_;
+};
+
+void common_tls(const CompileContext& at, const tls_v3::CommonTlsContext& from, CompiledTls& out) {
+  out.common = from;
+  if (from.has_tls_certificate_provider_instance() || from.has_tls_certificate_certificate_provider() ||
+      from.has_tls_certificate_certificate_provider_instance())
+    at.at("tls_certificate_provider_instance").refuse("certificate providers are not taken; give tls_certificates or SDS");
+  if (from.has_custom_handshaker()) at.at("custom_handshaker").refuse("custom handshakers are not taken");
+  if (from.has_key_log()) at.warn("tls.key_log");
+  for (int i = 0; i < from.tls_certificate_sds_secret_configs_size(); ++i)
+    out.certificate_refs.push_back(secret_ref(at.at("tls_certificate_sds_secret_configs", i), from.tls_certificate_sds_secret_configs(i)));
+  switch (from.validation_context_type_case()) {
+    case tls_v3::CommonTlsContext::kValidationContextSdsSecretConfig:
+      out.validation_ref = secret_ref(at.at("validation_context_sds_secret_config"), from.validation_context_sds_secret_config());
+      break;
+    case tls_v3::CommonTlsContext::kCombinedValidationContext:
+      if (from.combined_validation_context().has_validation_context_sds_secret_config())
+        out.validation_ref = secret_ref(at.at("combined_validation_context.validation_context_sds_secret_config"),
+                                        from.combined_validation_context().validation_context_sds_secret_config());
+      break;
+    case tls_v3::CommonTlsContext::kValidationContext:
+    case tls_v3::CommonTlsContext::VALIDATION_CONTEXT_TYPE_NOT_SET:
+      break;
+    default:
+      at.refuse("certificate providers are not taken; give validation_context or SDS");
+  }
+  out.secrets = out.certificate_refs;
+  if (out.validation_ref) out.secrets.push_back(*out.validation_ref);
+  if (out.ticket_ref) out.secrets.push_back(*out.ticket_ref);
+}
+
+// Equal transport sockets share one source, and with it one context: a sidecar has many chains of one kind.
+std::shared_ptr<TlsSource> finish(const CompileContext& at, std::shared_ptr<CompiledTls> out) {
+  if (out->secrets.size() && out->files().empty()) {
+    auto& known = at.compiler.tls_sources[(out->server ? "s" : "c") + out->identity];
+    if (auto same = known.lock()) return same;
+    known = out;
+    return out;
+  }
+  if (out->secrets.empty()) {
+    if (auto ok = out->build([](const SecretRef&) -> SecretBytes { return nullptr; }); !ok) at.at("common_tls_context").refuse("{}", ok.error().message);
+  }
+  return out;
+}
+
+// A top-level bool that this version of the message does not know yet.
+bool unknown_bool(const std::string& bytes, unsigned field) {
+  for (size_t i = 0; i + 2 < bytes.size() + 1;) {
+    auto varint = [&](uint64_t& v) {
+      v = 0;
+      for (unsigned shift = 0; i < bytes.size() && shift < 64; shift += 7) {
+        auto b = static_cast<unsigned char>(bytes[i++]);
+        v |= static_cast<uint64_t>(b & 0x7f) << shift;
+        if (!(b & 0x80)) return true;
+      }
+      return false;
+    };
+    uint64_t tag, value;
+    if (!varint(tag)) return false;
+    if ((tag & 7) == 0) {
+      if (!varint(value)) return false;
+      if (tag >> 3 == field) return value != 0;
+    } else if ((tag & 7) == 2) {
+      if (!varint(value) || value > bytes.size() - i) return false;
+      i += value;
+    } else {
+      return false;
+    }
+  }
+  return false;
 }
 
 }  // namespace
 
-std::shared_ptr<const io::TlsContext> downstream_tls(const CompileContext& parent, const envoy::config::core::v3::TransportSocket& from, bool& no_secrets) {
+std::shared_ptr<TlsSource> downstream_tls(const CompileContext& parent, const core_v3::TransportSocket& from) {
   if (is_plain(from)) return nullptr;
   CompileContext at = parent.at("typed_config");
   auto tls = unpack<tls_v3::DownstreamTlsContext>(at, from.typed_config());
-  if (tls.common_tls_context().tls_certificate_sds_secret_configs_size()) {
-    no_secrets = true;
-    at.warn("tls_certificate_sds_secret_configs");
-    return nullptr;
+  auto out = std::make_shared<CompiledTls>();
+  out->server = true;
+  out->identity = from.typed_config().value();
+  using D = tls_v3::DownstreamTlsContext;
+  switch (tls.session_ticket_keys_type_case()) {
+    case D::kSessionTicketKeys:
+      out->ticket_keys = tls.session_ticket_keys();
+      break;
+    case D::kSessionTicketKeysSdsSecretConfig:
+      out->ticket_ref = secret_ref(at.at("session_ticket_keys_sds_secret_config"), tls.session_ticket_keys_sds_secret_config());
+      break;
+    case D::kDisableStatelessSessionResumption:
+      out->tickets = !tls.disable_stateless_session_resumption();
+      break;
+    default:
+      break;
   }
-  io::TlsOptions o = common(at.at("common_tls_context"), tls.common_tls_context());
-  if (o.certificate_pem.empty()) at.at("common_tls_context.tls_certificates").refuse("a certificate is required");
-  o.require_client_certificate = tls.require_client_certificate().value();
-  o.request_client_certificate = !o.ca_pem.empty();
-  auto context = io::TlsContext::server(o);
-  if (!context) at.refuse("{}", context.error().text());
-  return *context;
+  if (tls.ocsp_staple_policy() != D::LENIENT_STAPLING) at.at("ocsp_staple_policy").refuse("OCSP responses are not stapled; only LENIENT_STAPLING is taken");
+  common_tls(at.at("common_tls_context"), tls.common_tls_context(), *out);
+  if (out->certificate_refs.empty() && tls.common_tls_context().tls_certificates_size() == 0)
+    at.at("common_tls_context.tls_certificates").refuse("a certificate is required");
+  out->require_client = tls.require_client_certificate().value();
+  out->require_sni = tls.require_sni().value();
+  if (tls.has_session_timeout()) out->session_timeout = std::chrono::duration_cast<std::chrono::seconds>(nanos(tls.session_timeout()));
+  return finish(at, std::move(out));
 }
 
-std::shared_ptr<const io::TlsContext> upstream_tls(const CompileContext& parent, const envoy::config::core::v3::TransportSocket& from, std::string& sni) {
+std::shared_ptr<TlsSource> upstream_tls(const CompileContext& parent, const core_v3::TransportSocket& from) {
   if (is_plain(from)) return nullptr;
   CompileContext at = parent.at("typed_config");
   auto tls = unpack<tls_v3::UpstreamTlsContext>(at, from.typed_config());
-  sni = tls.sni();
-  auto context = io::TlsContext::client(common(at.at("common_tls_context"), tls.common_tls_context()));
-  if (!context) at.refuse("{}", context.error().text());
-  return *context;
+  auto out = std::make_shared<CompiledTls>();
+  out->identity = from.typed_config().value();
+  out->sni = tls.sni();
+  // Newer than the messages that we build with.
+  out->auto_host_sni = unknown_bool(from.typed_config().value(), 6);
+  out->auto_san_validation = unknown_bool(from.typed_config().value(), 7);
+  if (tls.has_max_session_keys()) out->max_sessions = tls.max_session_keys().value();
+  if (tls.allow_renegotiation()) at.warn("tls.allow_renegotiation");
+  common_tls(at.at("common_tls_context"), tls.common_tls_context(), *out);
+  if (tls.common_tls_context().tls_certificates_size() + static_cast<int>(out->certificate_refs.size()) > 1)
+    at.at("common_tls_context").refuse("a client has one certificate");
+  return finish(at, std::move(out));
 }
 
 }  // namespace fairlead::proxy

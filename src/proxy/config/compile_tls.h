@@ -1,12 +1,13 @@
-// Transport sockets with certificates given in place. Inside config/ only.
+// Transport sockets. Inside config/ only, but for decode_secret.
 #pragma once
 
 #include "proxy/config/compile_util.h"
+#include "proxy/tls_source.h"
 
 namespace fairlead::proxy {
 
-// nullptr for raw_buffer. no_secrets: certificates by SDS, which are not taken.
-std::shared_ptr<const io::TlsContext> downstream_tls(const CompileContext& at, const envoy::config::core::v3::TransportSocket& from, bool& no_secrets);
-std::shared_ptr<const io::TlsContext> upstream_tls(const CompileContext& at, const envoy::config::core::v3::TransportSocket& from, std::string& sni);
+// nullptr for raw_buffer. A context whose secrets are all in place is made at once, and what is wrong with it refused.
+std::shared_ptr<TlsSource> downstream_tls(const CompileContext& at, const envoy::config::core::v3::TransportSocket& from);
+std::shared_ptr<TlsSource> upstream_tls(const CompileContext& at, const envoy::config::core::v3::TransportSocket& from);
 
 }  // namespace fairlead::proxy

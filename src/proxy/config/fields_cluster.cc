@@ -45,7 +45,7 @@ envoy.config.cluster.v3.Cluster
   43 transport_socket_matches[] yes > envoy.config.cluster.v3.Cluster.TransportSocketMatch
   44 dns_failure_refresh_rate yes > envoy.config.cluster.v3.Cluster.RefreshRate
   45 use_tcp_for_dns_lookups warn names are resolved as the system says
-  46 upstream_http_protocol_options warn SNI is the one of the TLS context
+  46 upstream_http_protocol_options yes > *
   47 track_timeout_budgets warn no such statistics
   48 upstream_config warn the default pool is used
   49 track_cluster_stats warn no such statistics
@@ -66,7 +66,7 @@ envoy.config.endpoint.v3.ClusterLoadAssignment
 
 envoy.extensions.upstreams.http.v3.HttpProtocolOptions
   1 common_http_protocol_options yes > envoy.config.core.v3.HttpProtocolOptions
-  2 upstream_http_protocol_options warn SNI is the one of the TLS context
+  2 upstream_http_protocol_options yes > *
   3 explicit_http_config yes > envoy.extensions.upstreams.http.v3.HttpProtocolOptions.ExplicitHttpConfig
   4 use_downstream_protocol_config yes > envoy.extensions.upstreams.http.v3.HttpProtocolOptions.UseDownstreamHttpConfig
   5 auto_config warn HTTP/1.1 is spoken

@@ -20,7 +20,7 @@ envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManage
   14 use_remote_address yes
   15 generate_request_id yes
   16 forward_client_cert_details yes
-  17 set_current_client_cert_details warn x-forwarded-client-cert has its defaults
+  17 set_current_client_cert_details yes > *
   18 proxy_100_continue yes
   19 xff_num_trusted_hops yes
   20 represent_ipv4_remote_address_as_ipv4_mapped_ipv6 refuse addresses are written as they are

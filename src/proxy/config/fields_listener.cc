@@ -93,7 +93,7 @@ envoy.config.listener.v3.FilterChain
   6 transport_socket yes > envoy.config.core.v3.TransportSocket
   7 name yes
   8 on_demand_configuration warn chains are made at once
-  9 transport_socket_connect_timeout warn the handshake is limited by listener_filters_timeout
+  9 transport_socket_connect_timeout yes
 
 envoy.config.listener.v3.Listener.DeprecatedV1
   1 bind_to_port yes

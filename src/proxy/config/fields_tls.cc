@@ -7,33 +7,33 @@ const std::string_view kTlsFields = R"fields(
 envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext
   1 common_tls_context yes > envoy.extensions.transport_sockets.tls.v3.CommonTlsContext
   2 require_client_certificate yes
-  3 require_sni refuse connections without SNI are taken
-  4 session_ticket_keys warn tickets have keys of their own
-  5 session_ticket_keys_sds_secret_config warn tickets have keys of their own
-  6 session_timeout warn sessions are resumed as OpenSSL does
-  7 disable_stateless_session_resumption warn sessions are resumed as OpenSSL does
-  8 ocsp_staple_policy warn no OCSP response is stapled
+  3 require_sni yes
+  4 session_ticket_keys yes > *
+  5 session_ticket_keys_sds_secret_config yes > envoy.extensions.transport_sockets.tls.v3.SdsSecretConfig
+  6 session_timeout yes
+  7 disable_stateless_session_resumption yes
+  8 ocsp_staple_policy yes
   9 full_scan_certs_on_sni_mismatch yes
-  10 disable_stateful_session_resumption warn sessions are resumed as OpenSSL does
+  10 disable_stateful_session_resumption yes
 
 envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext
   1 common_tls_context yes > envoy.extensions.transport_sockets.tls.v3.CommonTlsContext
   2 sni yes
-  3 allow_renegotiation refuse renegotiation is never allowed
-  4 max_session_keys warn no effect
+  3 allow_renegotiation warn renegotiation is never allowed
+  4 max_session_keys yes
   5 enforce_rsa_key_usage warn no effect
 
 envoy.extensions.transport_sockets.tls.v3.Secret
   1 name yes
   2 tls_certificate yes > envoy.extensions.transport_sockets.tls.v3.TlsCertificate
-  3 session_ticket_keys refuse not known
+  3 session_ticket_keys yes > *
   4 validation_context yes > envoy.extensions.transport_sockets.tls.v3.CertificateValidationContext
   5 generic_secret refuse not known
 
 envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer
 
 envoy.extensions.transport_sockets.tls.v3.CommonTlsContext
-  1 tls_params warn OpenSSL's defaults
+  1 tls_params yes > envoy.extensions.transport_sockets.tls.v3.TlsParameters
   2 tls_certificates[] yes > envoy.extensions.transport_sockets.tls.v3.TlsCertificate
   3 validation_context yes > envoy.extensions.transport_sockets.tls.v3.CertificateValidationContext
   4 alpn_protocols[] yes
@@ -48,9 +48,16 @@ envoy.extensions.transport_sockets.tls.v3.CommonTlsContext
   14 tls_certificate_provider_instance refuse certificate providers are not known
   15 key_log warn keys are not logged
 
+envoy.extensions.transport_sockets.tls.v3.TlsParameters
+  1 tls_minimum_protocol_version yes
+  2 tls_maximum_protocol_version yes
+  3 cipher_suites[] yes
+  4 ecdh_curves[] yes
+  5 signature_algorithms[] yes
+
 envoy.extensions.transport_sockets.tls.v3.SdsSecretConfig
   1 name yes
-  2 sds_config yes > envoy.config.core.v3.ConfigSource
+  2 sds_config yes > *
 
 envoy.extensions.transport_sockets.tls.v3.TlsCertificate
   1 certificate_chain yes > envoy.config.core.v3.DataSource
@@ -59,7 +66,7 @@ envoy.extensions.transport_sockets.tls.v3.TlsCertificate
   4 ocsp_staple warn not sent
   5 signed_certificate_timestamp[] warn not sent
   6 private_key_provider refuse give a plain PEM key
-  7 watched_directory warn files are read once
+  7 watched_directory yes > *
   8 pkcs12 refuse give a plain PEM key
 
 envoy.extensions.transport_sockets.tls.v3.CertificateValidationContext
@@ -67,17 +74,17 @@ envoy.extensions.transport_sockets.tls.v3.CertificateValidationContext
   2 verify_certificate_hash[] yes
   3 verify_certificate_spki[] yes
   6 require_signed_certificate_timestamp refuse not checked
-  7 crl refuse not checked
-  8 allow_expired_certificate refuse expired certificates are refused
+  7 crl yes > envoy.config.core.v3.DataSource
+  8 allow_expired_certificate yes
   9 match_subject_alt_names[] yes > envoy.type.matcher.v3.StringMatcher
-  10 trust_chain_verification refuse the chain is always verified
-  11 watched_directory warn files are read once
+  10 trust_chain_verification yes
+  11 watched_directory yes > *
   12 custom_validator_config refuse not known
   13 ca_certificate_provider_instance refuse not known
-  14 only_verify_leaf_cert_crl refuse not checked
+  14 only_verify_leaf_cert_crl yes
   15 match_typed_subject_alt_names[] yes > envoy.extensions.transport_sockets.tls.v3.SubjectAltNameMatcher
-  16 max_verify_depth refuse not checked
-  17 system_root_certs refuse {} give trusted_ca
+  16 max_verify_depth yes
+  17 system_root_certs yes > *
 
 envoy.extensions.transport_sockets.tls.v3.CommonTlsContext.CombinedCertificateValidationContext
   1 default_validation_context yes > envoy.extensions.transport_sockets.tls.v3.CertificateValidationContext

@@ -21,13 +21,10 @@
 #include "proxy/config/matchers.h"
 #include "proxy/config/workload.h"
 
-namespace fairlead::io {
-class TlsContext;
-}
-
 namespace fairlead::proxy {
 
 class Filter;          // filters/filter.h
+class TlsSource;       // tls_source.h
 struct RouteFilter;
 struct IstioStatsConfig;
 
@@ -327,6 +324,9 @@ struct HttpConfig {                              // the HTTP connection manager
   bool append_forwarded_port = false;
   bool add_user_agent = false;
   enum class ClientCert : uint8_t { kSanitize, kForward, kAppend, kSanitizeSet, kAlwaysForward } client_cert = ClientCert::kSanitize;
+  // set_current_client_cert_details, beside By and Hash
+  bool cert_subject = false, cert_pem = false, cert_chain = false, cert_dns = false, cert_uri = false;
+  bool log_tls = false;                          // a log asks for something of a TLS connection
   size_t max_header_bytes = 60 * 1024;
   uint32_t max_header_count = 100;
   Nanos idle_timeout = std::chrono::hours(1);
@@ -365,6 +365,7 @@ struct TcpConfig {                               // tcp_proxy
   bool hash_source_ip = false;
   std::shared_ptr<const IstioStatsConfig> istio_stats;  // nullptr: not counted (filters/istio_stats.h)
   std::vector<AccessLogConfig> access_logs;
+  bool log_tls = false;
 };
 
 struct FilterChainMatch {
@@ -385,9 +386,8 @@ struct FilterChain {
   FilterChainMatch match;
   std::shared_ptr<const HttpConfig> http;        // either this
   std::shared_ptr<const TcpConfig> tcp;          // or this; neither: the connection is closed
-  std::shared_ptr<const io::TlsContext> tls;     // nullptr: plain text
-  // Its certificates come by SDS, which is not taken: connections that match are closed, never served in plain text.
-  bool no_secrets = false;
+  std::shared_ptr<TlsSource> tls;                // nullptr: plain text
+  Nanos handshake_timeout{0};                    // transport_socket_connect_timeout; 0: none
 };
 
 // Ports on which a listener filter does not run.
@@ -446,7 +446,7 @@ struct Host : std::enable_shared_from_this<Host> {
   std::string text;                              // address as text
   std::string locality;                          // "region/zone/sub_zone"
   bool canary = false;
-  bool tls = false;                              // a transport socket match chose TLS
+  std::vector<std::pair<std::string, std::string>> socket_labels;  // metadata envoy.transport_socket_match
   // health_check_config: where checks go when not to `address`.
   std::optional<io::Address> check_address;
   std::string check_hostname;
@@ -606,8 +606,14 @@ struct ClusterConfig {
   std::optional<Keepalive> keepalive;
   std::optional<uint16_t> original_dst_port;     // upstream_port_override
   bool original_dst_by_header = false;
-  std::shared_ptr<const io::TlsContext> tls;
-  std::string sni;
+  std::shared_ptr<TlsSource> tls;                // transport_socket; nullptr: plain text
+  struct SocketMatch {                           // transport_socket_matches: the first that an endpoint's labels satisfy
+    std::vector<std::pair<std::string, std::string>> labels;
+    std::shared_ptr<TlsSource> tls;              // nullptr: plain text
+  };
+  std::vector<SocketMatch> socket_matches;
+  const std::shared_ptr<TlsSource>& tls_for(const Host& host) const;
+  bool auto_sni = false, auto_san_validation = false;  // SNI is the request's host name
   std::shared_ptr<const ServiceIdentity> service;  // metadata istio; nullptr: not told
 
   // discovery, for the main thread

@@ -1,0 +1,57 @@
+// /certs: certificates in use, as Envoy tells of them.
+#include "proxy/admin_certs.h"
+
+#include <ctime>
+#include <set>
+
+#include "io/tls.h"
+#include "proxy/tls_source.h"
+
+namespace fairlead::proxy {
+namespace {
+
+using base::Value;
+
+std::string iso(int64_t seconds) {
+  std::time_t t = seconds;
+  std::tm tm{};
+  gmtime_r(&t, &tm);
+  char text[32];
+  return {text, std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &tm)};
+}
+
+Value details(const std::string& pem) {
+  auto facts = io::certificate_facts(pem);
+  if (!facts) return Value::object();
+  Value names = Value::array();
+  for (const auto& n : facts->uris) names.push(Value::object({{"uri", n}}));
+  for (const auto& n : facts->dns_names) names.push(Value::object({{"dns", n}}));
+  for (const auto& n : facts->ips) names.push(Value::object({{"ip_address", n}}));
+  int64_t now = std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+  return Value::object({{"path", "<inline>"},
+                        {"serial_number", facts->serial},
+                        {"subject_alt_names", std::move(names)},
+                        {"days_until_expiration", std::to_string(facts->not_after > now ? (facts->not_after - now) / 86400 : 0)},
+                        {"valid_from", iso(facts->not_before)},
+                        {"expiration_time", iso(facts->not_after)}});
+}
+
+}  // namespace
+
+Value certificates_in_use(const SecretManager& secrets) {
+  Value list = Value::array();
+  std::set<std::string> told;
+  for (const auto& source : secrets.sources()) {
+    TlsSource::InUse used = source->in_use();
+    std::string all = used.ca;
+    for (const auto& c : used.certificates) all += c;
+    if (all.empty() || !told.insert(all).second) continue;
+    Value ca = Value::array(), chain = Value::array();
+    if (!used.ca.empty()) ca.push(details(used.ca));
+    for (const auto& c : used.certificates) chain.push(details(c));
+    list.push(Value::object({{"ca_cert", std::move(ca)}, {"cert_chain", std::move(chain)}}));
+  }
+  return Value::object({{"certificates", std::move(list)}});
+}
+
+}  // namespace fairlead::proxy
