@@ -17,6 +17,7 @@
 #include "http/client.h"
 #include "node/interception/istio_iptables.h"
 #include "proxy/agent.h"
+#include "proxy/agent_identity.h"
 #include "proxy/server.h"
 #include "proxy/stats_text.h"
 
@@ -92,6 +93,13 @@ int run_proxy(const std::vector<std::string>& args) {
   for (std::string_view word : base::split(flag(args, "--proxyLogLevel"), ','))
     if (auto level = base::parse_log_level(word)) base::set_log_level(*level);
 
+  const std::string root_file = "/var/run/secrets/istio/root-cert.pem", token_file = "/var/run/secrets/tokens/istio-token";
+  // The root comes in a ConfigMap that istiod makes when it sees the namespace: at a mesh's first second that may be later
+  // than the pod.
+  if (::access(token_file.c_str(), R_OK) == 0 && ::access("/var/run/secrets/istio", R_OK) == 0) {
+    for (int i = 0; i < 2000 && ::access(root_file.c_str(), R_OK) != 0; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    o.secure = ::access(root_file.c_str(), R_OK) == 0;
+  }
   auto identity = proxy::make_identity(o);
   if (!identity) {
     std::fprintf(stderr, "pilot-agent: %s\n", identity.error().text().c_str());
@@ -111,10 +119,40 @@ int run_proxy(const std::vector<std::string>& args) {
   ads.host = identity->discovery_host;
   ads.port = identity->discovery_port;
   ads.socket_mark = node::kSidecarMark;
+  if (identity->secure) {
+    // Read anew for each connection: tokens and the root are renewed.
+    ads.refresh = [root_file, token_file](xds::AdsOptions& a) {
+      if (auto tls = io::TlsContext::client({.ca_pem = proxy::Identity::read(root_file), .alpn = {"h2"}})) a.tls = *tls;
+      else FL_LOG_WARN("agent", "{}: {}", root_file, tls.error().text());
+      a.headers = {};
+      a.headers.add("authorization", "Bearer " + std::string(base::trim(proxy::Identity::read(token_file))));
+    };
+    ads.refresh(ads);
+  }
   options.ads = std::move(ads);
+  proxy::Identity* asked = nullptr;  // who answers for secrets; ends before the server
+  if (identity->secure) options.local_sds_cluster = "sds-grpc";
+  options.local_secret_wanted = [&asked](const std::string& name) {
+    if (asked) asked->want(name);
+  };
   FL_LOG_INFO("agent", "{} from {}:{}", identity->node.id, identity->discovery_host, identity->discovery_port);
 
   proxy::Server server(std::move(options));
+  std::unique_ptr<proxy::Identity> workload;
+  if (identity->secure) {
+    proxy::IdentityOptions own;
+    own.ca_host = identity->ca_host;
+    own.ca_port = identity->ca_port;
+    own.ca_root_pem_file = root_file;
+    own.token_file = token_file;
+    own.spiffe_id = identity->spiffe_id;
+    own.lifetime = identity->secret_ttl;
+    own.grace = identity->secret_grace;
+    own.socket_mark = node::kSidecarMark;
+    own.put = [&server](const std::string& name, const std::string& bytes) { server.put_secret(name, bytes); };
+    workload = std::make_unique<proxy::Identity>(server.loop(), std::move(own));
+    asked = workload.get();
+  }
   if (auto ok = server.start(); !ok) {
     std::fprintf(stderr, "pilot-agent: %s\n", ok.error().text().c_str());
     return 1;
@@ -142,7 +180,9 @@ int run_proxy(const std::vector<std::string>& args) {
       return 1;
     }
   }
-  return server.run();
+  int code = server.run();
+  asked = nullptr;
+  return code;
 }
 
 int run_request(const std::vector<std::string>& args) {

@@ -38,7 +38,12 @@ class ControlPlane::Core final : xds::Delegate {
            .on_error = [name](const base::Error& e) { FL_LOG_WARN("api", "{}: {}", name, e.text()); }}));
     }
     if (options_.https.valid()) {
-      certificate_ = std::make_unique<WebhookCertificate>(loop_, *client_, options_.ns, [this](std::shared_ptr<const io::TlsContext> tls) { serve_webhook(tls); });
+      certificate_ = std::make_unique<WebhookCertificate>(loop_, *client_, options_.ns, [this](std::shared_ptr<const io::TlsContext> tls, const SigningCa& ca) {
+        authority_ = std::make_unique<CertificateAuthority>(loop_, *client_, ca, "cluster.local");
+        tls_ = std::move(tls);
+        serve_webhook();
+        serve_secure_xds();
+      });
     }
     return {};
   }
@@ -56,6 +61,7 @@ class ControlPlane::Core final : xds::Delegate {
 
   void drain() {
     grpc_.reset();
+    secure_grpc_.reset();
     ads_.close_all();
   }
 
@@ -101,6 +107,7 @@ class ControlPlane::Core final : xds::Delegate {
     snapshot_ = registry_.snapshot();
     all_ = false;
     serving_ = true;
+    serve_secure_xds();
     if (!options_.grpc.valid()) return {};
     http::ServerOptions server;
     server.idle_timeout = std::chrono::hours(24);  // a stream is quiet as long as nothing changes
@@ -112,15 +119,21 @@ class ControlPlane::Core final : xds::Delegate {
     return {};
   }
 
-  void serve_webhook(std::shared_ptr<const io::TlsContext> tls) {
-    auto serve = [&](const io::Address& at, std::unique_ptr<http::Server>& server, http::Handler handler) {
-      if (!at.valid()) return;
-      http::ServerOptions options;
-      options.tls = tls;
-      options.idle_timeout = std::chrono::hours(24);
-      server = std::make_unique<http::Server>(loop_, options, std::move(handler));
-      if (auto bound = server->listen(at); !bound) FL_LOG_ERROR("control", "{}", bound.error().text());
-    };
+  void serve(const io::Address& at, std::unique_ptr<http::Server>& server, http::Handler handler) {
+    if (!at.valid()) return;
+    http::ServerOptions options;
+    options.tls = tls_;
+    options.idle_timeout = std::chrono::hours(24);
+    server = std::make_unique<http::Server>(loop_, options, std::move(handler));
+    if (auto bound = server->listen(at); !bound) FL_LOG_ERROR("control", "{}", bound.error().text());
+  }
+
+  // With a certificate to show and everything listed, whichever is later.
+  void serve_secure_xds() {
+    if (authority_ && serving_ && !secure_grpc_) serve(options_.secure_grpc, secure_grpc_, authority_->handler(ads_.handler()));
+  }
+
+  void serve_webhook() {
     serve(options_.https, https_, make_webhook_handler([this] {
             InjectionConfig config;
             config.cluster_id = options_.cluster_id;
@@ -128,7 +141,6 @@ class ControlPlane::Core final : xds::Delegate {
             if (snapshot_) config.cluster_domain = snapshot_->mesh.domain;
             return config;
           }));
-    serve(options_.secure_grpc, secure_grpc_, ads_.handler());
   }
 
   base::Status serve_pages() {
@@ -197,6 +209,8 @@ class ControlPlane::Core final : xds::Delegate {
   xds::AdsServer ads_;
   std::vector<std::unique_ptr<store::Informer>> informers_;
   std::unique_ptr<WebhookCertificate> certificate_;
+  std::unique_ptr<CertificateAuthority> authority_;
+  std::shared_ptr<const io::TlsContext> tls_;
   std::unique_ptr<http::Server> grpc_, secure_grpc_, https_, http_, monitoring_;
   io::Address grpc_address_;
   io::Timer debounce_;

@@ -174,7 +174,9 @@ Value proxy_container(const Value& pod, const Workload& workload, std::string_vi
                                          {"runAsGroup", 1337},
                                          {"runAsNonRoot", true},
                                          {"runAsUser", 1337}})},
-      {"volumeMounts", Value::array({Value::object({{"mountPath", "/var/lib/istio/data"}, {"name", "istio-data"}}),
+      {"volumeMounts", Value::array({Value::object({{"mountPath", "/var/run/secrets/istio"}, {"name", "istiod-ca-cert"}}),
+                                     Value::object({{"mountPath", "/var/run/secrets/tokens"}, {"name", "istio-token"}}),
+                                     Value::object({{"mountPath", "/var/lib/istio/data"}, {"name", "istio-data"}}),
                                      Value::object({{"mountPath", "/etc/istio/proxy"}, {"name", "istio-envoy"}}),
                                      Value::object({{"mountPath", "/etc/istio/pod"}, {"name", "istio-podinfo"}})})},
   });
@@ -189,6 +191,11 @@ Value volumes() {
       Value::object({{"name", "istio-data"}, {"emptyDir", Value::object()}}),
       Value::object({{"name", "istio-podinfo"},
                      {"downwardAPI", Value::object({{"items", Value::array({item("labels", "metadata.labels"), item("annotations", "metadata.annotations")})}})}}),
+      // Optional, unlike Istio's: the proxy waits for it itself, and a pod does not fail because its namespace is new.
+      Value::object({{"name", "istiod-ca-cert"}, {"configMap", Value::object({{"name", "istio-ca-root-cert"}, {"optional", true}})}}),
+      Value::object({{"name", "istio-token"},
+                     {"projected", Value::object({{"sources", Value::array({Value::object({{"serviceAccountToken",
+                         Value::object({{"path", "istio-token"}, {"expirationSeconds", 43200}, {"audience", "istio-ca"}})}})})}})}}),
   });
 }
 
@@ -244,6 +251,7 @@ base::Result<Value> inject_pod(const Value& pod, std::string_view ns, const Inje
       if (const Value* v = std::as_const(looked_up).find(n); v && !v->as_string().empty()) return v->as_string();
     return fallback;
   };
+  if (!std::as_const(labels).contains("security.istio.io/tlsMode")) labels.set("security.istio.io/tlsMode", "istio");
   labels.set("service.istio.io/canonical-name",
              find_label({"service.istio.io/canonical-name", "app.kubernetes.io/name", "app"}, workload.name));
   labels.set("service.istio.io/canonical-revision",
@@ -253,7 +261,7 @@ base::Result<Value> inject_pod(const Value& pod, std::string_view ns, const Inje
   Value status = Value::object({
       {"initContainers", strings({"istio-init"})},
       {"containers", strings({"istio-proxy"})},
-      {"volumes", strings({"istio-envoy", "istio-data", "istio-podinfo"})},
+      {"volumes", strings({"istio-envoy", "istio-data", "istio-podinfo", "istiod-ca-cert", "istio-token"})},
       {"imagePullSecrets", Value()},
       {"revision", config.revision},
   });

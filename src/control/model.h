@@ -116,6 +116,7 @@ struct MeshConfig {
   std::string domain = "cluster.local";
   base::Nanos connect_timeout = std::chrono::seconds(10);
   base::Nanos protocol_detection_timeout{0};
+  bool auto_mtls = true;      // enableAutoMtls
   base::Value default_retry;  // HTTPRetry; null: Istio's own default
   base::Value raw;            // the whole document
 };

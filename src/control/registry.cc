@@ -24,6 +24,7 @@ constexpr std::string_view kResources[] = {
     "serviceentries.networking.istio.io",
     "workloadentries.networking.istio.io",
     "sidecars.networking.istio.io",
+    "peerauthentications.security.istio.io",
 };
 
 std::string name_of(const base::Value& object) {
@@ -55,7 +56,10 @@ std::shared_ptr<const Credential> read_credential(const base::Value& secret) {
   auto get = [&](const char* key) { return base::base64_decode(secret["data"][key].as_string()).value_or(""); };
   Credential out{get("tls.crt"), get("tls.key"), get("ca.crt")};
   if (out.certificate_pem.empty()) out = {get("cert"), get("key"), get("cacert")};
-  if (out.certificate_pem.empty() || out.key_pem.empty()) return nullptr;
+  if (out.ca_pem.empty()) out.ca_pem = get("cacert");
+  // NAME-cacert holds the clients' CA alone.
+  bool pair = !out.certificate_pem.empty() && !out.key_pem.empty();
+  if (!pair && out.ca_pem.empty()) return nullptr;
   return std::make_shared<const Credential>(std::move(out));
 }
 
@@ -91,6 +95,8 @@ Scope Registry::apply(std::string_view resource, store::EventType type, const st
     scope = config(workload_entries_, "WorkloadEntry");
   } else if (resource == "sidecars.networking.istio.io") {
     scope = config(sidecars_, "Sidecar");
+  } else if (resource == "peerauthentications.security.istio.io") {
+    scope = config(peer_authentications_, "PeerAuthentication");
   } else if (resource == "services") {
     if (gone) {
       if (services_.erase(name) != 0) scope = Scope::kAll;
@@ -192,6 +198,7 @@ void Registry::read_mesh(const base::Value& config_map) {
   if (auto d = base::parse_duration(raw["connectTimeout"].as_string())) mesh.connect_timeout = *d;
   if (auto d = base::parse_duration(raw["protocolDetectionTimeout"].as_string())) mesh.protocol_detection_timeout = *d;
   mesh.default_retry = raw["defaultHttpRetryPolicy"];
+  mesh.auto_mtls = std::as_const(raw)["enableAutoMtls"].as_bool(true);
   mesh.raw = std::move(raw);
   mesh_ = std::move(mesh);
 }
@@ -403,10 +410,12 @@ SnapshotPtr Registry::snapshot() {
   for (const auto& [name, config] : virtual_services_) out->virtual_services.push_back(config);
   for (const auto& [name, config] : gateways_) out->gateways.push_back(config);
   for (const auto& [name, config] : sidecars_) out->sidecars.push_back(config);
+  for (const auto& [name, config] : peer_authentications_) out->peer_authentications.push_back(config);
   for (const auto& [name, config] : destination_rules_) rules.push_back(config);
   by_age(out->virtual_services);
   by_age(out->gateways);
   by_age(out->sidecars);
+  by_age(out->peer_authentications);
   by_age(rules);
   merge_delegates(out->virtual_services);
   for (auto& rule : rules) {

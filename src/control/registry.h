@@ -59,7 +59,8 @@ class Registry {
   std::map<Name, Slice> slices_;
   std::map<Name, std::set<Name>> slices_of_;  // service -> slices
   std::map<Name, PodPtr> pods_;
-  std::map<Name, ConfigPtr> virtual_services_, destination_rules_, gateways_, service_entries_, workload_entries_, sidecars_;
+  std::map<Name, ConfigPtr> virtual_services_, destination_rules_, gateways_, service_entries_, workload_entries_, sidecars_,
+      peer_authentications_;
   std::map<std::string, Labels> namespaces_;
   std::map<Name, std::shared_ptr<const Credential>> credentials_;
   mutable std::map<Name, EndpointsPtr> endpoint_cache_;  // by service; dropped when a slice or pod of it changes

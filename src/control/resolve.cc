@@ -70,6 +70,8 @@ void make_whole(Config& config, std::string_view domain) {
     config.selector = labels_of(config.spec["workloadSelector"]["matchLabels"]);
   } else if (config.kind == "Gateway") {
     config.selector = labels_of(config.spec["selector"]);
+  } else if (config.kind == "PeerAuthentication") {
+    config.selector = labels_of(config.spec["selector"]["matchLabels"]);
   } else if (config.kind == "Sidecar") {
     config.selector = labels_of(config.spec["workloadSelector"]["labels"]);
   }

@@ -7,6 +7,7 @@
 #include <memory>
 #include <string>
 
+#include "control/certificate_authority.h"
 #include "io/tls.h"
 #include "store/kube_client.h"
 
@@ -15,20 +16,22 @@ namespace fairlead::control {
 class WebhookCertificate {
  public:
   // on_ready runs once, when there is a certificate to serve with.
-  WebhookCertificate(io::Loop& loop, store::KubeClient& client, std::string ns, std::function<void(std::shared_ptr<const io::TlsContext>)> on_ready);
+  WebhookCertificate(io::Loop& loop, store::KubeClient& client, std::string ns,
+                     std::function<void(std::shared_ptr<const io::TlsContext>, const SigningCa&)> on_ready);
   ~WebhookCertificate();
 
   // The API server has been told the CA (or there is no webhook configuration to tell it in).
   bool published() const { return published_; }
 
  private:
-  void load();
-  void use(io::KeyPair ca);
+  void load();           // Secret cacerts (plugged in), else istio-ca-secret, else a new one
+  void load_own();
+  void use(SigningCa ca);
   void publish(const base::Value& configuration);
 
   store::KubeClient& client_;
   std::string ns_;
-  std::function<void(std::shared_ptr<const io::TlsContext>)> on_ready_;
+  std::function<void(std::shared_ptr<const io::TlsContext>, const SigningCa&)> on_ready_;
   std::string ca_bundle_;  // base64
   bool published_ = false;
   std::unique_ptr<store::Informer> informer_;

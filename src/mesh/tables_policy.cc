@@ -8,7 +8,7 @@ type PeerAuthentication  # Mutual TLS that workloads accept.
   apiVersion string                 # Group and version of this object's schema, e.g. v1 or apps/v1.
   kind       string                 # Kind of this object.
   metadata   ObjectMeta             # Name, namespace, labels and what else every object carries.
-  spec       PeerAuthenticationSpec inert # What is wanted.
+  spec       PeerAuthenticationSpec # What is wanted.
   status     IstioStatus            # What was last observed; written by controllers.
 
 type PeerAuthenticationSpec

@@ -72,8 +72,19 @@ base::Result<AgentIdentity> make_identity(const AgentOptions& o) {
   if (!port || *port < 1 || *port > 65535) return base::fail(base::Code::kInvalidArgument, "discoveryAddress {}: host:port is expected", discovery);
   id.discovery_host = discovery.substr(0, colon);
   id.discovery_port = static_cast<uint16_t>(*port);
-  // 15012 speaks TLS with the workload's certificate; until there is one, the plain port of the same server.
-  if (id.discovery_port == 15012) id.discovery_port = 15010;
+  // With istiod's root and a token of the ServiceAccount (mounted by injection) everything goes by TLS; a proxy that was
+  // started without them speaks to the plain port of the same server, and has no identity.
+  id.trust_domain = env("TRUST_DOMAIN", "cluster.local");
+  id.spiffe_id = fmt::format("spiffe://{}/ns/{}/sa/{}", id.trust_domain, ns, env("SERVICE_ACCOUNT", "default"));
+  std::string ca = env("CA_ADDR", id.discovery_host + ":15012");
+  size_t ca_colon = ca.rfind(':');
+  id.ca_host = ca.substr(0, ca_colon);
+  if (ca_colon != std::string::npos) id.ca_port = static_cast<uint16_t>(base::to_int(std::string_view(ca).substr(ca_colon + 1)).value_or(15012));
+  id.secure = o.secure;
+  if (o.secure && id.discovery_port == 15010) id.discovery_port = 15012;
+  if (!o.secure && id.discovery_port == 15012) id.discovery_port = 15010;
+  if (auto ttl = base::parse_duration(env("SECRET_TTL"))) id.secret_ttl = std::chrono::duration_cast<std::chrono::seconds>(*ttl);
+  if (std::string grace = env("SECRET_GRACE_PERIOD_RATIO"); !grace.empty()) id.secret_grace = std::atof(grace.c_str());
   if (config["concurrency"].is_int()) id.concurrency = static_cast<unsigned>(std::max<int64_t>(config["concurrency"].as_int(), 0));
   if (auto drain = base::parse_duration(config["terminationDrainDuration"].as_string())) id.drain_time = *drain;
   if (auto drain = base::parse_duration(env("TERMINATION_DRAIN_DURATION_SECONDS").empty() ? "" : env("TERMINATION_DRAIN_DURATION_SECONDS") + "s")) id.drain_time = *drain;

@@ -18,6 +18,7 @@ struct AgentOptions {
   std::string proxy_config;                    // PROXY_CONFIG, YAML
   std::string labels, annotations;             // contents of /etc/istio/pod/{labels,annotations}
   std::function<std::string(const char*)> environment;  // "" when unset
+  bool secure = false;                         // istiod's root and a token are mounted
 };
 
 struct AgentIdentity {
@@ -25,6 +26,11 @@ struct AgentIdentity {
   std::string discovery_host;
   uint16_t discovery_port = 15010;
   unsigned concurrency = 2;
+  bool secure = false;                         // discovery and CA by TLS
+  std::string ca_host, trust_domain, spiffe_id;
+  uint16_t ca_port = 15012;
+  std::chrono::seconds secret_ttl{24 * 3600};
+  double secret_grace = 0.5;
   base::Nanos drain_time = std::chrono::seconds(5);
 };
 

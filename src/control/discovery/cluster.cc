@@ -9,6 +9,7 @@
 #include "base/strings.h"
 #include "control/discovery/context.h"
 #include "control/discovery/generate.h"
+#include "control/discovery/mutual_tls.h"
 #include "control/discovery/proto.h"
 #include "control/discovery/traffic_policy.h"
 #include "envoy/config/cluster/v3/cluster.pb.h"
@@ -39,6 +40,13 @@ void add_service_metadata(cluster::Cluster& c, const Service& service) {
   fields["namespace"].set_string_value(service.ns);
 }
 
+// The endpoint has a sidecar (the injector's label says so) that is not told to refuse mutual TLS.
+bool takes_mutual_tls(const Context& context, const Service& service, const Endpoint& endpoint) {
+  auto mode = endpoint.labels.find("security.istio.io/tlsMode");
+  if (mode == endpoint.labels.end() || mode->second != "istio") return false;
+  return mtls_mode(context.snapshot(), service.ns, endpoint.labels, endpoint.port) != Mtls::kDisable;
+}
+
 // The load assignment of one service port and subset, grouped by locality.
 endpoint::ClusterLoadAssignment assignment(const Context& context, const Service& service, int port, const Labels& subset,
                                            const std::string& name) {
@@ -59,6 +67,8 @@ endpoint::ClusterLoadAssignment assignment(const Context& context, const Service
       auto* lb = group->add_lb_endpoints();
       set_address(lb->mutable_endpoint()->mutable_address(), e->address, e->port);
       lb->set_health_status(envoy::config::core::v3::HEALTHY);
+      if (takes_mutual_tls(context, service, *e))
+        (*(*lb->mutable_metadata()->mutable_filter_metadata())["envoy.transport_socket_match"].mutable_fields())["tlsMode"].set_string_value("istio");
       lb->mutable_load_balancing_weight()->set_value(std::max(1u, e->weight));
       weight += std::max(1u, e->weight);
     }
@@ -142,7 +152,15 @@ cluster::Cluster outbound(const Context& context, const Service& service, const 
   } else if (port.protocol == Protocol::kAuto && !context.proxy().router) {
     use_downstream_protocol(options);  // sniffed: what the client speaks
   }
-  apply_traffic_policy(c, options, effective_policy(rule.policy, subset, port), context.snapshot().mesh, port);
+  base::Value policy = effective_policy(rule.policy, subset, port);
+  apply_traffic_policy(c, options, policy, context.snapshot().mesh, port);
+  bool http2 = options.explicit_http_config().has_http2_protocol_options();
+  if (std::as_const(policy)["tls"]["mode"].as_string() == "ISTIO_MUTUAL") {
+    mutual_tls_socket(c.mutable_transport_socket(), c, http2, std::as_const(policy)["tls"]);
+  } else if (!std::as_const(policy)["tls"].is_object() && context.snapshot().mesh.auto_mtls && !service.mesh_external &&
+             c.type() != cluster::Cluster::ORIGINAL_DST) {
+    auto_mutual_tls(c, http2);
+  }
   set_http_options(c, options);
   auto& fields = *istio_metadata(c).mutable_fields();
   if (rule.config) fields["config"].set_string_value(config_path(*rule.config));

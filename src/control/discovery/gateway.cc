@@ -8,12 +8,17 @@
 #include "base/log.h"
 #include "base/strings.h"
 #include "control/discovery/filters.h"
+#include "control/discovery/mutual_tls.h"
 #include "control/discovery/proto.h"
 #include "control/discovery/route.h"
 #include "control/discovery/tcp_route.h"
 #include "control/resolve.h"
 #include "envoy/config/listener/v3/listener.pb.h"
 #include "envoy/extensions/transport_sockets/tls/v3/tls.pb.h"
+#include "io/tls.h"
+
+// match_subject_alt_names is deprecated in Envoy and still what Istio sends.
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
 
 namespace fairlead::control {
 namespace {
@@ -96,9 +101,27 @@ const Credential* credential_of(const Context& context, const Server& server) {
   return it == context.snapshot().credentials.end() ? nullptr : it->second.get();
 }
 
-// A server whose Secret is missing is left out: its chain alone, not the listener.
+// The clients' CA: beside the certificate (ca.crt, cacert), or in a Secret NAME-cacert.
+std::string client_ca(const Context& context, const Server& server) {
+  const auto* own = credential_of(context, server);
+  if (own && !own->ca_pem.empty()) return own->ca_pem;
+  auto it = context.snapshot().credentials.find(context.proxy().ns + "/" + (*server.spec)["tls"]["credentialName"].as_string() + "-cacert");
+  return it == context.snapshot().credentials.end() ? std::string() : it->second->ca_pem;
+}
+
+bool wants_client_certificate(const Server& server) {
+  const std::string& mode = (*server.spec)["tls"]["mode"].as_string();
+  return mode == "MUTUAL" || mode == "OPTIONAL_MUTUAL";
+}
+
+// A server whose Secret is missing is left out: its chain alone, not the listener. So is one that would have to let in
+// every client because there is no CA to verify them by.
 bool can_terminate(const Context& context, const Server& server) {
-  return (*server.spec)["tls"]["credentialName"].as_string().empty() || credential_of(context, server) != nullptr;
+  const auto& tls = (*server.spec)["tls"];
+  if (tls["mode"].as_string() == "ISTIO_MUTUAL" || tls["credentialName"].as_string().empty()) return true;
+  const auto* own = credential_of(context, server);
+  if (!own || !io::check_key_pair({own->certificate_pem, own->key_pem})) return false;
+  return !wants_client_certificate(server) || !client_ca(context, server).empty();
 }
 
 // Istio sends the name of a secret, to be fetched by SDS; here the certificate goes along with the listener.
@@ -109,13 +132,31 @@ void downstream_tls(const Context& context, listener::FilterChain& chain, const 
   common.add_alpn_protocols("h2");
   common.add_alpn_protocols("http/1.1");
   const std::string& mode = in["mode"].as_string();
-  bool mutual = mode == "MUTUAL" || mode == "OPTIONAL_MUTUAL";
+  if (mode == "ISTIO_MUTUAL") return inbound_mutual_tls(chain, true, context.snapshot().mesh.domain);
+  bool mutual = wants_client_certificate(server);
+  auto version = [](const std::string& name) {
+    return name == "TLSV1_0"   ? tls::TlsParameters::TLSv1_0
+           : name == "TLSV1_1" ? tls::TlsParameters::TLSv1_1
+           : name == "TLSV1_3" ? tls::TlsParameters::TLSv1_3
+                               : tls::TlsParameters::TLSv1_2;
+  };
+  common.mutable_tls_params()->set_tls_minimum_protocol_version(version(in["minProtocolVersion"].as_string()));
+  common.mutable_tls_params()->set_tls_maximum_protocol_version(in["maxProtocolVersion"].as_string().empty() || in["maxProtocolVersion"].as_string() == "TLS_AUTO"
+                                                                    ? tls::TlsParameters::TLSv1_3
+                                                                    : version(in["maxProtocolVersion"].as_string()));
+  for (const auto& suite : in["cipherSuites"].items()) common.mutable_tls_params()->add_cipher_suites(suite.as_string());
+  if (mutual) {
+    auto& validation = *common.mutable_validation_context();
+    for (const auto& name : in["subjectAltNames"].items()) validation.add_match_subject_alt_names()->set_exact(name.as_string());
+    for (const auto& pin : in["verifyCertificateSpki"].items()) validation.add_verify_certificate_spki(pin.as_string());
+    for (const auto& pin : in["verifyCertificateHash"].items()) validation.add_verify_certificate_hash(pin.as_string());
+  }
   out.mutable_require_client_certificate()->set_value(mode == "MUTUAL");
   auto& certificate = *common.add_tls_certificates();
   if (const auto* credential = credential_of(context, server)) {
     certificate.mutable_certificate_chain()->set_inline_bytes(credential->certificate_pem);
     certificate.mutable_private_key()->set_inline_bytes(credential->key_pem);
-    if (mutual) common.mutable_validation_context()->mutable_trusted_ca()->set_inline_bytes(credential->ca_pem);
+    if (mutual) common.mutable_validation_context()->mutable_trusted_ca()->set_inline_bytes(client_ca(context, server));
   } else {
     certificate.mutable_certificate_chain()->set_filename(in["serverCertificate"].as_string());
     certificate.mutable_private_key()->set_filename(in["privateKey"].as_string());

@@ -254,6 +254,40 @@ TEST(Listeners, AreNamedAndShapedByProtocol) {
   }));
 }
 
+// Transport protocols of the chains for a port, "+" where mutual TLS is asked for.
+std::vector<std::string> inbound_chains(World& world, uint32_t port) {
+  std::vector<std::string> out;
+  auto inbound = world.get<Listener>(xds::kListenerType, "virtualInbound");
+  for (const auto& c : inbound.filter_chains())
+    if (c.filter_chain_match().destination_port().value() == port)
+      out.push_back(c.filter_chain_match().transport_protocol() + (c.has_transport_socket() ? "+" : ""));
+  return out;
+}
+
+std::string peer_authentication(std::string name, std::string ns, std::string spec) {
+  return fmt::format("\n---\napiVersion: security.istio.io/v1\nkind: PeerAuthentication\nmetadata: {{name: {}, namespace: {}}}\nspec: {}\n", name, ns, spec);
+}
+
+TEST(MutualTls, IsPermissiveUnlessAPolicySaysOtherwise) {
+  World world;
+  EXPECT_EQ(inbound_chains(world, 9080), (std::vector<std::string>{"tls+", "raw_buffer"}));
+  World strict(peer_authentication("default", "istio-system", "{mtls: {mode: STRICT}}"));
+  EXPECT_EQ(inbound_chains(strict, 9080), (std::vector<std::string>{"tls+"}));
+  World ns(peer_authentication("default", "istio-system", "{mtls: {mode: STRICT}}") + peer_authentication("own", "default", "{mtls: {mode: DISABLE}}"));
+  EXPECT_EQ(inbound_chains(ns, 9080), (std::vector<std::string>{"raw_buffer"})) << "the namespace's policy is nearer than the mesh's";
+}
+
+TEST(MutualTls, IsChosenByTheEndpointsLabel) {
+  World world;
+  auto cluster = world.get<Cluster>(xds::kClusterType, "outbound|9080||reviews.default.svc.cluster.local");
+  ASSERT_EQ(cluster.transport_socket_matches_size(), 2);
+  EXPECT_EQ(cluster.transport_socket_matches(0).name(), "tlsMode-istio");
+  EXPECT_EQ(cluster.transport_socket_matches(1).name(), "tlsMode-disabled");
+  World off("\n---\napiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {name: off, namespace: default}\n"
+            "spec: {host: reviews, trafficPolicy: {tls: {mode: DISABLE}}}\n");
+  EXPECT_EQ(off.get<Cluster>(xds::kClusterType, "outbound|9080||reviews.default.svc.cluster.local").transport_socket_matches_size(), 0);
+}
+
 TEST(Registry, TellsEndpointChangesFromOthers) {
   World world;
   auto before = world.registry.snapshot();

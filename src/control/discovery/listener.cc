@@ -10,6 +10,7 @@
 #include "control/discovery/filters.h"
 #include "control/discovery/gateway.h"
 #include "control/discovery/generate.h"
+#include "control/discovery/mutual_tls.h"
 #include "control/discovery/proto.h"
 #include "control/discovery/route.h"
 #include "control/discovery/tcp_route.h"
@@ -240,16 +241,20 @@ listener::Listener virtual_inbound(const Context& context) {
   original->set_name("envoy.filters.listener.original_dst");
   pack(original->mutable_typed_config(), envoy::extensions::filters::listener::original_dst::v3::OriginalDst());
   auto targets = targets_of(context.snapshot(), context.proxy());
-  // Declared protocols need no sniffing, and a declared server-first protocol must not wait for the client's first bytes.
-  std::set<int> declared{kInboundPort}, opaque{kInboundPort};
+  // Declared protocols need no sniffing; a port without mutual TLS must not wait for its client's first bytes.
+  std::set<int> no_http{kInboundPort}, no_tls{kInboundPort};
   std::map<int, Protocol> protocols;  // the first service of a port decides
   for (const auto& target : targets) protocols.try_emplace(target.endpoint_port, target.port->protocol);
+  bool strict_rest = mtls_mode(context.snapshot(), context.proxy().ns, context.labels(), 0) == Mtls::kStrict;
+  bool http = !strict_rest;
   for (const auto& [port, protocol] : protocols) {
-    if (protocol != Protocol::kAuto) declared.insert(port);
-    if (is_tcp(protocol)) opaque.insert(port);
+    Mtls mode = mtls_mode(context.snapshot(), context.proxy().ns, context.labels(), port);
+    if (protocol != Protocol::kAuto || mode == Mtls::kStrict) no_http.insert(port);
+    else http = true;
+    if (mode == Mtls::kDisable) no_tls.insert(port);
   }
-  add_tls_inspector(l, opaque);
-  add_http_inspector(l, declared);
+  add_tls_inspector(l, no_tls);
+  if (http) add_http_inspector(l, no_http);
   set_listener_access_log(context, l);
 
   auto* hole = l.add_filter_chains();
@@ -257,18 +262,56 @@ listener::Listener virtual_inbound(const Context& context) {
   hole->set_name("virtualInbound-blackhole");
   add_tcp_proxy(context, *hole, "BlackHoleCluster", false);
 
+  enum class Kind { kHttp, kAuto, kTcp };
+  auto add = [&](int port, const std::string& name, const std::string& tcp_name, Kind kind, const std::string& cluster, const auto& manager) {
+    // Istio's order and matches of chains for a port by mode (pilot/pkg/networking/core/filterchain_options.go).
+    auto chain = [&](bool http, const char* transport, std::initializer_list<const char*> protocols, bool secure) {
+      auto* out = l.add_filter_chains();
+      out->set_name(http ? name : tcp_name);
+      auto& match = *out->mutable_filter_chain_match();
+      if (port) match.mutable_destination_port()->set_value(static_cast<uint32_t>(port));
+      match.set_transport_protocol(transport);
+      for (const char* p : protocols) match.add_application_protocols(p);
+      if (secure) inbound_mutual_tls(*out, http, context.snapshot().mesh.domain);
+      if (http) add_connection_manager(*out, manager());
+      else add_tcp_proxy(context, *out, cluster);
+    };
+    const std::initializer_list<const char*> any_istio = {"istio", "istio-peer-exchange", "istio-http/1.0", "istio-http/1.1", "istio-h2"},
+                                             istio_http = {"istio-http/1.0", "istio-http/1.1", "istio-h2"},
+                                             istio_tcp = {"istio-peer-exchange", "istio"}, plain_http = {"http/1.1", "h2c"};
+    Mtls mode = mtls_mode(context.snapshot(), context.proxy().ns, context.labels(), port);
+    if (mode == Mtls::kStrict) {
+      if (kind == Kind::kAuto) chain(true, "tls", istio_http, true);
+      chain(kind == Kind::kHttp, "tls", {}, true);
+      return;
+    }
+    bool permissive = mode == Mtls::kPermissive;
+    switch (kind) {
+      case Kind::kHttp:
+        if (permissive) chain(true, "tls", any_istio, true);
+        chain(true, "raw_buffer", {}, false);
+        break;
+      case Kind::kAuto:
+        if (permissive) chain(true, "tls", istio_http, true);
+        chain(true, "raw_buffer", plain_http, false);
+        if (permissive) chain(false, "tls", istio_tcp, true);
+        chain(false, "raw_buffer", {}, false);
+        if (permissive) chain(false, "tls", {}, false);
+        break;
+      case Kind::kTcp:
+        if (permissive) {
+          chain(false, "tls", any_istio, true);
+          chain(false, "tls", {}, false);
+        }
+        chain(false, "raw_buffer", {}, false);
+        break;
+    }
+  };
+
   // Ports of no service.
   const std::string passthrough = "InboundPassthroughCluster";
-  auto* http = l.add_filter_chains();
-  http->set_name("virtualInbound-catchall-http");
-  raw_http(*http->mutable_filter_chain_match());
-  add_connection_manager(*http, inbound_manager(context, passthrough, ":0/*", 0, passthrough, false));
-  for (const char* protocol : {"raw_buffer", "tls"}) {
-    auto* tcp = l.add_filter_chains();
-    tcp->set_name("virtualInbound");
-    tcp->mutable_filter_chain_match()->set_transport_protocol(protocol);
-    add_tcp_proxy(context, *tcp, passthrough);
-  }
+  add(0, "virtualInbound-catchall-http", "virtualInbound", Kind::kAuto, passthrough,
+      [&] { return inbound_manager(context, passthrough, ":0/*", 0, passthrough, false); });
 
   std::set<int> done;
   for (const auto& target : targets) {
@@ -276,30 +319,10 @@ listener::Listener virtual_inbound(const Context& context) {
     Protocol protocol = target.port->protocol;
     std::string cluster = cluster_name("inbound", target.endpoint_port, "", "");
     std::string name = fmt::format("0.0.0.0_{}", target.endpoint_port);
-    auto chain = [&](const char* transport) {
-      auto* out = l.add_filter_chains();
-      out->set_name(name);
-      out->mutable_filter_chain_match()->mutable_destination_port()->set_value(static_cast<uint32_t>(target.endpoint_port));
-      if (transport) out->mutable_filter_chain_match()->set_transport_protocol(transport);
-      return out;
-    };
-    auto manager = [&] {
-      return inbound_manager(context, cluster, fmt::format("{}:{}/*", target.service->host, target.port->number),
-                             target.port->number, "inbound_" + name,
-                             protocol == Protocol::kGrpc || protocol == Protocol::kGrpcWeb);
-    };
-    if (is_http(protocol)) {
-      add_connection_manager(*chain("raw_buffer"), manager());
-    } else if (protocol == Protocol::kAuto) {
-      auto* sniffed = chain("raw_buffer");
-      sniffed->mutable_filter_chain_match()->add_application_protocols("http/1.1");
-      sniffed->mutable_filter_chain_match()->add_application_protocols("h2c");
-      add_connection_manager(*sniffed, manager());
-      add_tcp_proxy(context, *chain("raw_buffer"), cluster);
-      add_tcp_proxy(context, *chain("tls"), cluster);
-    } else {
-      add_tcp_proxy(context, *chain(nullptr), cluster);
-    }
+    add(target.endpoint_port, name, name, is_http(protocol) ? Kind::kHttp : protocol == Protocol::kAuto ? Kind::kAuto : Kind::kTcp, cluster, [&] {
+      return inbound_manager(context, cluster, fmt::format("{}:{}/*", target.service->host, target.port->number), target.port->number,
+                             "inbound_" + name, protocol == Protocol::kGrpc || protocol == Protocol::kGrpcWeb);
+    });
   }
   return l;
 }

@@ -111,12 +111,18 @@ void load_balancer(cluster::Cluster& c, const base::Value& in) {
   }
 }
 
-// TLS origination. Mutual TLS of the mesh (ISTIO_MUTUAL) is not here: both sides speak plain text.
-void upstream_tls(cluster::Cluster& c, const base::Value& in) {
+// TLS origination (SIMPLE, MUTUAL). Mutual TLS of the mesh (ISTIO_MUTUAL) is in mutual_tls.cc.
+void upstream_tls(cluster::Cluster& c, HttpProtocolOptions& options, const base::Value& in) {
   const std::string& mode = in["mode"].as_string();
   if (mode != "SIMPLE" && mode != "MUTUAL") return;
   tls::UpstreamTlsContext context;
   context.set_sni(in["sni"].as_string());
+  // Without an sni it is the request's host, and that is what the certificate has to be for.
+  if (in["sni"].as_string().empty()) {
+    auto& http = *options.mutable_upstream_http_protocol_options();
+    http.set_auto_sni(true);
+    if (in["subjectAltNames"].empty() && !in["insecureSkipVerify"].as_bool()) http.set_auto_san_validation(true);
+  }
   auto& common = *context.mutable_common_tls_context();
   if (!in["insecureSkipVerify"].as_bool()) {
     auto& validation = *common.mutable_validation_context();
@@ -160,7 +166,7 @@ void apply_traffic_policy(cluster::Cluster& c, HttpProtocolOptions& options, con
   if (policy["connectionPool"].is_object()) connection_pool(c, options, policy["connectionPool"]);
   if (policy["outlierDetection"].is_object()) outlier_detection(c, policy["outlierDetection"]);
   if (policy["loadBalancer"].is_object()) load_balancer(c, policy["loadBalancer"]);
-  if (policy["tls"].is_object()) upstream_tls(c, policy["tls"]);
+  if (policy["tls"].is_object()) upstream_tls(c, options, policy["tls"]);
 }
 
 void unlimited_circuit_breakers(cluster::Cluster& c) {
