@@ -95,10 +95,13 @@ int run_proxy(const std::vector<std::string>& args) {
 
   const std::string root_file = "/var/run/secrets/istio/root-cert.pem", token_file = "/var/run/secrets/tokens/istio-token";
   // The root comes in a ConfigMap that istiod makes when it sees the namespace: at a mesh's first second that may be later
-  // than the pod.
+  // than the pod. Without it nothing is said in plain text instead: a sidecar that was meant to have an identity waits.
   if (::access(token_file.c_str(), R_OK) == 0 && ::access("/var/run/secrets/istio", R_OK) == 0) {
-    for (int i = 0; i < 2000 && ::access(root_file.c_str(), R_OK) != 0; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(5));
-    o.secure = ::access(root_file.c_str(), R_OK) == 0;
+    for (unsigned i = 1; ::access(root_file.c_str(), R_OK) != 0; ++i) {
+      if (i % 1000 == 0) FL_LOG_WARN("agent", "{} is not there yet; istiod keeps it in ConfigMap istio-ca-root-cert of this namespace", root_file);
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
+    o.secure = true;
   }
   auto identity = proxy::make_identity(o);
   if (!identity) {

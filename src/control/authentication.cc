@@ -13,9 +13,7 @@ std::optional<Mtls> mode_of(const base::Value& mtls) {
   return std::nullopt;  // UNSET: what is above counts
 }
 
-}  // namespace
-
-Mtls mtls_mode(const Snapshot& snapshot, std::string_view ns, const Labels& labels, int port) {
+Mtls find_mode(const Snapshot& snapshot, std::string_view ns, const Labels* labels, int port) {
   const Config *mesh = nullptr, *own_ns = nullptr, *workload = nullptr;
   for (const auto& policy : snapshot.peer_authentications) {  // oldest first
     bool selects = !policy->selector.empty();
@@ -25,7 +23,7 @@ Mtls mtls_mode(const Snapshot& snapshot, std::string_view ns, const Labels& labe
     if (policy->ns != ns) continue;
     if (!selects) {
       if (!own_ns) own_ns = policy.get();
-    } else if (!workload && subset_of(policy->selector, labels)) {
+    } else if (labels && !workload && subset_of(policy->selector, *labels)) {
       workload = policy.get();
     }
   }
@@ -38,5 +36,10 @@ Mtls mtls_mode(const Snapshot& snapshot, std::string_view ns, const Labels& labe
       if (auto m = mode_of(policy->spec["mtls"])) return *m;
   return Mtls::kPermissive;
 }
+
+}  // namespace
+
+Mtls mtls_mode(const Snapshot& snapshot, std::string_view ns, const Labels& labels, int port) { return find_mode(snapshot, ns, &labels, port); }
+Mtls mtls_mode(const Snapshot& snapshot, std::string_view ns) { return find_mode(snapshot, ns, nullptr, 0); }
 
 }  // namespace fairlead::control

@@ -12,4 +12,7 @@ enum class Mtls : unsigned char { kDisable, kPermissive, kStrict };
 // Of several policies of one level the oldest counts.
 Mtls mtls_mode(const Snapshot& snapshot, std::string_view ns, const Labels& labels, int port);
 
+// Of a namespace as a whole, as far as a client can tell without looking at workloads.
+Mtls mtls_mode(const Snapshot& snapshot, std::string_view ns);
+
 }  // namespace fairlead::control

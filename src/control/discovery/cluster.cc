@@ -40,11 +40,25 @@ void add_service_metadata(cluster::Cluster& c, const Service& service) {
   fields["namespace"].set_string_value(service.ns);
 }
 
+bool has_sidecar(const Endpoint& endpoint) {
+  auto mode = endpoint.labels.find("security.istio.io/tlsMode");
+  return mode != endpoint.labels.end() && mode->second == "istio";
+}
+
 // The endpoint has a sidecar (the injector's label says so) that is not told to refuse mutual TLS.
 bool takes_mutual_tls(const Context& context, const Service& service, const Endpoint& endpoint) {
-  auto mode = endpoint.labels.find("security.istio.io/tlsMode");
-  if (mode == endpoint.labels.end() || mode->second != "istio") return false;
-  return mtls_mode(context.snapshot(), service.ns, endpoint.labels, endpoint.port) != Mtls::kDisable;
+  return has_sidecar(endpoint) && mtls_mode(context.snapshot(), service.ns, endpoint.labels, endpoint.port) != Mtls::kDisable;
+}
+
+// Whether a client of the service speaks mutual TLS by itself, where the endpoint can. A connection to an original
+// destination has no endpoint that could tell: there all of them have to. Source: BestEffortInferServiceMTLSMode.
+bool auto_mutual(const Context& context, const Service& service, int port, const base::Value& policy) {
+  if (!context.snapshot().mesh.auto_mtls || service.mesh_external) return false;
+  if (service.resolution == Resolution::kPassthrough || policy["loadBalancer"]["simple"].as_string() == "PASSTHROUGH") {
+    const auto& endpoints = context.snapshot().endpoints_of(service, port);
+    if (endpoints.empty() || !std::all_of(endpoints.begin(), endpoints.end(), has_sidecar)) return false;
+  }
+  return mtls_mode(context.snapshot(), service.ns) != Mtls::kDisable;
 }
 
 // The load assignment of one service port and subset, grouped by locality.
@@ -157,9 +171,9 @@ cluster::Cluster outbound(const Context& context, const Service& service, const 
   bool http2 = options.explicit_http_config().has_http2_protocol_options();
   if (std::as_const(policy)["tls"]["mode"].as_string() == "ISTIO_MUTUAL") {
     mutual_tls_socket(c.mutable_transport_socket(), c, http2, std::as_const(policy)["tls"]);
-  } else if (!std::as_const(policy)["tls"].is_object() && context.snapshot().mesh.auto_mtls && !service.mesh_external &&
-             c.type() != cluster::Cluster::ORIGINAL_DST) {
-    auto_mutual_tls(c, http2);
+  } else if (!std::as_const(policy)["tls"].is_object() && auto_mutual(context, service, port.number, policy)) {
+    if (c.type() == cluster::Cluster::ORIGINAL_DST) mutual_tls_socket(c.mutable_transport_socket(), c, http2, {});
+    else auto_mutual_tls(c, http2);
   }
   set_http_options(c, options);
   auto& fields = *istio_metadata(c).mutable_fields();

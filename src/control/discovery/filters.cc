@@ -188,4 +188,10 @@ void add_http_inspector(listener::Listener& l, const std::set<int>& disabled_por
                       envoy::extensions::filters::listener::http_inspector::v3::HttpInspector(), disabled_ports);
 }
 
+void limit_handshakes(listener::Listener& l, bool default_chain_too) {
+  auto limit = [](listener::FilterChain& chain) { set_duration(chain.mutable_transport_socket_connect_timeout(), std::chrono::seconds(15)); };
+  for (auto& chain : *l.mutable_filter_chains()) limit(chain);
+  if (default_chain_too && l.has_default_filter_chain()) limit(*l.mutable_default_filter_chain());
+}
+
 }  // namespace fairlead::control

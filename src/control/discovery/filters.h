@@ -29,5 +29,8 @@ void set_listener_access_log(const Context& context, envoy::config::listener::v3
 // Not run for connections to the disabled ports (original destination).
 void add_tls_inspector(envoy::config::listener::v3::Listener& listener, const std::set<int>& disabled_ports = {});
 void add_http_inspector(envoy::config::listener::v3::Listener& listener, const std::set<int>& disabled_ports = {});
+// A peer that stops in the middle of its TLS handshake is let go of after 15 s (PILOT_GATEWAY_TRANSPORT_SOCKET_CONNECT_TIMEOUT).
+// The chains that are there by now.
+void limit_handshakes(envoy::config::listener::v3::Listener& listener, bool default_chain_too = false);
 
 }  // namespace fairlead::control

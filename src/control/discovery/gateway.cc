@@ -249,6 +249,7 @@ xds::ResourceMap gateway_listeners(const Context& context) {
     }
     if (l.filter_chains_size() == 0) continue;  // a port without routes stays closed
     if (inspect) add_tls_inspector(l);
+    limit_handshakes(l);
     set_listener_access_log(context, l);
     add_resource(out, l.name(), l);
   }

@@ -92,6 +92,7 @@ listener::Listener finish(const Context& context, const Entry& entry) {
   }
   if (entry.fallback && l.filter_chains_size() == 0) *l.add_filter_chains() = last;
   else *l.mutable_default_filter_chain() = last;
+  limit_handshakes(l, entry.fallback.has_value());
   return l;
 }
 

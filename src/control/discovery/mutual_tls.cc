@@ -83,6 +83,8 @@ void inbound_mutual_tls(envoy::config::listener::v3::FilterChain& chain, bool ht
   agent_secret(combined.mutable_validation_context_sds_secret_config(), "ROOTCA");
   chain.mutable_transport_socket()->set_name("envoy.transport_sockets.tls");
   pack(chain.mutable_transport_socket()->mutable_typed_config(), context);
+  // Istio limits this at gateways and outbound only; a peer that stops in its handshake is no less of a burden here.
+  set_duration(chain.mutable_transport_socket_connect_timeout(), std::chrono::seconds(15));
 }
 
 }  // namespace fairlead::control
