@@ -29,8 +29,10 @@
 #include "cli/commands.h"
 #include "http/client.h"
 #include "io/tls.h"
+#include "mesh/validate.h"
 #include "node/agent/host_agent.h"
 #include "node/node.h"
+#include "sample/sample.h"
 #include "store/kubeconfig.h"
 
 namespace fairlead::cli {
@@ -149,6 +151,9 @@ base::Result<io::Fd> listen_for_api(uint16_t port) {
       ::usleep(20000);
       continue;
     }
+    if (fd.error().message.find("denied") != std::string::npos)
+      return base::fail(base::Code::kFailedPrecondition,
+                        "cannot listen on 127.0.0.1:{} for the API server ({}). Ports below 1024 need root; choose another: fairlead up --port 6443", port, fd.error().message);
     return base::fail(base::Code::kFailedPrecondition,
                       "cannot listen on 127.0.0.1:{} for the API server ({}). See who has it: ss -ltnp 'sport = :{}'. Or choose another: fairlead up --port {}", port,
                       fd.error().message, port, port + 1);
@@ -341,7 +346,12 @@ int cmd_up(int argc, char** argv) {
   for (auto& o : outside) {
     size_t equals = o.find('=');
     if (equals == 0 || equals == std::string::npos || equals + 1 == o.size()) return complain("--outside " + o + ": HOST=SAMPLE is wanted, such as httpbin.org=httpbin");
-    config.outside.emplace_back(o.substr(0, equals), o.substr(equals + 1));
+    std::string host = o.substr(0, equals), played_by = o.substr(equals + 1);
+    if (const char* wrong = mesh::dns1123_subdomain_error(host)) return complain(fmt::format("--outside {}: \"{}\" is no host name: {}", o, host, wrong));
+    if (auto known = sample::check_name(played_by); !known) return complain(fmt::format("--outside {}: {}", o, known.error().message));
+    for (auto& [other, ignored] : config.outside)
+      if (other == host) return complain(fmt::format("--outside {}: {} is given twice", o, host));
+    config.outside.emplace_back(std::move(host), std::move(played_by));
   }
 
   for (const char* dir : {"/pods", "/logs"})
@@ -376,15 +386,19 @@ int cmd_up(int argc, char** argv) {
   int code = follow_start(std::move(*report), mesh, began);
   if (code != 0 && !node::ask_agent(mesh.data_dir, "status", 2)) return code;
 
+  bool merged = false;
   if (!kubeconfig.empty()) {
-    if (auto ok = store::merge_context(kubeconfig, mesh.context(), kube); !ok)
+    auto ok = store::merge_context(kubeconfig, mesh.context(), kube);
+    if (!ok)
       std::fprintf(stderr, "fairlead: the context was not added to %s: %s\n  kubectl --kubeconfig %s/kubeconfig works\n", kubeconfig.c_str(), ok.error().text().c_str(),
                    mesh.data_dir.c_str());
     else
       std::printf("  kubectl context \"%s\" in %s\n", mesh.context().c_str(), kubeconfig.c_str());
+    merged = ok.has_value();
   }
   if (code != 0) return code;
-  std::printf("Ready in %.1fs. Try: kubectl get pods -A\n", std::chrono::duration<double>(Clock::now() - began).count());
+  std::printf("Ready in %.1fs. Try: kubectl %sget pods -A\n", std::chrono::duration<double>(Clock::now() - began).count(),
+              merged ? "" : ("--kubeconfig " + mesh.data_dir + "/kubeconfig ").c_str());
   return 0;
 }
 

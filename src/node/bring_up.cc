@@ -37,7 +37,10 @@ BringUp::BringUp(io::Loop& loop, store::Store& store, api::Client& client, std::
 BringUp::~BringUp() { *alive_ = false; }
 
 void BringUp::install() {
-  if (!store_.get(kMarker)) {
+  auto marker = store_.get(kMarker);
+  if (marker && (**marker)["data"]["profile"].as_string() != profile_)
+    report_.progress(fmt::format("profile {} stays as it was installed; to change it: istioctl install --set profile={} -y", (**marker)["data"]["profile"].as_string(), profile_));
+  if (!marker) {
     control::InstallOptions options;
     options.profile = profile_;
     auto objects = control::install_objects(options);

@@ -47,6 +47,8 @@ struct SandboxSpec {
   std::string ip;                          // chosen by the kubelet's allocator, e.g. 10.244.0.7
   std::vector<std::string> dns_search;     // default.svc.cluster.local svc.cluster.local cluster.local
   std::string dns_server;                  // 10.96.0.10
+  std::vector<std::string> dns_options;    // "ndots:5"
+  std::string fqdn;                        // of a pod with a subdomain; may be empty
   std::vector<std::pair<std::string, std::string>> hosts;  // more /etc/hosts lines: name, ip
   std::string directory;                   // the pod's folder in the data folder, made by the kubelet
 };
@@ -96,6 +98,7 @@ struct Image {
   std::string working_dir;
   std::vector<std::pair<std::string, std::string>> env;
   std::map<std::string, std::string> files;  // path in the container -> path of the program on the host ("" : fairlead itself)
+  bool busybox = false;  // its small tools (nc, time, nslookup ...) are busybox's, where the host has it
 };
 
 class Runtime {

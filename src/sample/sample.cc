@@ -1,5 +1,6 @@
 #include "sample/sample.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <cstring>
 
@@ -79,6 +80,16 @@ int tcp_echo(const Args& args) {
 
 std::vector<std::string> names() { return {std::begin(kNames), std::end(kNames)}; }
 
+base::Status check_name(std::string_view name) {
+  std::vector<std::string_view> known(std::begin(kNames), std::end(kNames));
+  std::string_view program = name;
+  if (size_t dash = name.rfind("-v"); dash != std::string_view::npos) program = name.substr(0, dash);
+  if (std::ranges::find(known, program) != known.end()) return {};
+  auto guess = base::nearest(program, known);
+  return base::fail(base::Code::kInvalidArgument, "no sample \"{}\"{}. Names: {}", name, guess ? fmt::format("; did you mean \"{}\"?", *guess) : "",
+                    base::join(names(), ", "));
+}
+
 int run(int argc, char** argv) {
   const char* slash = argc > 0 ? std::strrchr(argv[0], '/') : nullptr;
   std::string name = argc > 0 ? (slash ? slash + 1 : argv[0]) : "sample";
@@ -118,10 +129,7 @@ int run(int argc, char** argv) {
   if (name == "ratings") return ratings_main(port, version);
   if (name == "helloworld") return helloworld_main(port, version);
 
-  std::vector<std::string_view> known(std::begin(kNames), std::end(kNames));
-  auto guess = base::nearest(name, known);
-  return complain(fmt::format("no sample \"{}\"{}. Names: {}", name, guess ? fmt::format("; did you mean \"{}\"?", *guess) : "",
-                              base::join(names(), ", ")));
+  return complain(check_name(name).error().message);
 }
 
 }  // namespace fairlead::sample

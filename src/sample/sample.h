@@ -7,6 +7,8 @@
 #include <string_view>
 #include <vector>
 
+#include "base/result.h"
+
 namespace fairlead::sample {
 
 // Runs `fairlead sample NAME [args]` (argv[0] is "sample", argv[1] the name) or, when argv[0] itself is the name of a
@@ -23,5 +25,7 @@ int run(int argc, char** argv);
 
 // Names that run() knows, for messages.
 std::vector<std::string> names();
+// Whether NAME or NAME-VERSION is one of them; the error says what would be.
+base::Status check_name(std::string_view name);
 
 }  // namespace fairlead::sample

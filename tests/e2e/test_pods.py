@@ -193,6 +193,20 @@ spec:
     assert time.monotonic() - began < 15
 
 
+def test_the_tools_of_small_images_are_there(machine):
+    """What Istio's pages type into the curl image: nc ends with its input, time prints three lines."""
+    machine.serve()
+    machine.kubectl("run", "curl", "--image=curlimages/curl", "--command", "--", "/bin/sleep", "infinity")
+    machine.kubectl("run", "echo", "--image=istio/tcp-echo-server:1.3", "--port=9000", "--expose", "--", "9000", "one")
+    machine.kubectl("wait", "--for=condition=Ready", "pod/curl", "pod/echo", "--timeout=30s")
+    run = lambda *command: machine.kubectl("exec", "curl", "--", *command)
+    assert run("sh", "-c", "(echo hello; sleep 0.1) | nc -w 5 echo 9000").stdout == "one hello\n"
+    timed = run("time", "curl", "-sS", "-o", "/dev/null", "-k", "https://kubernetes.default/version").stderr
+    assert [line.split("\t")[0] for line in timed.splitlines()] == ["real", "user", "sys"]
+    service = machine.kubectl("get", "service", "echo", "-o", "jsonpath={.spec.clusterIP}").stdout
+    assert service in run("nslookup", "echo.default.svc.cluster.local").stdout
+
+
 TERMINAL = """
 import os, pty, re, select, struct, fcntl, termios, sys, time
 pid, fd = pty.fork()

@@ -206,6 +206,33 @@ def test_a_taken_port_is_named_with_a_remedy(plain):
     assert "not running" in plain.fairlead("status").stdout
 
 
+@pytest.mark.parametrize("value, sentence", [
+    ("httpbin.org", "HOST=SAMPLE is wanted"),
+    ("httpbin.org=httpbn", 'no sample "httpbn"; did you mean "httpbin"?'),
+    ("Http_bin=httpbin", "is no host name"),
+])
+def test_an_outside_that_cannot_be_is_refused_before_anything_starts(plain, value, sentence):
+    done = plain.fairlead("up", "--port", "0", "--outside", value)
+    assert done.returncode == 1 and sentence in done.stderr, done.stderr
+    assert "no log" in plain.fairlead("logs").stderr
+
+
+def test_a_kubeconfig_that_cannot_be_read_stays_as_it_is(plain):
+    config = plain.home / "kubeconfig"
+    config.write_text("{{{ no YAML")
+    done = plain.fairlead("up", "--port", "0", "--profile", "minimal")
+    assert done.returncode == 0 and "was not added" in done.stderr
+    assert f"kubectl --kubeconfig {plain.data}/kubeconfig get pods" in done.stdout
+    plain.fairlead("down", check=True)
+    assert config.read_text() == "{{{ no YAML"
+
+
+def test_another_profile_for_a_mesh_that_has_one_is_not_pretended(plain):
+    plain.fairlead("up", "--port", "0", "--profile", "minimal", check=True)
+    plain.fairlead("down", check=True)
+    assert "profile minimal stays as it was installed" in plain.fairlead("up", "--profile", "default", check=True).stdout
+
+
 @needs_root
 @pytest.mark.parametrize("prepare, sentence", [
     ("echo 0 > /proc/sys/user/max_user_namespaces", "sysctl user.max_user_namespaces"),

@@ -43,6 +43,19 @@ TEST(Kubelet, RunsAPodAndSaysSo) {
   EXPECT_EQ(c.runtime.pods["web"].spec.dns_search.at(0), "default.svc.cluster.local");
 }
 
+TEST(Kubelet, GivesAPodItsOwnDnsOptionsAndName) {
+  TestCluster c;
+  c.create(R"({apiVersion: v1, kind: Pod, metadata: {name: db}, spec: {hostname: first, subdomain: peers,
+    dnsConfig: {searches: [shop.example], options: [{name: timeout, value: "2"}, {name: ndots, value: "1"}, {name: edns0}]},
+    containers: [{name: app, image: db}]}})");
+  ASSERT_TRUE(c.until([&] { return c.runtime.pods.contains("db"); }));
+  const auto& spec = c.runtime.pods["db"].spec;
+  EXPECT_EQ(spec.dns_options, (std::vector<std::string>{"timeout:2", "ndots:1", "edns0"}));
+  EXPECT_EQ(spec.dns_search.back(), "shop.example");
+  EXPECT_EQ(spec.hostname, "first");
+  EXPECT_EQ(spec.fqdn, "first.peers.default.svc.cluster.local");
+}
+
 TEST(Kubelet, GivesAContainerItsAccountToken) {
   TestCluster c(false);
   c.create(kPlainPod);

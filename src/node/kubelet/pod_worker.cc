@@ -24,6 +24,18 @@ namespace fs = std::filesystem;
 namespace {
 constexpr size_t kMaxMessageBytes = 4096;
 std::string termination_path(const std::string& directory, const std::string& container) { return directory + "/termination/" + container; }
+// ndots:5 of the cluster's DNS policy, and the pod's own options; one of the same name takes its place.
+std::vector<std::string> dns_options(const Value& spec) {
+  std::vector<std::string> out;
+  if (spec["dnsPolicy"].as_string() != "None") out.emplace_back("ndots:5");
+  for (auto& option : spec["dnsConfig"]["options"].items()) {
+    const std::string& name = option["name"].as_string();
+    std::erase_if(out, [&](const std::string& o) { return o.substr(0, o.find(':')) == name; });
+    out.push_back(option["value"].is_null() ? name : name + ":" + option["value"].as_string());
+  }
+  return out;
+}
+
 }  // namespace
 
 std::string_view to_string(PodState state) {
@@ -237,10 +249,11 @@ void PodWorker::create_sandbox() {
     sandbox.dns_server = spec["dnsConfig"]["nameservers"][0].string_or(parts_.options.dns_server);
   }
   for (auto& s : spec["dnsConfig"]["searches"].items()) sandbox.dns_search.push_back(s.as_string());
+  sandbox.dns_options = dns_options(spec);
   for (auto& alias : spec["hostAliases"].items())
     for (auto& name : alias["hostnames"].items()) sandbox.hosts.emplace_back(name.as_string(), alias["ip"].as_string());
   if (!spec["subdomain"].as_string().empty())
-    sandbox.hosts.emplace_back(fmt::format("{}.{}.{}.svc.{}", sandbox.hostname, spec["subdomain"].as_string(), key_.ns, domain), ip_);
+    sandbox.fqdn = fmt::format("{}.{}.{}.svc.{}", sandbox.hostname, spec["subdomain"].as_string(), key_.ns, domain);
   sandbox.directory = directory_;
   bool host_port = false;
   for (auto& c : spec["containers"].items())

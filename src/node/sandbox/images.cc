@@ -16,6 +16,7 @@ struct Row {
   std::vector<std::string> entrypoint;
   std::vector<std::string> cmd;
   std::vector<std::pair<std::string, std::string>> files;
+  bool busybox = false;  // Alpine or busybox itself in the original
 };
 
 std::vector<std::string> sample(std::string name) { return {kSelf, "sample", std::move(name)}; }
@@ -45,13 +46,13 @@ const std::vector<Row>& rows() {
       {"go-httpbin", "", {}, sample("go-httpbin"), {}},
       {"fortio", "", {"/usr/bin/fortio"}, {"server"}, {{"/usr/bin/fortio", ""}}},
       {"tcp-echo-server", "", {"/usr/local/bin/tcp-echo"}, {"9000", "hello"}, {{"/usr/local/bin/tcp-echo", ""}, {"/bin/tcp-echo", ""}}},
-      {"curl", "curlimages", {"/usr/bin/curl"}, {"-h"}, {}},
-      {"curl-ssl", "", {}, {"/bin/sh"}, {}},
-      {"alpine-curl", "", {"/usr/bin/curl"}, {}, {}},
-      {"netshoot", "", {}, {"/bin/bash"}, {}},
+      {"curl", "curlimages", {"/usr/bin/curl"}, {"-h"}, {}, true},
+      {"curl-ssl", "", {}, {"/bin/sh"}, {}, true},
+      {"alpine-curl", "", {"/usr/bin/curl"}, {}, {}, true},
+      {"netshoot", "", {}, {"/bin/bash"}, {}, true},
       {"sleep", "", {}, {"/bin/sleep", "infinity"}, {}},
-      {"busybox", "", {}, {"/bin/sh"}, {}},
-      {"alpine", "", {}, {"/bin/sh"}, {}},
+      {"busybox", "", {}, {"/bin/sh"}, {}, true},
+      {"alpine", "", {}, {"/bin/sh"}, {}, true},
       {"debian", "", {}, {"/bin/bash"}, {}},
       {"ubuntu", "", {}, {"/bin/bash"}, {}},
       {"base", "", {}, {"/bin/bash"}, {}},  // docker.io/istio/base
@@ -83,6 +84,7 @@ base::Result<Image> builtin_image(std::string_view name, std::string_view user_t
     Image image;
     image.entrypoint = row.entrypoint;
     image.cmd = row.cmd;
+    image.busybox = row.busybox;
     for (auto& [path, source] : row.files) image.files[path] = source;
     return image;
   }

@@ -14,6 +14,12 @@ TEST(Images, AreFoundWhateverTheirRegistryAndTag) {
   EXPECT_EQ(image_repository("localhost:5000/a/b"), "localhost:5000/a/b");
 }
 
+TEST(Images, MadeOfBusyboxHaveItsTools) {
+  EXPECT_TRUE(builtin_image("curlimages/curl", "t")->busybox);
+  EXPECT_TRUE(builtin_image("docker.io/library/busybox:1.36", "t")->busybox);
+  EXPECT_FALSE(builtin_image("debian:12", "t")->busybox);
+}
+
 TEST(Images, UnknownOnesSayHowToProvideThem) {
   auto image = builtin_image("example.com/shop:1", "/d/images.yaml");
   ASSERT_FALSE(image);

@@ -267,14 +267,31 @@ void NamespaceSandbox::on_gone() {
   lost();
 }
 
+// Names under which images made of busybox find its tools. What Debian's programs of the same name do otherwise is its own
+// here (nc ends when its input does, time prints "real"); of the rest only what the host lacks.
+std::map<std::string, std::string> busybox_links() {
+  std::string program = "/usr/bin/busybox";
+  if (::access(program.c_str(), X_OK) != 0) program = "/bin/busybox";
+  if (::access(program.c_str(), X_OK) != 0) return {};
+  std::map<std::string, std::string> links;
+  for (const char* tool : {"nc", "time", "nslookup"}) links[std::string("/usr/local/bin/") + tool] = program;
+  for (const char* tool : {"wget", "telnet", "ping", "traceroute", "netstat", "ifconfig", "route", "ps", "top", "free", "vi", "less", "watch", "killall", "unzip", "xxd", "hexdump"}) {
+    bool there = false;
+    for (const char* folder : {"/usr/local/bin/", "/usr/sbin/", "/usr/bin/", "/sbin/", "/bin/"}) there = there || ::access((std::string(folder) + tool).c_str(), X_OK) == 0;
+    if (!there) links[std::string("/usr/local/bin/") + tool] = program;
+  }
+  return links;
+}
+
 std::vector<RootfsFile> NamespaceSandbox::files(const Image& image) const {
   using Kind = RootfsFile::Kind;
   std::string resolv = spec_.dns_server.empty() ? "" : "nameserver " + spec_.dns_server + "\n";
   if (!spec_.dns_search.empty()) resolv += "search " + base::join(spec_.dns_search, " ") + "\n";
-  resolv += "options ndots:5\n";
+  if (!spec_.dns_options.empty()) resolv += "options " + base::join(spec_.dns_options, " ") + "\n";
   std::string hosts =
       "# Managed by fairlead.\n127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\nfe00::0\tip6-localnet\nfe00::1\tip6-allnodes\nfe00::2\tip6-allrouters\n";
-  hosts += spec_.ip + "\t" + spec_.hostname + "\n";
+  // The longer name first, as the kubelet does: it is what `hostname -f` and a reverse question find.
+  hosts += spec_.ip + "\t" + (spec_.fqdn.empty() ? "" : spec_.fqdn + "\t") + spec_.hostname + "\n";
   for (auto& [name, ip] : spec_.hosts) hosts += ip + "\t" + name + "\n";
   std::vector<RootfsFile> out = {{"/etc/resolv.conf", resolv, Kind::kText},
                                  {"/etc/hosts", hosts, Kind::kText},
@@ -284,6 +301,8 @@ std::vector<RootfsFile> NamespaceSandbox::files(const Image& image) const {
   // Root's ids are mapped one to one: what only root of the host may read, root of a container could too.
   for (const char* secret : {"/etc/shadow", "/etc/shadow-", "/etc/gshadow", "/etc/gshadow-", "/etc/sudoers"})
     if (::access(secret, R_OK) == 0) out.push_back({secret, "", Kind::kText});
+  if (image.busybox)
+    for (auto& [path, program] : busybox_links()) out.push_back({path, program, Kind::kLink});
   for (auto& [path, source] : image.files) {
     if (source.empty()) out.push_back({path, kSelfInContainer, Kind::kLink});
     else out.push_back({path, source, Kind::kBind});
