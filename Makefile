@@ -2,7 +2,7 @@
 BUILD := build
 JOBS ?= $(shell nproc)
 
-.PHONY: all help up down build setup test unit e2e check lint fmt bench fuzz asan tsan clang clean
+.PHONY: all help up down build setup test unit e2e check soak lint fmt bench fuzz asan tsan clang clean
 all: build
 
 help: ## what there is
@@ -36,6 +36,11 @@ e2e: build ## end-to-end tests alone
 
 check: ## all that CI runs
 	@.ci/run
+
+soak: build ## chaos, floods and the walkthrough, SOAK_SECONDS (default 60) for each load, then every fuzzer for ten minutes
+	@tools/setup test
+	@tools/test soak
+	@FUZZ_SECONDS=$${FUZZ_SECONDS:-600} tools/test fuzz
 
 asan: ## unit and component tests under AddressSanitizer and UBSan
 	@tools/setup test

@@ -4,13 +4,16 @@ import json
 import os
 import socket
 import socketserver
+import struct
 import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
 
 import pytest
 
+SECONDS = float(os.environ.get("SOAK_SECONDS", 5))  # how long the longer tests keep up their load: `make soak` takes its time
 FAIRLEAD = Path(os.environ.get("FAIRLEAD", Path(__file__).resolve().parents[2] / "build" / "fairlead"))
 
 
@@ -31,10 +34,12 @@ def get(port, path, headers={}, timeout=20):
 class Origin:
     """An HTTP/1.1 server whose manners change while it runs."""
 
-    def __init__(self, name, port=0):
+    def __init__(self, name, port=0, ip="127.0.0.1"):
         self.name = name
         self.served = 0
-        self.manner = "good"  # good, hang, close_after (each answer, without saying so), cut (mid-body), 503
+        # good, hang, close_after (each answer, without saying so), half_close (the same, and goes on reading), cut (mid-body),
+        # slow (a byte at a time), refuse (a reset before anything is read), short (says that it keeps connections for 2 s), 503
+        self.manner = "good"
         self.open = set()
         origin = self
 
@@ -50,6 +55,9 @@ class Origin:
 
             def talk(self):
                 pending = b""
+                if origin.manner == "refuse":
+                    self.request.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                    return self.request.close()
                 while True:
                     while b"\r\n\r\n" not in pending:
                         data = self.request.recv(65536)
@@ -66,7 +74,15 @@ class Origin:
                     length = len(body) + (10 if manner == "cut" else 0)
                     origin.served += 1
                     extra = b"keep-alive: timeout=2\r\n" if manner == "short" else b""
-                    self.request.sendall(b"HTTP/1.1 " + status + b"\r\n" + extra + b"content-length: %d\r\n\r\n" % length + body)
+                    answer = b"HTTP/1.1 " + status + b"\r\n" + extra + b"content-length: %d\r\n\r\n" % length + body
+                    if manner == "slow":
+                        for i in range(len(answer)):
+                            self.request.sendall(answer[i:i + 1])
+                            time.sleep(0.002)
+                    else:
+                        self.request.sendall(answer)
+                    if manner == "half_close":
+                        self.request.shutdown(socket.SHUT_WR)
                     if manner in ("close_after", "cut"):
                         return
 
@@ -75,7 +91,7 @@ class Origin:
             daemon_threads = True
             request_queue_size = 256
 
-        self.server = Server(("127.0.0.1", port), Handler)
+        self.server = Server((ip, port), Handler)
         self.port = self.server.server_address[1]
         threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
 
@@ -131,8 +147,8 @@ class Load:
         return self
 
 
-def endpoint(port):
-    return {"endpoint": {"address": {"socket_address": {"address": "127.0.0.1", "port_value": port}}}}
+def endpoint(port, address="127.0.0.1"):
+    return {"endpoint": {"address": {"socket_address": {"address": address, "port_value": port}}}}
 
 
 def assignment(name, *ports):
@@ -240,12 +256,31 @@ def test_connections_that_the_upstream_closes_unannounced_are_replaced(run):
     a = Origin("a")
     proxy = run({"name": "c", "type": "STATIC", "load_assignment": assignment("c", a.port)})
     load = Load(proxy.port)
-    for manner in ("close_after", "good", "close_after"):
+    for manner in ("close_after", "good", "half_close", "good", "close_after"):
         a.manner = manner
-        time.sleep(0.5)
+        time.sleep(SECONDS / 10)
     load.stop()
     assert load.bad == [] and load.good > 50
     a.kill()
+
+
+def test_an_upstream_that_is_slow_or_resets_each_connection_costs_no_request(run):
+    a, b = Origin("a"), Origin("b")
+    proxy = run({"name": "c", "type": "STATIC", "load_assignment": assignment("c", a.port, b.port)}, RETRIES)
+    load = Load(proxy.port)
+    for manner in ("slow", "refuse", "good", "refuse", "slow"):
+        b.manner = manner
+        for s in list(b.open):  # new connections, in the new manner
+            try:
+                s.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+        time.sleep(SECONDS / 10)
+    load.stop()
+    assert load.bad == [] and load.good > 50
+    assert proxy.stat("cluster.c.upstream_rq_retry_success") > 0
+    a.kill()
+    b.kill()
 
 
 def test_an_idle_connection_goes_before_its_server_would_close_it(run):
@@ -385,14 +420,14 @@ def test_a_hundred_changes_a_second_by_file_cost_no_request(tmp_path):
         load = Load(port)
         started = time.monotonic()
         changes = 0
-        while time.monotonic() < started + 5:
+        while time.monotonic() < started + SECONDS:
             kind = ("rds", "eds", "cds", "rds", "eds", "lds")[changes % 6]
             changes += 1
             move(files[kind], [make[kind](changes)], str(changes))
             time.sleep(max(0, started + changes / 100 - time.monotonic()))
         load.stop()
         assert load.bad == [] and load.good > 100
-        assert changes > 200
+        assert changes > 20 * SECONDS
         assert proxy.stat("http.rds.update_success") > 20
         # A file that is no configuration changes nothing.
         files["rds"].with_suffix(".bad").write_text("{resources: [{x: 1}]}")
@@ -446,3 +481,173 @@ def test_a_change_of_one_filter_chain_leaves_connections_on_others_alone(tmp_pat
     finally:
         proxy.stop()
         a.kill()
+
+
+class Driven:
+    """The proxy, told everything by a server of ours that can go away."""
+
+    def __init__(self, folder):
+        from xds_server import XdsServer
+        self.server = XdsServer()
+        self.port = free_port()
+        self.origins = [Origin(n) for n in "abc"]
+        ads = {"ads": {}, "resource_api_version": "V3"}
+        self.ads = ads
+        self.content(self.server, 0, self.origins[:2])
+        self.proxy = Proxy(folder, {
+            "node": {"id": "driven", "cluster": "test"},
+            "dynamic_resources": {"ads_config": {"api_type": "GRPC", "transport_api_version": "V3", "grpc_services": [{"envoy_grpc": {"cluster_name": "xds"}}]},
+                                  "cds_config": ads, "lds_config": ads},
+            "static_resources": {"clusters": [{"name": "xds", "type": "STATIC", "load_assignment": assignment("xds", self.server.port),
+                                               "typed_extension_protocol_options": {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+                                                   "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+                                                   "explicit_http_config": {"http2_protocol_options": {}}}}}]}})
+
+    def content(self, server, version, origins):
+        server.set("cds", {"name": "c", "type": "EDS", "eds_cluster_config": {"eds_config": self.ads}, "circuit_breakers": {"thresholds": [{"max_retries": 1000}]}})
+        server.set("eds", assignment("c", *[o.port for o in origins]))
+        server.set("rds", routes("r", action=RETRIES, headers=[("x-version", str(version))]))
+        server.set("lds", listener(self.port, {"rds": {"route_config_name": "r", "config_source": self.ads}}))
+
+    def version(self):
+        try:
+            return get(self.port, "/")[2].get("x-version")
+        except OSError:
+            return None
+
+    def stop(self):
+        self.proxy.stop()
+        self.server.stop()
+        for o in self.origins:
+            o.kill()
+
+
+@pytest.fixture
+def driven(tmp_path):
+    d = Driven(tmp_path)
+    yield d
+    d.stop()
+
+
+def test_an_xds_server_that_goes_and_comes_back_with_other_content_costs_no_request(driven):
+    from xds_server import XdsServer
+    a, b, c = driven.origins
+    driven.proxy.wait(lambda: driven.version() == "0")
+    load = Load(driven.port)
+    for version in range(1, 4):
+        port = driven.server.port
+        driven.server.stop()
+        time.sleep(SECONDS / 20)
+        assert driven.version() == str(version - 1)  # what was known last goes on
+        driven.server = XdsServer(port)
+        driven.content(driven.server, version, [(b, c), (c, a), (a, b)][version - 1])
+        driven.proxy.wait(lambda: driven.version() == str(version), 40)
+    served = [o.served for o in driven.origins]
+    time.sleep(0.3)
+    load.stop()
+    assert load.bad == [] and load.good > 50
+    assert a.served > served[0] and b.served > served[1] and c.served == served[2]  # the last word counts
+    assert driven.server.nacks == []
+
+
+def test_a_hundred_changes_a_second_from_a_server_cost_no_request(driven):
+    driven.proxy.wait(lambda: driven.version() == "0")
+    load = Load(driven.port)
+    started, changes = time.monotonic(), 0
+    while time.monotonic() < started + SECONDS:
+        changes += 1
+        kind = ("rds", "eds", "cds", "rds", "lds")[changes % 5]
+        ports = [o.port for i, o in enumerate(driven.origins) if i != changes % 3]
+        driven.server.set(kind, {
+            "rds": routes("r", action=RETRIES, headers=[("x-version", str(changes))]),
+            "eds": assignment("c", *ports),
+            "cds": {"name": "c", "type": "EDS", "connect_timeout": f"{1 + changes % 5}s", "eds_cluster_config": {"eds_config": driven.ads},
+                    "circuit_breakers": {"thresholds": [{"max_retries": 1000}]}},
+            "lds": {**listener(driven.port, {"rds": {"route_config_name": "r", "config_source": driven.ads}}), "stat_prefix": f"p{changes % 2}"}}[kind])
+        time.sleep(max(0, started + changes / 100 - time.monotonic()))
+    last = str(changes + 1)
+    driven.server.set("rds", routes("r", action=RETRIES, headers=[("x-version", last)]))
+    driven.proxy.wait(lambda: driven.version() == last)
+    load.stop()
+    assert load.bad == [] and load.good > 100 and changes > 20 * SECONDS
+    assert driven.server.nacks == []
+
+
+def test_what_a_server_sends_in_error_is_refused_by_name_and_changes_nothing(driven):
+    driven.proxy.wait(lambda: driven.version() == "0")
+    driven.server.set("rds", {"name": "r", "virtual_hosts": [{"name": "all", "domains": ["*"], "routes": [
+        {"match": {"safe_regex": {"regex": "("}}, "route": {"cluster": "c"}}]}]})
+    driven.proxy.wait(lambda: driven.server.nacks)
+    kind, version, why = driven.server.nacks[0]
+    assert (kind, version) == ("envoy.config.route.v3.RouteConfiguration", "1") and "safe_regex" in why
+    assert driven.version() == "0"
+    driven.content(driven.server, 5, driven.origins)
+    driven.proxy.wait(lambda: driven.version() == "5")
+
+
+@pytest.mark.parametrize("kind", ["STRICT_DNS", "LOGICAL_DNS"])
+def test_names_that_change_their_addresses_cost_no_request(kind, tmp_path):
+    """In a network and a mount namespace of its own, with a name server that answers what the test wants."""
+    (tmp_path / "resolv.conf").write_text("nameserver 127.0.0.1\noptions timeout:1 attempts:1\n")
+    inside = f'ip link set lo up && mount --bind "{tmp_path}/resolv.conf" /etc/resolv.conf && exec "$0" "$@"'
+    ran = subprocess.run(["unshare", "-Urnm", "sh", "-c", inside, sys.executable, __file__, kind, str(tmp_path)], capture_output=True, text=True, timeout=60 + 2 * SECONDS)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+
+
+class NameServer:
+    """Answers every question for an A record with the addresses of the hour; None: not at all; []: that it has failed."""
+
+    def __init__(self):
+        self.addresses = []
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.bind(("127.0.0.1", 53))
+        threading.Thread(target=self.run, daemon=True).start()
+
+    def run(self):
+        while True:
+            question, peer = self.socket.recvfrom(512)
+            addresses = self.addresses
+            if addresses is None:
+                continue
+            end = question.index(b"\0", 12) + 5
+            wanted = struct.unpack(">H", question[end - 4:end - 2])[0]
+            found = addresses if wanted == 1 else []
+            flags = 0x8180 if addresses else 0x8182
+            answer = question[:2] + struct.pack(">HHHHH", flags, 1, len(found), 0, 0) + question[12:end]
+            for a in found:
+                answer += b"\xc0\x0c" + struct.pack(">HHIH", 1, 1, 1, 4) + socket.inet_aton(a)
+            self.socket.sendto(answer, peer)
+
+
+def change_names(kind, folder):
+    names = NameServer()
+    a = Origin("a", ip="127.0.0.2")
+    b = Origin("b", a.port, ip="127.0.0.3")
+    names.addresses = ["127.0.0.2"]
+    port = free_port()
+    proxy = Proxy(folder, {"static_resources": {
+        "clusters": [{"name": "c", "type": kind, "dns_lookup_family": "V4_ONLY", "dns_refresh_rate": "0.1s", "circuit_breakers": {"thresholds": [{"max_retries": 1000}]},
+                      "load_assignment": {"cluster_name": "c", "endpoints": [{"lb_endpoints": [endpoint(a.port, "origin.test")]}]}}],
+        "listeners": [listener(port, {"route_config": routes("r", action=RETRIES)})]}})
+    try:
+        proxy.wait(lambda: get(port, "/")[:2] == (200, "a"))
+        load = Load(port)
+        for name, addresses in (("b", ["127.0.0.3"]), ("a", ["127.0.0.2"]), ("b", ["127.0.0.3"])):
+            names.addresses = addresses
+            proxy.wait(lambda: {get(port, "/")[1] for _ in range(5)} == {name})
+            for broken in (None, []):
+                names.addresses = broken
+                time.sleep(SECONDS / 10)
+                assert {get(port, "/")[1] for _ in range(5)} == {name}
+                names.addresses = addresses
+        if kind == "STRICT_DNS":
+            names.addresses = ["127.0.0.2", "127.0.0.3"]
+            proxy.wait(lambda: {get(port, "/")[1] for _ in range(10)} == {"a", "b"})
+        load.stop()
+        assert load.bad == [] and load.good > 50, (load.good, load.bad[:5])
+    finally:
+        proxy.stop()
+
+
+if __name__ == "__main__":
+    change_names(sys.argv[1], Path(sys.argv[2]))

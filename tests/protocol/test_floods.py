@@ -1,6 +1,7 @@
 """Peers that want to exhaust us: memory stays within a stated bound and others are still served. Each flood ends by itself:
 a number of bytes, or when the proxy closes."""
 import contextlib
+import os
 import resource
 import socket
 import time
@@ -12,6 +13,7 @@ from h2raw import ACK, CONTINUATION, DATA, END_HEADERS, END_STREAM, H2, HEADERS,
 from wire import Origin, Proxy, Raw, cluster, free_port, listener, manager, wait_for
 
 MIB = 1 << 20
+FLOOD_SECONDS = max(2, float(os.environ.get("SOAK_SECONDS", 0)) / 10)
 BOUND = 24 * MIB   # what one flood from one connection, or a few, may cost on top
 
 ROUTES = [{"match": {"path": "/direct"}, "direct_response": {"status": 200, "body": {"inline_string": "hi"}}},
@@ -50,7 +52,7 @@ def bounded(proxy):
     check(most)
 
 
-def pour(client, pieces, seconds=2):
+def pour(client, pieces, seconds=FLOOD_SECONDS):
     """Sends until the peer closes or the time is up; True when it closed."""
     client.socket.settimeout(0.2)
     deadline = time.monotonic() + seconds
