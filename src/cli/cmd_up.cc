@@ -503,6 +503,10 @@ int cmd_status(int argc, char** argv) {
           std::printf("Port       127.0.0.1:%-5lld -> %s/%s:%lld %s\n", static_cast<long long>(p["nodePort"].as_int()), s["metadata"]["namespace"].as_string().c_str(),
                       s["metadata"]["name"].as_string().c_str(), static_cast<long long>(p["port"].as_int()), p["name"].as_string().c_str());
   }
+  if (services)
+    for (auto& s : (*services)["items"].items())
+      if (const std::string& ip = s["status"]["loadBalancer"]["ingress"][0]["ip"].as_string(); !ip.empty())
+        std::printf("Balancer   %-15s -> %s/%s, its own ports\n", ip.c_str(), s["metadata"]["namespace"].as_string().c_str(), s["metadata"]["name"].as_string().c_str());
   std::printf("Memory     %s (PSS)\n", mib(total).c_str());
   for (auto& [name, row] : memory) std::printf("             %-18s x%-3d %s\n", name.c_str(), row.first, mib(row.second).c_str());
   if (!pods) {

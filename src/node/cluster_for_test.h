@@ -22,6 +22,18 @@ struct TestCluster {
   EventRecorder events{loop, store, api.client()};
   std::string data_dir;
   std::unique_ptr<Kubelet> kubelet;
+  struct Balancers final : BalancerAddresses {
+    std::map<std::string, std::string> addresses, problems;
+    std::function<void(const std::string&, const std::string&)> changed;
+    const std::string none;
+    const std::string& address_of(const std::string&, const std::string& name) const override { return find(addresses, name); }
+    const std::string& problem_of(const std::string&, const std::string& name) const override { return find(problems, name); }
+    void on_change(std::function<void(const std::string&, const std::string&)> f) override { changed = std::move(f); }
+    const std::string& find(const std::map<std::string, std::string>& in, const std::string& name) const {
+      auto it = in.find(name);
+      return it == in.end() ? none : it->second;
+    }
+  } balancers;
   std::unique_ptr<Controllers> controllers;
 
   explicit TestCluster(bool with_controllers = true) {
@@ -29,7 +41,7 @@ struct TestCluster {
     data_dir = ::mkdtemp(name);
     EXPECT_TRUE(api.bootstrap());
     start_kubelet();
-    if (with_controllers) controllers = std::make_unique<Controllers>(loop, store, api.client(), events, ControllersOptions{});
+    if (with_controllers) controllers = std::make_unique<Controllers>(loop, store, api.client(), events, ControllersOptions{.balancers = &balancers});
     turn();
   }
   ~TestCluster() {

@@ -166,6 +166,7 @@ Status Node::start() {
   kubelet_ = std::make_unique<Kubelet>(loop_, *store_, api_->client(), *parts_.runtime, *events_, token_source(), kubelet_options);
   api_->set_pod_backend(kubelet_.get());
   ControllersOptions controllers;
+  controllers.balancers = parts_.balancers;
   controllers_ = std::make_unique<Controllers>(loop_, *store_, api_->client(), *events_, controllers);
   service_sync_ = std::make_unique<ServiceSync>(loop_, *store_, parts_.service_sinks);
   kubelet_->start();

@@ -56,6 +56,15 @@ class HostSockets {
   virtual void listen_tcp(const io::Address& at, std::function<void(base::Result<io::Fd>)> done) = 0;
 };
 
+// Where Services of type LoadBalancer are reached from the host.
+class BalancerAddresses {
+ public:
+  virtual ~BalancerAddresses() = default;
+  virtual const std::string& address_of(const std::string& ns, const std::string& name) const = 0;  // "" while there is none
+  virtual const std::string& problem_of(const std::string& ns, const std::string& name) const = 0;  // why not; "" while it is looked for
+  virtual void on_change(std::function<void(const std::string& ns, const std::string& name)> changed) = 0;
+};
+
 // Wants to know the Services and their endpoints: the service rules and DNS.
 class ServiceSink {
  public:
@@ -69,6 +78,7 @@ struct NodeParts {
   std::unique_ptr<HostSockets> host;
   std::unique_ptr<Runtime> runtime;
   std::vector<std::unique_ptr<ServiceSink>> service_sinks;
+  BalancerAddresses* balancers = nullptr;  // one of the sinks
 };
 // Sets up the node's network (lo, addresses, outside relay, DNS socket ...) and makes its parts (node/parts.cc).
 // May take what it needs out of `config` (agent).

@@ -6,6 +6,7 @@
 #include "node/agent/agent_client.h"
 #include "node/dns/server.h"
 #include "node/network/command.h"
+#include "node/network/load_balancers.h"
 #include "node/network/node_ports.h"
 #include "node/network/outside_relay.h"
 #include "node/network/rtnetlink.h"
@@ -89,6 +90,9 @@ base::Result<NodeParts> make_node_parts(io::Loop& loop, NodeConfig& config) {
     parts.service_sinks.push_back(std::move(*dns));
   }
   parts.service_sinks.push_back(std::make_unique<NodePorts>(loop, *agent));
+  auto balancers = std::make_unique<LoadBalancers>(loop, *agent);
+  parts.balancers = balancers.get();
+  parts.service_sinks.push_back(std::move(balancers));
   parts.service_sinks.push_back(std::move(*rules));
   parts.service_sinks.push_back(std::move(outside));
   parts.host = std::move(agent);

@@ -58,6 +58,9 @@ std::shared_ptr<const ServiceTable> build_service_table(const store::Store& stor
     s.publish_not_ready = spec["publishNotReadyAddresses"].as_bool();
     s.client_ip_affinity = spec["sessionAffinity"].as_string() == "ClientIP";
     for (auto& ip : spec["externalIPs"].items()) s.external_ips.push_back(ip.as_string());
+    if (s.type == "LoadBalancer")
+      for (const Value* ip : {&spec["loadBalancerIP"], &(*object)["status"]["loadBalancer"]["ingress"][0]["ip"]})
+        if (!ip->as_string().empty()) s.balancer_ips.push_back(ip->as_string());
     for (auto& p : spec["ports"].items()) {
       ServicePort port;
       port.name = p["name"].as_string();

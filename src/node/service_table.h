@@ -40,6 +40,7 @@ struct ServiceEntry {
   bool publish_not_ready = false;
   bool client_ip_affinity = false;
   std::vector<std::string> external_ips;
+  std::vector<std::string> balancer_ips;  // LoadBalancer: the one asked for, the one that it had
   std::vector<ServicePort> ports;
   // Headless with no ports still has addresses.
   std::vector<ServiceEndpoint> addresses;  // port 0; what DNS answers for a headless Service

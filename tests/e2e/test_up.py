@@ -5,10 +5,11 @@ import shutil
 import signal
 import socket
 import subprocess
+import urllib.request
 
 import pytest
 
-from machine import below, ended, eventually
+from machine import below, ended, eventually, free_port
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="prepares a namespace, which needs root")
 
@@ -86,6 +87,32 @@ def test_node_ports_are_on_loopback_of_the_host(machine):
     def closed():
         with socket.socket() as s:
             return s.connect_ex(("127.0.0.1", int(port))) != 0
+    eventually(closed)
+
+
+def test_load_balancers_are_reached_with_their_own_ports(machine):
+    machine.serve()
+    machine.kubectl("run", "web", "--image=mccutchen/go-httpbin", "--port=8080")
+    port = free_port()
+    machine.kubectl("expose", "pod", "web", "--name=high", "--type=LoadBalancer", f"--port={port}", "--target-port=8080")
+    machine.kubectl("expose", "pod", "web", "--name=low", "--type=LoadBalancer", "--port=80", "--target-port=8080")
+    address = lambda name: machine.kubectl("get", "service", name, "-o", "jsonpath={.status.loadBalancer.ingress[0].ip}").stdout
+    assert eventually(lambda: address("high")) == "127.0.0.1"
+    eventually(lambda: urllib.request.urlopen(f"http://127.0.0.1:{port}/status/200", timeout=5).status == 200)
+    events = lambda: machine.kubectl("describe", "service", "low").stdout
+    if machine.user and int(open("/proc/sys/net/ipv4/ip_unprivileged_port_start").read()) > 80:
+        eventually(lambda: "opened by root only" in events())
+        assert address("low") == "" and "<pending>" in machine.kubectl("get", "service", "low").stdout
+    else:
+        # Whoever has port 80 here: an address of its own, or a reason.
+        eventually(lambda: "EnsuredLoadBalancer" in events() or "no address of" in events())
+        if ip := address("low"):
+            eventually(lambda: urllib.request.urlopen(f"http://{ip}/status/200", timeout=5).status == 200)
+    machine.kubectl("delete", "service", "high")
+
+    def closed():
+        with socket.socket() as s:
+            return s.connect_ex(("127.0.0.1", port)) != 0
     eventually(closed)
 
 

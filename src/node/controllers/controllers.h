@@ -13,7 +13,7 @@
 namespace fairlead::node {
 
 struct ControllersOptions {
-  bool load_balancer = true;   // Services of type LoadBalancer get 127.0.0.1
+  BalancerAddresses* balancers = nullptr;  // of Services of type LoadBalancer; null: they stay without an address
   std::string runtime_version = "fairlead://0.1.0";
 };
 
@@ -21,7 +21,7 @@ class Controllers {
  public:
   Controllers(io::Loop& loop, store::Store& store, api::Client& client, EventRecorder& events, const ControllersOptions& options)
       : replica_sets_(loop, store, client, events), deployments_(loop, store, client, events), endpoints_(loop, store, client),
-        service_status_(loop, store, client, options.load_balancer), node_status_(loop, store, client, options.runtime_version) {}
+        service_status_(loop, store, client, events, options.balancers), node_status_(loop, store, client, options.runtime_version) {}
 
  private:
   ReplicaSetController replica_sets_;

@@ -199,12 +199,26 @@ TEST(Endpoints, FollowReadiness) {
   }));
 }
 
-TEST(Service, OfTypeLoadBalancerIsReachedOnTheHost) {
+TEST(Service, OfTypeLoadBalancerSaysWhereItIsReached) {
   TestCluster c;
   c.create("{apiVersion: v1, kind: Service, metadata: {name: gate}, spec: {type: LoadBalancer, ports: [{port: 80}]}}");
   c.turn();
-  const Value s = c.get("services", "gate");
-  EXPECT_EQ(s["status"]["loadBalancer"]["ingress"][0]["ip"].as_string(), "127.0.0.1");
+  auto ingress = [&] {
+    const Value s = c.get("services", "gate");
+    return s["status"]["loadBalancer"]["ingress"][0]["ip"].as_string();
+  };
+  EXPECT_EQ(ingress(), "");
+  c.balancers.addresses["gate"] = "127.0.2.1";
+  c.balancers.changed("default", "gate");
+  c.turn();
+  EXPECT_EQ(ingress(), "127.0.2.1");
+  EXPECT_EQ(c.reasons("gate"), std::vector<std::string>{"EnsuredLoadBalancer"});
+  c.balancers.addresses.clear();
+  c.balancers.problems["gate"] = "its ports are root's";
+  c.balancers.changed("default", "gate");
+  c.turn();
+  EXPECT_EQ(ingress(), "");
+  EXPECT_EQ(c.reasons("gate").back(), "SyncLoadBalancerFailed");
 }
 
 TEST(Node, IsReadyAndKnown) {

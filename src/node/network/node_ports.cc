@@ -13,15 +13,7 @@ struct NodePorts::Port {
   std::string problem;
 };
 
-// One connection from the host looking for an endpoint that takes it.
-struct NodePorts::Attempt {
-  std::unique_ptr<io::Transport> downstream;
-  std::vector<io::Address> candidates;
-  size_t tried = 0;
-  std::unique_ptr<io::Connecting> connecting;
-};
-
-NodePorts::NodePorts(io::Loop& loop, HostSockets& host) : loop_(loop), host_(host), relays_(loop) {}
+NodePorts::NodePorts(io::Loop& loop, HostSockets& host) : loop_(loop), host_(host), dialer_(loop) {}
 NodePorts::~NodePorts() { *alive_ = false; }
 
 std::string NodePorts::problem(uint16_t port) const {
@@ -38,10 +30,7 @@ void NodePorts::apply(std::shared_ptr<const ServiceTable> table) {
       auto it = old.find(p.node_port);
       auto port = it != old.end() ? std::move(it->second) : std::make_unique<Port>();
       port->service = service.ns + "/" + service.name;
-      port->endpoints.clear();
-      for (auto& e : p.endpoints)
-        if (e.ready || service.publish_not_ready)
-          if (auto a = io::Address::parse_ip(e.ip, e.port)) port->endpoints.push_back(*a);
+      port->endpoints = ready_endpoints(service, p);
       ports_[p.node_port] = std::move(port);
     }
   }
@@ -62,7 +51,10 @@ void NodePorts::open(uint16_t number) {
     p.opening = false;
     if (fd) {
       p.problem.clear();
-      p.acceptor = std::make_unique<io::Acceptor>(loop_, std::move(*fd), [this, number](io::Fd c, const io::Address&) { accepted(number, std::move(c)); });
+      p.acceptor = std::make_unique<io::Acceptor>(loop_, std::move(*fd), [this, number](io::Fd c, const io::Address&) {
+        Port& at = *ports_[number];
+        dialer_.dial(std::move(c), at.endpoints, at.next);
+      });
       return;
     }
     // Somebody else has the port: said once, tried again until it is free.
@@ -71,29 +63,6 @@ void NodePorts::open(uint16_t number) {
     loop_.after(std::chrono::seconds(2), [this, alive, number] {
       if (*alive && ports_.contains(number) && !ports_[number]->acceptor) open(number);
     });
-  });
-}
-
-void NodePorts::accepted(uint16_t number, io::Fd connection) {
-  Port& port = *ports_[number];
-  auto a = std::make_shared<Attempt>();
-  a->downstream = io::make_socket_transport(loop_, std::move(connection));
-  for (size_t i = 0; i < port.endpoints.size(); ++i) a->candidates.push_back(port.endpoints[(port.next + i) % port.endpoints.size()]);
-  if (!port.endpoints.empty()) port.next = (port.next + 1) % port.endpoints.size();
-  attempt(std::move(a));
-}
-
-void NodePorts::attempt(std::shared_ptr<Attempt> a) {
-  if (a->tried == a->candidates.size()) {
-    a->downstream->close(true);
-    return;
-  }
-  const io::Address to = a->candidates[a->tried++];
-  a->connecting = io::connect(loop_, to, {.timeout = std::chrono::seconds(3)}, [this, alive = alive_, a](base::Result<std::unique_ptr<io::Transport>> up) {
-    if (!*alive) return;
-    loop_.dispose(std::move(a->connecting));
-    if (up) relays_.add(std::move(a->downstream), std::move(*up));
-    else attempt(a);
   });
 }
 

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "node/agent/agent_client.h"
-#include "node/network/relay.h"
+#include "node/network/endpoint_dialer.h"
 #include "node/node.h"
 
 namespace fairlead::node {
@@ -25,14 +25,11 @@ class NodePorts final : public ServiceSink {
 
  private:
   struct Port;
-  struct Attempt;
   void open(uint16_t number);
-  void accepted(uint16_t number, io::Fd connection);
-  void attempt(std::shared_ptr<Attempt> a);
 
   io::Loop& loop_;
   HostSockets& host_;
-  RelaySet relays_;
+  EndpointDialer dialer_;
   std::map<uint16_t, std::unique_ptr<Port>> ports_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
