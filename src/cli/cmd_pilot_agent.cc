@@ -133,14 +133,18 @@ int run_proxy(const std::vector<std::string>& args) {
     ads.refresh(ads);
   }
   options.ads = std::move(ads);
-  proxy::Identity* asked = nullptr;  // who answers for secrets; ends before the server
-  if (identity->secure) options.local_sds_cluster = "sds-grpc";
-  options.local_secret_wanted = [&asked](const std::string& name) {
-    if (asked) asked->want(name);
+  // Who answers for secrets: those made of files by themselves, others with an identity. Both end before the server.
+  proxy::Identity* asked = nullptr;
+  proxy::Server* serving = nullptr;
+  options.local_sds_cluster = "sds-grpc";
+  options.local_secret_wanted = [&asked, &serving](const std::string& name) {
+    if (asked) return asked->want(name);
+    if (auto secret = proxy::Identity::file_secret(name); secret && serving) serving->put_secret(name, *secret);
   };
   FL_LOG_INFO("agent", "{} from {}:{}", identity->node.id, identity->discovery_host, identity->discovery_port);
 
   proxy::Server server(std::move(options));
+  serving = &server;
   std::unique_ptr<proxy::Identity> workload;
   if (identity->secure) {
     proxy::IdentityOptions own;
@@ -185,6 +189,7 @@ int run_proxy(const std::vector<std::string>& args) {
   }
   int code = server.run();
   asked = nullptr;
+  serving = nullptr;
   return code;
 }
 

@@ -30,8 +30,8 @@ std::string bearer(const http::Exchange& exchange) {
 
 }  // namespace
 
-CertificateAuthority::CertificateAuthority(io::Loop& loop, store::KubeClient& client, SigningCa ca, std::string trust_domain)
-    : loop_(loop), client_(client), ca_(std::move(ca)), trust_domain_(std::move(trust_domain)) {
+CertificateAuthority::CertificateAuthority(store::KubeClient& client, SigningCa ca, std::function<std::string()> trust_domain)
+    : client_(client), ca_(std::move(ca)), trust_domain_(std::move(trust_domain)) {
   namespaces_ = client_.inform("namespaces", "", "", "",
                                {.on_event =
                                     [this](store::EventType type, const store::ObjectPtr& object) {
@@ -79,19 +79,27 @@ void CertificateAuthority::identify(const std::string& token, std::function<void
                   });
 }
 
-http::Handler CertificateAuthority::handler(http::Handler next) {
+std::string CertificateAuthority::spiffe_id(const Caller& caller) const {
+  return fmt::format("spiffe://{}/ns/{}/sa/{}", trust_domain_(), caller.ns, caller.service_account);
+}
+
+http::Handler CertificateAuthority::handler(Next next) {
   return [this, alive = alive_, next = std::move(next)](std::shared_ptr<http::Exchange> exchange) {
     if (!*alive) return exchange->abort();
     if (exchange->request().path() == xds::kCreateCertificate) return create_certificate(std::move(exchange));
-    if (!exchange->peer_certificate_pem().empty()) return next(std::move(exchange));
+    if (const std::string& pem = exchange->peer_certificate_pem(); !pem.empty()) {
+      auto shown = io::inspect_certificate(pem);
+      if (!shown || shown->uris.empty()) return refuse(*exchange, base::Code::kUnauthenticated, "the certificate names no workload");
+      return next(std::move(exchange), shown->uris[0]);
+    }
     std::string token = bearer(*exchange);
     if (token.empty()) return refuse(*exchange, base::Code::kUnauthenticated, "a token of a ServiceAccount is required");
-    identify(token, [exchange, next](base::Result<Caller> caller) {
+    identify(token, [this, exchange, next](base::Result<Caller> caller) {
       if (!caller) {
         FL_LOG_WARN("ads", "{} is refused: {}", exchange->peer().text(), caller.error().message);
         return refuse(*exchange, base::Code::kUnauthenticated, caller.error().message);
       }
-      next(exchange);
+      next(exchange, spiffe_id(*caller));
     });
   };
 }
@@ -115,7 +123,7 @@ void CertificateAuthority::create_certificate(std::shared_ptr<http::Exchange> ex
       }
       // Whatever the request asks for: the identity is the token's.
       io::CertificateRequest names;
-      names.uris = {fmt::format("spiffe://{}/ns/{}/sa/{}", trust_domain_, caller->ns, caller->service_account)};
+      names.uris = {spiffe_id(*caller)};
       names.valid_for_seconds = std::clamp(std::chrono::seconds(request.validity_seconds), std::chrono::seconds(0), kMaxLifetime);
       if (names.valid_for_seconds.count() == 0) names.valid_for_seconds = kDefaultLifetime;
       auto leaf = io::sign_request(request.csr, names, ca_.signer);

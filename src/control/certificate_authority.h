@@ -21,13 +21,16 @@ struct SigningCa {
 
 class CertificateAuthority {
  public:
-  CertificateAuthority(io::Loop& loop, store::KubeClient& client, SigningCa ca, std::string trust_domain);
+  // trust_domain: of now, as it may be configured later.
+  CertificateAuthority(store::KubeClient& client, SigningCa ca, std::function<std::string()> trust_domain);
   ~CertificateAuthority();
   CertificateAuthority(const CertificateAuthority&) = delete;
   CertificateAuthority& operator=(const CertificateAuthority&) = delete;
 
-  // CreateCertificate is answered here; other paths go on to `next` for callers with a token (or a certificate of ours).
-  http::Handler handler(http::Handler next);
+  // CreateCertificate is answered here; other paths go on to `next` for callers with a token or a certificate of ours,
+  // with the SPIFFE id that it proves.
+  using Next = std::function<void(std::shared_ptr<http::Exchange>, std::string caller)>;
+  http::Handler handler(Next next);
 
  private:
   struct Caller {
@@ -37,10 +40,11 @@ class CertificateAuthority {
   void create_certificate(std::shared_ptr<http::Exchange> exchange);
   void publish(const std::string& ns);
 
-  io::Loop& loop_;
+  std::string spiffe_id(const Caller& caller) const;
+
   store::KubeClient& client_;
   SigningCa ca_;
-  std::string trust_domain_;
+  std::function<std::string()> trust_domain_;
   std::unique_ptr<store::Informer> namespaces_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };

@@ -39,7 +39,7 @@ class ControlPlane::Core final : xds::Delegate {
     }
     if (options_.https.valid()) {
       certificate_ = std::make_unique<WebhookCertificate>(loop_, *client_, options_.ns, [this](std::shared_ptr<const io::TlsContext> tls, const SigningCa& ca) {
-        authority_ = std::make_unique<CertificateAuthority>(loop_, *client_, ca, "cluster.local");
+        authority_ = std::make_unique<CertificateAuthority>(*client_, ca, [this] { return snapshot_ ? snapshot_->mesh.trust_domains[0] : std::string("cluster.local"); });
         tls_ = std::move(tls);
         serve_webhook();
         serve_secure_xds();
@@ -130,7 +130,11 @@ class ControlPlane::Core final : xds::Delegate {
 
   // With a certificate to show and everything listed, whichever is later.
   void serve_secure_xds() {
-    if (authority_ && serving_ && !secure_grpc_) serve(options_.secure_grpc, secure_grpc_, authority_->handler(ads_.handler()));
+    if (authority_ && serving_ && !secure_grpc_) {
+      serve(options_.secure_grpc, secure_grpc_, authority_->handler([this](std::shared_ptr<http::Exchange> exchange, std::string caller) {
+              ads_.serve(std::move(exchange), std::move(caller));
+            }));
+    }
   }
 
   void serve_webhook() {
@@ -166,9 +170,14 @@ class ControlPlane::Core final : xds::Delegate {
 
   // --- xds::Delegate
 
-  base::Status on_connect(xds::SessionId id, const xds::Node& node, const io::Address& peer) override {
+  base::Status on_connect(xds::SessionId id, const xds::Node& node, const io::Address& peer, const std::string& caller) override {
     auto proxy = parse_proxy(node.id, node.metadata);
     if (!proxy) return std::unexpected(proxy.error());
+    if (!caller.empty())
+      if (auto s = verify_proxy(*proxy, caller); !s) {
+        FL_LOG_WARN("ads", "{} from {}: {}", node.id, peer.text(), s.error().message);
+        return s;
+      }
     FL_LOG_INFO("ads", "{} connected from {}", node.id, peer.text());
     clients_[id].proxy = std::move(*proxy);
     return {};

@@ -104,7 +104,7 @@ using ConfigPtr = std::shared_ptr<const Config>;
 
 // A certificate for gateways: kubernetes.io/tls, or Istio's generic form (cert, key, cacert).
 struct Credential {
-  std::string certificate_pem, key_pem, ca_pem;
+  std::string certificate_pem, key_pem, ca_pem, crl_pem;
   bool operator==(const Credential&) const = default;
 };
 
@@ -117,6 +117,7 @@ struct MeshConfig {
   base::Nanos connect_timeout = std::chrono::seconds(10);
   base::Nanos protocol_detection_timeout{0};
   bool auto_mtls = true;      // enableAutoMtls
+  std::vector<std::string> trust_domains{"cluster.local"};  // trustDomain, then its aliases
   base::Value default_retry;  // HTTPRetry; null: Istio's own default
   base::Value raw;            // the whole document
 };

@@ -54,8 +54,8 @@ PodPtr read_pod(const base::Value& object) {
 
 std::shared_ptr<const Credential> read_credential(const base::Value& secret) {
   auto get = [&](const char* key) { return base::base64_decode(secret["data"][key].as_string()).value_or(""); };
-  Credential out{get("tls.crt"), get("tls.key"), get("ca.crt")};
-  if (out.certificate_pem.empty()) out = {get("cert"), get("key"), get("cacert")};
+  Credential out{get("tls.crt"), get("tls.key"), get("ca.crt"), get("ca.crl")};
+  if (out.certificate_pem.empty()) out = {get("cert"), get("key"), get("cacert"), get("crl")};
   if (out.ca_pem.empty()) out.ca_pem = get("cacert");
   // NAME-cacert holds the clients' CA alone.
   bool pair = !out.certificate_pem.empty() && !out.key_pem.empty();
@@ -106,10 +106,14 @@ Scope Registry::apply(std::string_view resource, store::EventType type, const st
       scope = Scope::kAll;
     }
     endpoint_cache_.erase(name);
+    account_cache_.erase(name);
   } else if (resource == "endpointslices.discovery.k8s.io") {
     std::string service = (*object)["metadata"]["namespace"].as_string() + "/" +
                           (*object)["metadata"]["labels"]["kubernetes.io/service-name"].as_string();
+    std::set<std::string> before, after;
     if (auto it = slices_.find(name); it != slices_.end()) {
+      before = accounts_in(*it->second.object);
+      account_cache_.erase(it->second.service);
       slices_of_[it->second.service].erase(name);
       endpoint_cache_.erase(it->second.service);
       slices_.erase(it);
@@ -117,11 +121,15 @@ Scope Registry::apply(std::string_view resource, store::EventType type, const st
     if (!gone) {
       slices_.emplace(name, Slice{service, object});
       slices_of_[service].insert(name);
+      after = accounts_in(*object);
     }
     endpoint_cache_.erase(service);
+    account_cache_.erase(service);
     auto it = services_.find(service);
     // Headless services have a listener for each endpoint of an opaque port.
     scope = it != services_.end() && it->second->headless ? Scope::kAll : Scope::kEndpoints;
+    // Clusters name who their endpoints may be.
+    if (before != after) scope = Scope::kAll;
   } else if (resource == "pods") {
     if (gone) {
       if (pods_.erase(name) != 0) scope = Scope::kAll;
@@ -132,7 +140,7 @@ Scope Registry::apply(std::string_view resource, store::EventType type, const st
       slot = std::move(pod);
       scope = Scope::kAll;
     }
-    if (scope == Scope::kAll) endpoint_cache_.clear();  // labels select subsets
+    if (scope == Scope::kAll) endpoint_cache_.clear(), account_cache_.clear();  // labels select subsets
   } else if (resource == "namespaces") {
     const std::string& ns = (*object)["metadata"]["name"].as_string();
     Labels labels = gone ? Labels{} : labels_of((*object)["metadata"]["labels"]);
@@ -198,6 +206,8 @@ void Registry::read_mesh(const base::Value& config_map) {
   if (auto d = base::parse_duration(raw["connectTimeout"].as_string())) mesh.connect_timeout = *d;
   if (auto d = base::parse_duration(raw["protocolDetectionTimeout"].as_string())) mesh.protocol_detection_timeout = *d;
   mesh.default_retry = raw["defaultHttpRetryPolicy"];
+  mesh.trust_domains = {std::as_const(raw)["trustDomain"].string_or("cluster.local")};
+  for (const auto& alias : std::as_const(raw)["trustDomainAliases"].items()) mesh.trust_domains.push_back(alias.as_string());
   mesh.auto_mtls = std::as_const(raw)["enableAutoMtls"].as_bool(true);
   mesh.raw = std::move(raw);
   mesh_ = std::move(mesh);
@@ -400,6 +410,7 @@ SnapshotPtr Registry::snapshot() {
   for (const auto& [name, service] : services_)
     if (service->resolution != Resolution::kAlias) out->endpoints[service->ns + "/" + service->host] = slice_endpoints(*service, *out);
   for (const auto& [name, entry] : service_entries_) entry_endpoints(*entry, *out);
+  build_accounts(*out);
 
   auto by_age = [](std::vector<ConfigPtr>& list) {
     std::stable_sort(list.begin(), list.end(), [](const ConfigPtr& a, const ConfigPtr& b) {

@@ -49,6 +49,12 @@ class Registry {
   void build_services(Snapshot& out) const;
   EndpointsPtr slice_endpoints(const Service& service, const Snapshot& out) const;
   void entry_endpoints(const Config& entry, Snapshot& out) const;
+  // accounts.cc
+  std::set<std::string> accounts_in(const base::Value& slice) const;
+  const std::vector<std::string>& slice_accounts(const Service& service, const Snapshot& out) const;
+  void entry_accounts(const Config& entry, Snapshot& out) const;
+  std::vector<std::string> whole(const std::vector<std::string>& accounts) const;
+  void build_accounts(Snapshot& out) const;
 
   uint64_t version_ = 0;
   SnapshotPtr current_;
@@ -64,6 +70,7 @@ class Registry {
   std::map<std::string, Labels> namespaces_;
   std::map<Name, std::shared_ptr<const Credential>> credentials_;
   mutable std::map<Name, EndpointsPtr> endpoint_cache_;  // by service; dropped when a slice or pod of it changes
+  mutable std::map<Name, std::vector<std::string>> account_cache_;  // likewise
 };
 
 }  // namespace fairlead::control

@@ -40,6 +40,19 @@ base::Result<Proxy> parse_proxy(std::string_view node_id, base::Value metadata) 
   return proxy;
 }
 
+base::Status verify_proxy(Proxy& proxy, std::string_view caller) {
+  // "spiffe://cluster.local/ns/default/sa/sleep"
+  auto parts = base::split(caller, '/');
+  if (parts.size() != 7 || parts[0] != "spiffe:" || parts[3] != "ns" || parts[5] != "sa")
+    return base::fail(base::Code::kPermissionDenied, "authorization failed: \"{}\" is no identity of a workload", caller);
+  std::string ns(parts[4]), id_ns = proxy.id.substr(std::min(proxy.id.rfind('.') + 1, proxy.id.size()));
+  const std::string& account = std::as_const(proxy.metadata)["SERVICE_ACCOUNT"].as_string();
+  if (ns != proxy.ns || (proxy.id.find('.') != std::string::npos && id_ns != ns) || (!account.empty() && account != parts[6]))
+    return base::fail(base::Code::kPermissionDenied, "authorization failed: {} is not {}/{}", caller, proxy.ns, account.empty() ? proxy.id : account);
+  proxy.verified_ns = std::move(ns);
+  return {};
+}
+
 const Pod* pod_of(const Snapshot& snapshot, const Proxy& proxy) {
   auto it = snapshot.pods_by_ip.find(proxy.ip);
   if (it != snapshot.pods_by_ip.end()) return it->second.get();

@@ -19,6 +19,7 @@ struct Snapshot {
   std::vector<ServicePtr> services;                                   // oldest first, then by name
   std::unordered_map<std::string, std::vector<ServicePtr>> by_host;   // one a namespace
   std::unordered_map<std::string, EndpointsPtr> endpoints;            // by "ns/host"
+  std::unordered_map<std::string, std::vector<std::string>> accounts;  // by "ns/host": names that its endpoints' certificates may have
   std::unordered_map<std::string, PodPtr> pods_by_ip, pods_by_name;   // name: "ns/name"
   std::vector<ConfigPtr> virtual_services, gateways, sidecars;        // oldest first
   std::vector<ConfigPtr> peer_authentications;                        // oldest first
@@ -43,9 +44,14 @@ struct Proxy {
   std::string ip, ns, dns_domain;
   Labels labels;        // from node metadata; the pod's own are preferred
   base::Value metadata;
+  std::string verified_ns;  // of the identity that it has shown; empty: none
 };
 // From "sidecar~10.1.2.3~pod.ns~ns.svc.cluster.local" and the node's metadata. InvalidArgument when it is not of that form.
 base::Result<Proxy> parse_proxy(std::string_view node_id, base::Value metadata);
+
+// Whether the workload that has shown the SPIFFE id `caller` may say that it is this proxy: its namespace and, when the proxy
+// names one, its ServiceAccount. Sets verified_ns. Source: Istio's pilot/pkg/xds/auth.go (checkConnectionIdentity).
+base::Status verify_proxy(Proxy& proxy, std::string_view caller);
 
 // The pod behind a proxy, if it is known; its labels as the snapshot has them.
 const Pod* pod_of(const Snapshot& snapshot, const Proxy& proxy);

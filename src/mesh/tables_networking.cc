@@ -327,7 +327,7 @@ type PortTrafficPolicy
 
 type ClientTLSSettings
   caCertificates     string
-  caCrl              string inert
+  caCrl              string
   clientCertificate  string
   credentialName     string
   insecureSkipVerify bool
@@ -378,24 +378,24 @@ type GatewayPort
   targetPort uint32
 
 type ServerTLSSettings
-  caCertCredentialName  string inert
+  caCertCredentialName  string
   caCertificates        string
-  caCrl                 string inert
-  cipherSuites          []string inert
+  caCrl                 string
+  cipherSuites          []string
   credentialName        string
-  credentialNames       []string inert
-  ecdhCurves            []string inert
+  credentialNames       []string
+  ecdhCurves            []string
   httpsRedirect         bool
   insecureSkipVerify    bool
-  maxProtocolVersion    enum(TLS_AUTO|TLSV1_0|TLSV1_1|TLSV1_2|TLSV1_3) inert
-  minProtocolVersion    enum(TLS_AUTO|TLSV1_0|TLSV1_1|TLSV1_2|TLSV1_3) inert
+  maxProtocolVersion    enum(TLS_AUTO|TLSV1_0|TLSV1_1|TLSV1_2|TLSV1_3)
+  minProtocolVersion    enum(TLS_AUTO|TLSV1_0|TLSV1_1|TLSV1_2|TLSV1_3)
   mode                  enum(PASSTHROUGH|SIMPLE|MUTUAL|AUTO_PASSTHROUGH|ISTIO_MUTUAL|OPTIONAL_MUTUAL)
   privateKey            string
   serverCertificate     string
   subjectAltNames       []string
-  tlsCertificates       []TLSCertificate inert
-  verifyCertificateHash []string inert
-  verifyCertificateSpki []string inert
+  tlsCertificates       []TLSCertificate
+  verifyCertificateHash []string
+  verifyCertificateSpki []string
 
 type TLSCertificate
   caCertificates    string

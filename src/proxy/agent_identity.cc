@@ -29,7 +29,7 @@ std::string Identity::read(const std::string& file) {
 
 void Identity::want(const std::string& name) {
   wanted_.insert(name);
-  if (name.starts_with("file-cert:") || name.starts_with("file-root:")) return give_file(name);
+  if (auto secret = file_secret(name)) return options_.put(name, *secret);
   if (!certificate_.empty()) give(name);
 }
 
@@ -114,22 +114,24 @@ void Identity::give(const std::string& name) {
 }
 
 // "file-cert:CERT~KEY", "file-root:CA" ("file-root:system": the host's). The proxy reads and watches the files itself.
-void Identity::give_file(const std::string& name) {
+std::optional<std::string> Identity::file_secret(const std::string& name) {
+  bool pair = name.starts_with("file-cert:");
+  if (!pair && !name.starts_with("file-root:")) return std::nullopt;
   tls_v3::Secret secret;
   secret.set_name(name);
   std::string files = name.substr(name.find(':') + 1);
-  if (name.starts_with("file-cert:")) {
+  if (pair) {
     size_t tilde = files.find('~');
     if (tilde == std::string::npos) {
       FL_LOG_WARN("identity", "{}: file-cert:CERTIFICATE~KEY is expected", name);
-      return;
+      return std::nullopt;
     }
     secret.mutable_tls_certificate()->mutable_certificate_chain()->set_filename(files.substr(0, tilde));
     secret.mutable_tls_certificate()->mutable_private_key()->set_filename(files.substr(tilde + 1));
   } else {
     secret.mutable_validation_context()->mutable_trusted_ca()->set_filename(files == "system" ? "/etc/ssl/certs/ca-certificates.crt" : files);
   }
-  options_.put(name, secret.SerializeAsString());
+  return secret.SerializeAsString();
 }
 
 }  // namespace fairlead::proxy

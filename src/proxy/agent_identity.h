@@ -6,6 +6,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 
@@ -31,6 +32,8 @@ class Identity {
   Identity(io::Loop& loop, IdentityOptions options);
   ~Identity();
   void want(const std::string& name);  // somebody asked for this secret
+  // The secret that a name of files stands for ("file-cert:...", "file-root:..."), serialized; nothing for other names.
+  static std::optional<std::string> file_secret(const std::string& name);
   // Files as they are now, for the connection to istiod.
   static std::string read(const std::string& file);
 
@@ -39,7 +42,6 @@ class Identity {
   void answered(base::Result<http::Response> answer);
   void failed(const std::string& why);
   void give(const std::string& name);
-  void give_file(const std::string& name);
 
   io::Loop& loop_;
   IdentityOptions options_;

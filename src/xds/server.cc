@@ -29,6 +29,7 @@ struct AdsServer::Stream : std::enable_shared_from_this<AdsServer::Stream> {
   SessionId id;
   std::shared_ptr<http::Exchange> exchange;
   bool delta;
+  std::string caller;
   bool connected = false;
   bool over = false;
   std::set<std::string_view> late;     // pushes held back by a slow reader
@@ -37,8 +38,8 @@ struct AdsServer::Stream : std::enable_shared_from_this<AdsServer::Stream> {
   http::GrpcReader reader{kMaxRequestBytes};
   Session session;
 
-  Stream(AdsServer& s, SessionId i, std::shared_ptr<http::Exchange> e, bool d)
-      : server(s), id(i), exchange(std::move(e)), delta(d), session(i, s.delegate_, [this](std::string message) {
+  Stream(AdsServer& s, SessionId i, std::shared_ptr<http::Exchange> e, bool d, std::string c)
+      : server(s), id(i), exchange(std::move(e)), delta(d), caller(std::move(c)), session(i, s.delegate_, [this](std::string message) {
           exchange->write(http::grpc_frame(message));
         }) {}
 
@@ -81,7 +82,7 @@ struct AdsServer::Stream : std::enable_shared_from_this<AdsServer::Stream> {
       node.cluster = request.node().cluster();
       node.metadata = to_value(request.node().metadata());
       node.user_agent = request.node().user_agent_name();
-      if (auto s = server.delegate_.on_connect(id, node, exchange->peer()); !s) return fail(7, s.error().message);
+      if (auto s = server.delegate_.on_connect(id, node, exchange->peer(), caller); !s) return fail(7, s.error().message);
       connected = true;
     }
     if (request.type_url().empty()) return fail(3, "type_url is missing");
@@ -128,10 +129,10 @@ AdsServer::~AdsServer() {
 }
 
 http::Handler AdsServer::handler() {
-  return [this](std::shared_ptr<http::Exchange> exchange) { serve(std::move(exchange)); };
+  return [this](std::shared_ptr<http::Exchange> exchange) { serve(std::move(exchange), {}); };
 }
 
-void AdsServer::serve(std::shared_ptr<http::Exchange> exchange) {
+void AdsServer::serve(std::shared_ptr<http::Exchange> exchange, std::string caller) {
   std::string_view path = exchange->request().path();
   constexpr std::string_view kService = "/envoy.service.discovery.v3.AggregatedDiscoveryService/";
   bool delta = path == std::string(kService) + "DeltaAggregatedResources";
@@ -141,7 +142,7 @@ void AdsServer::serve(std::shared_ptr<http::Exchange> exchange) {
     return;
   }
   SessionId id = ++next_id_;
-  auto stream = std::make_shared<Stream>(*this, id, std::move(exchange), delta);
+  auto stream = std::make_shared<Stream>(*this, id, std::move(exchange), delta, std::move(caller));
   streams_[id] = stream;
   stream->begin();
 }

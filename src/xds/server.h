@@ -53,8 +53,9 @@ using SessionId = uint64_t;
 
 class Delegate {
  public:
-  // A proxy has said who it is. An error ends the stream with that message.
-  virtual base::Status on_connect(SessionId id, const Node& node, const io::Address& peer) = 0;
+  // A proxy has said who it is; `caller` is what it has proved (a SPIFFE id), "" when nothing. An error ends the stream with
+  // that message.
+  virtual base::Status on_connect(SessionId id, const Node& node, const io::Address& peer, const std::string& caller) = 0;
   // The resources of one type for that proxy. names: those asked for; nullptr: all of them (wildcard).
   virtual ResourceMap generate(SessionId id, std::string_view type_url, const std::set<std::string>* names) = 0;
   // The version string of what generate() works from; shown to operators, opaque to proxies.
@@ -120,6 +121,8 @@ class AdsServer {
 
   // For an http::Server. Answers AggregatedDiscoveryService's two streams; other paths get grpc-status UNIMPLEMENTED.
   http::Handler handler();
+  // The same for a caller whose identity was checked.
+  void serve(std::shared_ptr<http::Exchange> exchange, std::string caller);
 
   // To the proxies for which `concerns` says so (all when empty). A proxy that reads slowly gets the newest state once
   // it has caught up, not every state in between.
@@ -138,7 +141,6 @@ class AdsServer {
 
  private:
   struct Stream;
-  void serve(std::shared_ptr<http::Exchange> exchange);
   io::Loop& loop_;
   Delegate& delegate_;
   SessionId next_id_ = 0;

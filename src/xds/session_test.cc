@@ -12,7 +12,7 @@ struct World final : Delegate {
   std::map<std::string, ResourceMap, std::less<>> resources;  // by type
   int number = 1;
   std::string log;
-  base::Status on_connect(SessionId, const Node&, const io::Address&) override { return {}; }
+  base::Status on_connect(SessionId, const Node&, const io::Address&, const std::string&) override { return {}; }
   ResourceMap generate(SessionId, std::string_view type, const std::set<std::string>* names) override {
     ResourceMap out;
     for (const auto& [name, r] : resources[std::string(type)])

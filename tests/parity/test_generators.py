@@ -72,5 +72,5 @@ def test_every_line_of_the_table_is_needed(known, request):
     ran = [item for item in request.session.items if item.fspath == request.node.fspath]
     if len(ran) < len(CASES) + len(STEPS) + 1:
         pytest.skip("only a part of the cases has run")
-    idle = [e["path"] for i, e in enumerate(known.entries) if i not in known.used]
+    idle = [e["path"] for i, e in enumerate(known.entries) if i not in known.used and not e.get("sometimes")]
     assert not idle, idle

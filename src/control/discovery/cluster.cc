@@ -166,14 +166,17 @@ cluster::Cluster outbound(const Context& context, const Service& service, const 
   } else if (port.protocol == Protocol::kAuto && !context.proxy().router) {
     use_downstream_protocol(options);  // sniffed: what the client speaks
   }
+  auto known = context.snapshot().accounts.find(service.ns + "/" + service.host);
+  static const Names kNobody;
+  const Names& accounts = known == context.snapshot().accounts.end() ? kNobody : known->second;
   base::Value policy = effective_policy(rule.policy, subset, port);
-  apply_traffic_policy(c, options, policy, context.snapshot().mesh, port);
+  apply_traffic_policy(c, options, policy, {.service = service, .accounts = accounts, .gateway = context.proxy().router});
   bool http2 = options.explicit_http_config().has_http2_protocol_options();
   if (std::as_const(policy)["tls"]["mode"].as_string() == "ISTIO_MUTUAL") {
-    mutual_tls_socket(c.mutable_transport_socket(), c, http2, std::as_const(policy)["tls"]);
+    mutual_tls_socket(c.mutable_transport_socket(), c, http2, std::as_const(policy)["tls"], accounts);
   } else if (!std::as_const(policy)["tls"].is_object() && auto_mutual(context, service, port.number, policy)) {
-    if (c.type() == cluster::Cluster::ORIGINAL_DST) mutual_tls_socket(c.mutable_transport_socket(), c, http2, {});
-    else auto_mutual_tls(c, http2);
+    if (c.type() == cluster::Cluster::ORIGINAL_DST) mutual_tls_socket(c.mutable_transport_socket(), c, http2, {}, accounts);
+    else auto_mutual_tls(c, http2, accounts);
   }
   set_http_options(c, options);
   auto& fields = *istio_metadata(c).mutable_fields();

@@ -8,23 +8,17 @@
 #include "base/log.h"
 #include "base/strings.h"
 #include "control/discovery/filters.h"
-#include "control/discovery/mutual_tls.h"
+#include "control/discovery/gateway_tls.h"
 #include "control/discovery/proto.h"
 #include "control/discovery/route.h"
 #include "control/discovery/tcp_route.h"
 #include "control/resolve.h"
 #include "envoy/config/listener/v3/listener.pb.h"
-#include "envoy/extensions/transport_sockets/tls/v3/tls.pb.h"
-#include "io/tls.h"
-
-// match_subject_alt_names is deprecated in Envoy and still what Istio sends.
-#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
 
 namespace fairlead::control {
 namespace {
 
 namespace listener = envoy::config::listener::v3;
-namespace tls = envoy::extensions::transport_sockets::tls::v3;
 using base::Value;
 
 struct Server {
@@ -95,77 +89,6 @@ std::vector<std::string> hosts_for(const Config& config, const Server& server, c
   return out;
 }
 
-// nullptr: the server names no Secret, or there is none of that name in the gateway's namespace.
-const Credential* credential_of(const Context& context, const Server& server) {
-  auto it = context.snapshot().credentials.find(context.proxy().ns + "/" + (*server.spec)["tls"]["credentialName"].as_string());
-  return it == context.snapshot().credentials.end() ? nullptr : it->second.get();
-}
-
-// The clients' CA: beside the certificate (ca.crt, cacert), or in a Secret NAME-cacert.
-std::string client_ca(const Context& context, const Server& server) {
-  const auto* own = credential_of(context, server);
-  if (own && !own->ca_pem.empty()) return own->ca_pem;
-  auto it = context.snapshot().credentials.find(context.proxy().ns + "/" + (*server.spec)["tls"]["credentialName"].as_string() + "-cacert");
-  return it == context.snapshot().credentials.end() ? std::string() : it->second->ca_pem;
-}
-
-bool wants_client_certificate(const Server& server) {
-  const std::string& mode = (*server.spec)["tls"]["mode"].as_string();
-  return mode == "MUTUAL" || mode == "OPTIONAL_MUTUAL";
-}
-
-// A server whose Secret is missing is left out: its chain alone, not the listener. So is one that would have to let in
-// every client because there is no CA to verify them by.
-bool can_terminate(const Context& context, const Server& server) {
-  const auto& tls = (*server.spec)["tls"];
-  if (tls["mode"].as_string() == "ISTIO_MUTUAL" || tls["credentialName"].as_string().empty()) return true;
-  const auto* own = credential_of(context, server);
-  if (!own || !io::check_key_pair({own->certificate_pem, own->key_pem})) return false;
-  return !wants_client_certificate(server) || !client_ca(context, server).empty();
-}
-
-// Istio sends the name of a secret, to be fetched by SDS; here the certificate goes along with the listener.
-void downstream_tls(const Context& context, listener::FilterChain& chain, const Server& server) {
-  const auto& in = (*server.spec)["tls"];
-  tls::DownstreamTlsContext out;
-  auto& common = *out.mutable_common_tls_context();
-  common.add_alpn_protocols("h2");
-  common.add_alpn_protocols("http/1.1");
-  const std::string& mode = in["mode"].as_string();
-  if (mode == "ISTIO_MUTUAL") return inbound_mutual_tls(chain, true, context.snapshot().mesh.domain);
-  bool mutual = wants_client_certificate(server);
-  auto version = [](const std::string& name) {
-    return name == "TLSV1_0"   ? tls::TlsParameters::TLSv1_0
-           : name == "TLSV1_1" ? tls::TlsParameters::TLSv1_1
-           : name == "TLSV1_3" ? tls::TlsParameters::TLSv1_3
-                               : tls::TlsParameters::TLSv1_2;
-  };
-  common.mutable_tls_params()->set_tls_minimum_protocol_version(version(in["minProtocolVersion"].as_string()));
-  common.mutable_tls_params()->set_tls_maximum_protocol_version(in["maxProtocolVersion"].as_string().empty() || in["maxProtocolVersion"].as_string() == "TLS_AUTO"
-                                                                    ? tls::TlsParameters::TLSv1_3
-                                                                    : version(in["maxProtocolVersion"].as_string()));
-  for (const auto& suite : in["cipherSuites"].items()) common.mutable_tls_params()->add_cipher_suites(suite.as_string());
-  if (mutual) {
-    auto& validation = *common.mutable_validation_context();
-    for (const auto& name : in["subjectAltNames"].items()) validation.add_match_subject_alt_names()->set_exact(name.as_string());
-    for (const auto& pin : in["verifyCertificateSpki"].items()) validation.add_verify_certificate_spki(pin.as_string());
-    for (const auto& pin : in["verifyCertificateHash"].items()) validation.add_verify_certificate_hash(pin.as_string());
-  }
-  out.mutable_require_client_certificate()->set_value(mode == "MUTUAL");
-  auto& certificate = *common.add_tls_certificates();
-  if (const auto* credential = credential_of(context, server)) {
-    certificate.mutable_certificate_chain()->set_inline_bytes(credential->certificate_pem);
-    certificate.mutable_private_key()->set_inline_bytes(credential->key_pem);
-    if (mutual) common.mutable_validation_context()->mutable_trusted_ca()->set_inline_bytes(client_ca(context, server));
-  } else {
-    certificate.mutable_certificate_chain()->set_filename(in["serverCertificate"].as_string());
-    certificate.mutable_private_key()->set_filename(in["privateKey"].as_string());
-    if (mutual) common.mutable_validation_context()->mutable_trusted_ca()->set_filename(in["caCertificates"].as_string());
-  }
-  chain.mutable_transport_socket()->set_name("envoy.transport_sockets.tls");
-  pack(chain.mutable_transport_socket()->mutable_typed_config(), out);
-}
-
 std::vector<std::string> server_names(const Server& server, const std::string& domain) {
   std::vector<std::string> out;
   for (const auto& entry : (*server.spec)["hosts"].items()) {
@@ -181,7 +104,7 @@ void add_http_chain(const Context& context, listener::Listener& l, const std::st
   if (tls_server) {
     for (auto& name : server_names(*tls_server, context.snapshot().mesh.domain))
       chain->mutable_filter_chain_match()->add_server_names(std::move(name));
-    downstream_tls(context, *chain, *tls_server);
+    gateway_tls(*chain, (*tls_server->spec)["tls"], true);
   }
   auto manager = connection_manager(context, ListenerClass::kGateway, "outbound_" + l.name());
   use_rds(manager, rds);
@@ -208,7 +131,7 @@ bool add_tcp_chains(const Context& context, listener::Listener& l, const Server&
       if (server.terminates()) {
         for (auto& name : server_names(server, context.snapshot().mesh.domain))
           chain->mutable_filter_chain_match()->add_server_names(std::move(name));
-        downstream_tls(context, *chain, server);
+        gateway_tls(*chain, (*server.spec)["tls"], false);
         names = true;
       }
       add_tcp_proxy(context, *chain, in.clusters, in.stat_prefix);
@@ -232,11 +155,6 @@ xds::ResourceMap gateway_listeners(const Context& context) {
     bool plain = is_plain_http(servers.front());
     for (const auto& server : servers) {
       if (plain != is_plain_http(server)) continue;
-      if (server.terminates() && !plain && !can_terminate(context, server)) {
-        FL_LOG_WARN("gateway", "Gateway {}: no Secret {}/{} with a certificate; its port {} is left out", server.name(),
-                    context.proxy().ns, (*server.spec)["tls"]["credentialName"].as_string(), server.port);
-        continue;
-      }
       if (plain) {
         if (!plain_done) add_http_chain(context, l, route_name(server, port), nullptr);
         plain_done = true;

@@ -14,6 +14,7 @@ xds::ResourceMap Generator::generate(std::string_view type_url, const std::set<s
   if (type_url == xds::kListenerType) return listeners();
   if (type_url == xds::kRouteType) return routes(names);
   if (type_url == xds::kEndpointType) return endpoints(names);
+  if (type_url == xds::kSecretType) return secrets(names);
   return {};
 }
 

@@ -1,8 +1,7 @@
 // Generate: what a proxy is told. Pure functions of (Snapshot, Proxy); any thread.
 //
 // Names of listeners, routes, clusters and virtual hosts, and the order of filters and routes, are Istio's
-// (pilot/pkg/networking/core); tests compare with Istio's own generators. Left out of what Istio sends: mutual TLS, and
-// filters that only Istio's build of Envoy has (istio.metadata_exchange, istio.alpn, istio.stats).
+// (pilot/pkg/networking/core); tests compare with Istio's own generators; what is left out stands in tests/parity/known.yaml.
 #pragma once
 
 #include <memory>
@@ -32,6 +31,7 @@ class Generator {
   xds::ResourceMap listeners() const;
   xds::ResourceMap routes(const std::set<std::string>* names) const;
   xds::ResourceMap endpoints(const std::set<std::string>* names) const;
+  xds::ResourceMap secrets(const std::set<std::string>* names) const;
 
   std::unique_ptr<Context> context_;
 };

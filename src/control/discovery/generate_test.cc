@@ -13,6 +13,7 @@
 #include "envoy/config/route/v3/route.pb.h"
 #include "envoy/extensions/filters/http/fault/v3/fault.pb.h"
 #include "envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy.pb.h"
+#include "envoy/extensions/transport_sockets/tls/v3/tls.pb.h"
 
 namespace fairlead::control {
 namespace {
@@ -286,6 +287,73 @@ TEST(MutualTls, IsChosenByTheEndpointsLabel) {
   World off("\n---\napiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {name: off, namespace: default}\n"
             "spec: {host: reviews, trafficPolicy: {tls: {mode: DISABLE}}}\n");
   EXPECT_EQ(off.get<Cluster>(xds::kClusterType, "outbound|9080||reviews.default.svc.cluster.local").transport_socket_matches_size(), 0);
+}
+
+std::string pod_as(std::string name, std::string ip, std::string labels, std::string account) {
+  std::string text = pod(name, ip, labels);
+  return base::replace_all(text, "spec: {", fmt::format("spec: {{serviceAccountName: {}, ", account));
+}
+
+std::vector<std::string> names_wanted(World& world, const std::string& cluster) {
+  envoy::extensions::transport_sockets::tls::v3::UpstreamTlsContext context;
+  auto c = world.get<Cluster>(xds::kClusterType, cluster);
+  if (c.transport_socket_matches_size() == 0) return {"(none)"};
+  c.transport_socket_matches(0).transport_socket().typed_config().UnpackTo(&context);
+  std::vector<std::string> out;
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
+  for (const auto& m : context.common_tls_context().combined_validation_context().default_validation_context().match_subject_alt_names()) out.push_back(m.exact());
+#pragma GCC diagnostic pop
+  return out;
+}
+
+TEST(MutualTls, ClientsKnowWhoAServicesEndpointsAre) {
+  World world(service("cart", "10.96.0.20", "{name: http, port: 80}") + pod_as("cart-1", "10.244.0.21", "app: cart", "cart") +
+              pod_as("cart-2", "10.244.0.22", "app: cart", "cart-canary") + slice("cart", "http", 80, "10.244.0.21 10.244.0.22"));
+  EXPECT_EQ(names_wanted(world, "outbound|80||cart.default.svc.cluster.local"),
+            (std::vector<std::string>{"spiffe://cluster.local/ns/default/sa/cart", "spiffe://cluster.local/ns/default/sa/cart-canary"}));
+  World other(service("cart", "10.96.0.20", "{name: http, port: 80}") + pod_as("cart-1", "10.244.0.21", "app: cart", "cart") +
+                  slice("cart", "http", 80, "10.244.0.21"),
+              "{trustDomain: new.example, trustDomainAliases: [old.example]}");
+  EXPECT_EQ(names_wanted(other, "outbound|80||cart.default.svc.cluster.local"),
+            (std::vector<std::string>{"spiffe://new.example/ns/default/sa/cart", "spiffe://old.example/ns/default/sa/cart"}));
+}
+
+TEST(MutualTls, IsNotForANamespaceThatDisablesIt) {
+  World world(peer_authentication("default", "default", "{mtls: {mode: DISABLE}}"));
+  EXPECT_EQ(names_wanted(world, "outbound|9080||reviews.default.svc.cluster.local"), (std::vector<std::string>{"(none)"}));
+}
+
+TEST(Identity, AProxyIsWhatItsCertificateOrTokenSays) {
+  auto proxy = [](std::string metadata) { return *parse_proxy("sidecar~10.0.0.1~cart-1.default~default.svc.cluster.local", (*base::parse_yaml(metadata))[0]); };
+  auto own = proxy("{NAMESPACE: default, SERVICE_ACCOUNT: cart}");
+  EXPECT_TRUE(verify_proxy(own, "spiffe://cluster.local/ns/default/sa/cart"));
+  EXPECT_EQ(own.verified_ns, "default");
+  for (std::string_view caller : {"spiffe://cluster.local/ns/other/sa/cart", "spiffe://cluster.local/ns/default/sa/other", "cart.default", ""}) {
+    auto p = proxy("{NAMESPACE: default, SERVICE_ACCOUNT: cart}");
+    EXPECT_FALSE(verify_proxy(p, caller)) << caller;
+    EXPECT_EQ(p.verified_ns, "");
+  }
+  auto borrowed = proxy("{NAMESPACE: other}");
+  EXPECT_FALSE(verify_proxy(borrowed, "spiffe://cluster.local/ns/other/sa/cart")) << "the id is of another namespace than the metadata";
+}
+
+TEST(Secrets, AreForGatewaysThatHaveShownWhoTheyAre) {
+  World world("\n---\napiVersion: v1\nkind: Secret\nmetadata: {name: web, namespace: istio-system}\ntype: kubernetes.io/tls\n"
+              "data: {tls.crt: Y2VydA==, tls.key: a2V5, ca.crt: Y2E=}\n");
+  auto got = [&](std::string ns, bool router, std::string name) {
+    auto proxy = *parse_proxy(router ? "router~10.244.0.9~gateway.istio-system~d" : "sidecar~10.244.0.1~x.istio-system~d", base::Value::object());
+    proxy.verified_ns = ns;
+    std::set<std::string> names{name};
+    return Generator(world.registry.snapshot(), proxy).generate(xds::kSecretType, &names).size();
+  };
+  EXPECT_EQ(got("istio-system", true, "kubernetes://web"), 1u);
+  EXPECT_EQ(got("istio-system", true, "kubernetes://web-cacert"), 1u);
+  EXPECT_EQ(got("istio-system", true, "kubernetes://istio-system/web"), 1u);
+  EXPECT_EQ(got("istio-system", true, "kubernetes://missing"), 0u);
+  EXPECT_EQ(got("", true, "kubernetes://web"), 0u) << "no identity";
+  EXPECT_EQ(got("other", true, "kubernetes://istio-system/web"), 0u) << "of another namespace";
+  EXPECT_EQ(got("istio-system", false, "kubernetes://web"), 0u) << "a sidecar";
 }
 
 TEST(Registry, TellsEndpointChangesFromOthers) {

@@ -273,7 +273,7 @@ listener::Listener virtual_inbound(const Context& context) {
       if (port) match.mutable_destination_port()->set_value(static_cast<uint32_t>(port));
       match.set_transport_protocol(transport);
       for (const char* p : protocols) match.add_application_protocols(p);
-      if (secure) inbound_mutual_tls(*out, http, context.snapshot().mesh.domain);
+      if (secure) inbound_mutual_tls(*out, http, context.snapshot().mesh.trust_domains);
       if (http) add_connection_manager(*out, manager());
       else add_tcp_proxy(context, *out, cluster);
     };

@@ -2,8 +2,12 @@
 
 #include <limits>
 
+#include "control/discovery/mutual_tls.h"
 #include "control/discovery/proto.h"
 #include "envoy/extensions/transport_sockets/tls/v3/tls.pb.h"
+
+// match_subject_alt_names is deprecated in Envoy and still what Istio sends.
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
 
 namespace fairlead::control {
 namespace {
@@ -112,33 +116,47 @@ void load_balancer(cluster::Cluster& c, const base::Value& in) {
 }
 
 // TLS origination (SIMPLE, MUTUAL). Mutual TLS of the mesh (ISTIO_MUTUAL) is in mutual_tls.cc.
-void upstream_tls(cluster::Cluster& c, HttpProtocolOptions& options, const base::Value& in) {
+void upstream_tls(cluster::Cluster& c, HttpProtocolOptions& options, const base::Value& in, const PolicyOf& of) {
   const std::string& mode = in["mode"].as_string();
   if (mode != "SIMPLE" && mode != "MUTUAL") return;
+  bool mutual = mode == "MUTUAL", verify = !in["insecureSkipVerify"].as_bool();
+  const std::string& credential = in["credentialName"].as_string();
+  // A Secret named for every sidecar would have to be one that every sidecar may read.
+  if (!credential.empty() && !of.gateway) return;
   tls::UpstreamTlsContext context;
   context.set_sni(in["sni"].as_string());
   // Without an sni it is the request's host, and that is what the certificate has to be for.
   if (in["sni"].as_string().empty()) {
     auto& http = *options.mutable_upstream_http_protocol_options();
     http.set_auto_sni(true);
-    if (in["subjectAltNames"].empty() && !in["insecureSkipVerify"].as_bool()) http.set_auto_san_validation(true);
+    if (in["subjectAltNames"].empty() && verify) http.set_auto_san_validation(true);
   }
   auto& common = *context.mutable_common_tls_context();
-  if (!in["insecureSkipVerify"].as_bool()) {
-    auto& validation = *common.mutable_validation_context();
-    validation.mutable_trusted_ca()->set_filename(in["caCertificates"].string_or("/etc/ssl/certs/ca-certificates.crt"));
-    for (const auto& name : in["subjectAltNames"].items())
-      {
-        auto& san = *validation.add_match_typed_subject_alt_names();
-        san.set_san_type(tls::SubjectAltNameMatcher::DNS);
-        san.mutable_matcher()->set_exact(name.as_string());
-      }
+  common.mutable_tls_params()->set_tls_minimum_protocol_version(tls::TlsParameters::TLSv1_2);
+  common.mutable_tls_params()->set_tls_maximum_protocol_version(tls::TlsParameters::TLSv1_3);
+  auto names = [&](tls::CertificateValidationContext& out) {
+    for (const auto& name : in["subjectAltNames"].items()) out.add_match_subject_alt_names()->set_exact(name.as_string());
+    if (in["subjectAltNames"].empty() && !of.service.kubernetes)
+      for (const auto& name : of.accounts) out.add_match_subject_alt_names()->set_exact(name);
+  };
+  if (!credential.empty()) {
+    if (mutual) kubernetes_secret(common.add_tls_certificate_sds_secret_configs(), credential);
+    if (verify) {
+      names(*common.mutable_combined_validation_context()->mutable_default_validation_context());
+      kubernetes_secret(common.mutable_combined_validation_context()->mutable_validation_context_sds_secret_config(), credential + "-cacert");
+    }
+  } else {
+    if (mutual) agent_secret(common.add_tls_certificate_sds_secret_configs(), file_certificate(in["clientCertificate"].as_string(), in["privateKey"].as_string()));
+    if (verify) {
+      auto& rules = *common.mutable_combined_validation_context()->mutable_default_validation_context();
+      names(rules);
+      if (!in["caCrl"].as_string().empty()) rules.mutable_crl()->set_filename(in["caCrl"].as_string());
+      agent_secret(common.mutable_combined_validation_context()->mutable_validation_context_sds_secret_config(), file_root(in["caCertificates"].string_or("system")));
+    } else {
+      common.mutable_validation_context();
+    }
   }
-  if (mode == "MUTUAL") {
-    auto& certificate = *common.add_tls_certificates();
-    certificate.mutable_certificate_chain()->set_filename(in["clientCertificate"].as_string());
-    certificate.mutable_private_key()->set_filename(in["privateKey"].as_string());
-  }
+  if (options.explicit_http_config().has_http2_protocol_options()) common.add_alpn_protocols("h2");
   c.mutable_transport_socket()->set_name("envoy.transport_sockets.tls");
   pack(c.mutable_transport_socket()->mutable_typed_config(), context);
 }
@@ -160,13 +178,12 @@ base::Value effective_policy(const base::Value* rule_policy, const base::Value* 
   return at_port(std::move(out));
 }
 
-void apply_traffic_policy(cluster::Cluster& c, HttpProtocolOptions& options, const base::Value& policy, const MeshConfig&,
-                          const Port&) {
+void apply_traffic_policy(cluster::Cluster& c, HttpProtocolOptions& options, const base::Value& policy, const PolicyOf& of) {
   if (policy.is_null()) return;
   if (policy["connectionPool"].is_object()) connection_pool(c, options, policy["connectionPool"]);
   if (policy["outlierDetection"].is_object()) outlier_detection(c, policy["outlierDetection"]);
   if (policy["loadBalancer"].is_object()) load_balancer(c, policy["loadBalancer"]);
-  if (policy["tls"].is_object()) upstream_tls(c, options, policy["tls"]);
+  if (policy["tls"].is_object()) upstream_tls(c, options, policy["tls"], of);
 }
 
 void unlimited_circuit_breakers(cluster::Cluster& c) {

@@ -2,6 +2,9 @@
 // Source: Istio's pilot/pkg/networking/core/cluster_traffic_policy.go, pilot/pkg/networking/util (MergeTrafficPolicy).
 #pragma once
 
+#include <string>
+#include <vector>
+
 #include "control/model.h"
 #include "envoy/config/cluster/v3/cluster.pb.h"
 #include "envoy/extensions/upstreams/http/v3/http_protocol_options.pb.h"
@@ -12,9 +15,15 @@ namespace fairlead::control {
 // there is none.
 base::Value effective_policy(const base::Value* rule_policy, const base::Value* subset, const Port& port);
 
+// Whose policy it is.
+struct PolicyOf {
+  const Service& service;
+  const std::vector<std::string>& accounts;  // names that its endpoints' certificates may have
+  bool gateway = false;                      // of a gateway's cluster: it may use credentials
+};
 void apply_traffic_policy(envoy::config::cluster::v3::Cluster& cluster,
                           envoy::extensions::upstreams::http::v3::HttpProtocolOptions& options, const base::Value& policy,
-                          const MeshConfig& mesh, const Port& port);
+                          const PolicyOf& of);
 
 void unlimited_circuit_breakers(envoy::config::cluster::v3::Cluster& cluster);
 // Puts the options on the cluster, unless they say nothing.
