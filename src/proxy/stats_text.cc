@@ -62,12 +62,16 @@ Tagged tag(std::string_view name) {
     std::string_view rest = name.substr(family.prefix.size() + 1);
     // No address behind it: the admin listener has no tag in Envoy either.
     if (family.prefix == "listener" && rest.starts_with("admin.")) break;
+    // Istio ends a cluster's name in its statistics with ';' and tags what is before it, under names of its own.
+    size_t istio = family.prefix == "cluster" ? rest.rfind(";.") : std::string_view::npos;
+    bool istios = istio != std::string_view::npos;
     size_t split = rest.rfind('.');
     for (std::string_view group : kGroups)
       if (size_t at = rest.find(group); at != std::string_view::npos) split = std::min(split, at);
+    if (istios) split = istio + 1;
     if (split == std::string_view::npos) break;
     std::string stat(rest.substr(split + 1)), tags;
-    std::string_view instance = rest.substr(0, split);
+    std::string_view instance = rest.substr(0, istios ? istio : split);
     if (family.prefix == "listener" && stat.starts_with("worker_")) {
       size_t dot = stat.find('.');
       add_tag(tags, "envoy_worker_id", std::string_view(stat).substr(7, dot - 7));
@@ -89,15 +93,16 @@ Tagged tag(std::string_view name) {
       std::string_view code = std::string_view(stat).substr(at + base.size());
       if (code.size() != 3) continue;
       if (code.substr(1) == "xx" && digits(code.substr(0, 1))) {
-        add_tag(tags, "envoy_response_code_class", code.substr(0, 1));
-        stat.replace(at + base.size(), 3, "xx");
+        add_tag(tags, istios ? "response_code_class" : "envoy_response_code_class", code.substr(0, istios ? 3 : 1));
+        if (istios) stat.resize(at + base.size() - 1);
+        else stat.replace(at + base.size(), 3, "xx");
       } else if (digits(code)) {
-        add_tag(tags, "envoy_response_code", code);
+        add_tag(tags, istios ? "response_code" : "envoy_response_code", code);
         stat.resize(at + base.size() - 1);
       }
     }
     if (!manager.empty()) add_tag(tags, "envoy_http_conn_manager_prefix", manager);
-    add_tag(tags, family.label, instance);
+    add_tag(tags, istios ? "cluster_name" : family.label, instance);
     return {metric_name(fmt::format("{}_{}", family.prefix, stat)), std::move(tags)};
   }
   if (name.starts_with("server.worker_")) {

@@ -9,9 +9,9 @@ namespace {
 
 StatsSnapshot some() {
   StatsSnapshot s;
-  s.counters["cluster.outbound|80||a.b.c;.upstream_rq_total"] = 3;
-  s.counters["cluster.outbound|80||a.b.c;.upstream_rq_503"] = 1;
-  s.counters["cluster.outbound|80||a.b.c;.upstream_rq_5xx"] = 1;
+  s.counters["cluster.outbound|80||a.default.svc;.upstream_rq_total"] = 3;
+  s.counters["cluster.outbound|80||a.default.svc;.upstream_rq_503"] = 1;
+  s.counters["cluster.outbound|80||a.default.svc;.upstream_rq_5xx"] = 1;
   s.counters["cluster.x.upstream_rq_total"] = 0;
   s.gauges["cluster.x.circuit_breakers.default.rq_open"] = 1;
   s.gauges["listener.0.0.0.0_15006.worker_1.downstream_cx_active"] = 2;
@@ -45,9 +45,9 @@ TEST(StatsText, TakesTheQueryOfEnvoysPage) {
 
 TEST(StatsText, TurnsNamesIntoFamiliesWithTags) {
   std::string text = stats_prometheus(some(), {});
-  for (const char* line : {"envoy_cluster_upstream_rq_total{envoy_cluster_name=\"outbound|80||a.b.c;\"} 3\n",
-                           "envoy_cluster_upstream_rq{envoy_response_code=\"503\",envoy_cluster_name=\"outbound|80||a.b.c;\"} 1\n",
-                           "envoy_cluster_upstream_rq_xx{envoy_response_code_class=\"5\",envoy_cluster_name=\"outbound|80||a.b.c;\"} 1\n",
+  for (const char* line : {"envoy_cluster_upstream_rq_total{cluster_name=\"outbound|80||a.default.svc\"} 3\n",
+                           "envoy_cluster_upstream_rq{response_code=\"503\",cluster_name=\"outbound|80||a.default.svc\"} 1\n",
+                           "envoy_cluster_upstream_rq{response_code_class=\"5xx\",cluster_name=\"outbound|80||a.default.svc\"} 1\n",
                            "envoy_cluster_circuit_breakers_default_rq_open{envoy_cluster_name=\"x\"} 1\n",
                            "envoy_listener_worker_downstream_cx_active{envoy_worker_id=\"1\",envoy_listener_address=\"0.0.0.0_15006\"} 2\n",
                            "envoy_http_downstream_rq_xx{envoy_response_code_class=\"2\",envoy_http_conn_manager_prefix=\"inbound_0.0.0.0_80\"} 5\n",

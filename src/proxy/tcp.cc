@@ -113,10 +113,7 @@ class TcpConnection final : public DownstreamConnection, Flushable {
       size_t colon = message.rfind(": ");
       failure_ = "delayed connect error: " + (colon == std::string::npos ? message : message.substr(colon + 2));
       log_.failure_reason = failure_;
-      release();
-      if (attempts_ < config_->max_connect_attempts) return connect();
-      if (config_->max_connect_attempts > 1) ++cluster_->stats.upstream_cx_connect_attempts_exceeded;
-      return end(kFlagUpstreamConnectFailure | (config_->max_connect_attempts > 1 ? kFlagRetryLimit : 0u));
+      return try_again();
     }
     Wrapped wrapped = wrap_upstream(*cluster_, *host_, std::move(*result), DialFor::kTcp);
     if (!wrapped.ready) return handshake_failed("TLS_error: Secret is not supplied by SDS");
@@ -132,13 +129,20 @@ class TcpConnection final : public DownstreamConnection, Flushable {
     handshake_->start();
   }
 
+  // Elsewhere, or it was the last attempt: that flag stands also where there is one attempt only, as in Envoy.
+  void try_again() {
+    release();
+    if (attempts_ < config_->max_connect_attempts) return connect();
+    ++cluster_->stats.upstream_cx_connect_attempts_exceeded;
+    end(kFlagUpstreamConnectFailure | kFlagRetryLimit);
+  }
+
   void handshake_failed(const std::string& error) {
     ++cluster_->stats.upstream_cx_connect_fail;
     cluster_->report(*host_, 0, true);
     failure_ = error;
     log_.failure_reason = failure_;
-    release();
-    end(kFlagUpstreamConnectFailure);
+    try_again();
   }
 
   void usable(std::unique_ptr<io::Transport> transport) {

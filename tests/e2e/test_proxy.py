@@ -106,3 +106,48 @@ def test_a_bootstrap_that_cannot_work_is_refused_with_the_field(tmp_path):
     run = subprocess.run([FAIRLEAD, "proxy", "-c", bad, "--mode", "validate"], capture_output=True, text=True, timeout=20)
     assert run.returncode == 1
     assert "static_resources.clusters[0].lb_policy" in run.stderr
+
+
+def test_a_tcp_connection_that_nobody_takes_is_logged_as_envoy_does(tmp_path):
+    port, closed = free_port(), free_port()
+    config, log = tmp_path / "tcp.yaml", tmp_path / "access.log"
+    config.write_text(f"""
+static_resources:
+  listeners:
+  - name: tcp
+    address: {{socket_address: {{address: 127.0.0.1, port_value: {port}}}}}
+    filter_chains:
+    - filters:
+      - name: envoy.filters.network.tcp_proxy
+        typed_config:
+          "@type": type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy
+          stat_prefix: tcp
+          cluster: gone
+          access_log:
+          - name: envoy.access_loggers.file
+            typed_config:
+              "@type": type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog
+              path: {log}
+              log_format: {{text_format_source: {{inline_string: "%RESPONSE_FLAGS%\\n"}}}}
+  clusters:
+  - name: gone
+    type: STATIC
+    load_assignment:
+      cluster_name: gone
+      endpoints: [{{lb_endpoints: [{{endpoint: {{address: {{socket_address: {{address: 127.0.0.1, port_value: {closed}}}}}}}}}]}}]
+""")
+    process = subprocess.Popen([FAIRLEAD, "proxy", "-c", config], stderr=subprocess.DEVNULL)
+    try:
+        deadline, text = time.monotonic() + 10, ""
+        while not text and time.monotonic() < deadline:
+            try:
+                with socket.create_connection(("127.0.0.1", port), 5) as s:
+                    s.recv(1)
+            except OSError:
+                pass
+            time.sleep(0.05)
+            text = log.read_text() if log.exists() else ""
+        assert text.splitlines()[0] == "UF,URX"
+    finally:
+        process.kill()
+        process.wait()

@@ -59,7 +59,7 @@ class Compiler {
 
  private:
   friend struct CompileContext;
-  void warn(const std::string& field);
+  void warn(const std::string& field, bool loud = true);
   ClusterNames& names_;
   std::map<std::string, uint64_t> warnings_;
 };

@@ -14,8 +14,10 @@
 
 namespace fairlead::proxy {
 
-void Compiler::warn(const std::string& field) {
-  if (++warnings_[field] == 1) FL_LOG_WARN("config", "{} (said once; config.unsupported_fields counts)", field);
+void Compiler::warn(const std::string& field, bool loud) {
+  if (++warnings_[field] > 1) return;
+  if (!loud) FL_LOG_INFO("config", "{} (said once; config.unsupported_fields counts)", field);
+  else FL_LOG_WARN("config", "{} (said once; config.unsupported_fields counts)", field);
 }
 
 void CompileContext::check(const google::protobuf::MessageLite& from) const {
@@ -30,7 +32,7 @@ void CompileContext::check(const google::protobuf::MessageLite& from) const {
       if (problem.path[i] == '[') i = problem.path.find(']', i);
       else name += problem.path[i];
     }
-    compiler.warn(fmt::format("{}: {}", name, problem.reason));
+    compiler.warn(fmt::format("{}: {}", name, problem.reason), problem.support != Support::kNote);
   });
 }
 

@@ -32,7 +32,7 @@ FieldRow parse_row(std::string_view line) {
     return row;
   }
   // A word that is misspelt must not make a field pass: it is refused, and the test of the tables names the row.
-  row.support = support == "warn" ? Support::kWarn : Support::kRefuse;
+  row.support = support == "warn" ? Support::kWarn : support == "note" ? Support::kNote : Support::kRefuse;
   std::string_view rest = base::trim(line);
   if (rest.starts_with("{} ")) row.empty_counts = true, rest.remove_prefix(3);
   row.reason = rest;

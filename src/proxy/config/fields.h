@@ -9,7 +9,8 @@
 //     10 circuit_breakers yes > envoy...CircuitBreakers   acted on; its fields stand in the block of that type
 //     36 typed_extension_protocol_options yes map> any    a map with such values; `any` is looked into by its type
 //     2 listeners[] yes > *                           acted on as a whole, looked into elsewhere
-//     8 health_checks warn REASON                    ignored and reported (warnings(), config.unsupported_fields)
+//     8 health_checks warn REASON                    ignored and reported (log, warnings(), config.unsupported_fields)
+//     5 decorator note REASON                        the same, but no warning in the log: no request goes otherwise for it
 //     14 http_header_name refuse REASON              the resource is refused with the field's path
 //     27 internal_listener refuse {} REASON          the same, also when the message is there but empty
 //
@@ -26,7 +27,7 @@
 
 namespace fairlead::proxy {
 
-enum class Support : uint8_t { kYes, kWarn, kRefuse };
+enum class Support : uint8_t { kYes, kNote, kWarn, kRefuse };
 
 struct FieldRow {
   uint32_t number = 0;

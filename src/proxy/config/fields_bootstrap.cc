@@ -13,7 +13,7 @@ envoy.config.bootstrap.v3.Bootstrap
   6 stats_sinks[] warn statistics are read from the admin page
   7 stats_flush_interval warn the process has no such setting
   8 watchdog warn the process has no such setting
-  9 tracing warn tracing is not exported
+  9 tracing note tracing is not exported
   12 admin yes > envoy.config.bootstrap.v3.Admin
   13 stats_config warn statistics have Envoy's default tags and buckets
   14 hds_config refuse health discovery is not served

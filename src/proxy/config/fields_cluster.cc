@@ -20,7 +20,7 @@ envoy.config.cluster.v3.Cluster
   17 dns_lookup_family yes
   18 dns_resolvers[] warn names are resolved as the system says
   19 outlier_detection yes > envoy.config.cluster.v3.OutlierDetection
-  20 cleanup_interval warn hosts go with their last connection
+  20 cleanup_interval note hosts go with their last connection
   21 upstream_bind_config yes > envoy.config.core.v3.BindConfig
   22 lb_subset_config refuse subset load balancing is not known
   23 ring_hash_lb_config yes > envoy.config.cluster.v3.Cluster.RingHashLbConfig

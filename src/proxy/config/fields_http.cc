@@ -11,7 +11,7 @@ envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManage
   4 route_config yes > envoy.config.route.v3.RouteConfiguration
   5 http_filters[] yes > envoy.extensions.filters.network.http_connection_manager.v3.HttpFilter
   6 add_user_agent warn the client's user-agent goes on as it is
-  7 tracing warn tracing is not exported
+  7 tracing note tracing is not exported
   8 http_protocol_options yes > envoy.config.core.v3.Http1ProtocolOptions
   9 http2_protocol_options yes > envoy.config.core.v3.Http2ProtocolOptions
   10 server_name yes

@@ -36,7 +36,7 @@ envoy.config.listener.v3.Listener
   31 ignore_global_conn_limit warn no limit of the process is kept by listener
   32 filter_chain_matcher refuse use filter_chain_match
   33 additional_addresses[] refuse make a listener for each
-  34 max_connections_to_accept_per_socket_event warn connections are accepted until none is left
+  34 max_connections_to_accept_per_socket_event note connections are accepted until none is left
   35 bypass_overload_manager warn no limit of the process is kept by listener
 
 envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy

@@ -15,13 +15,13 @@ envoy.config.route.v3.RouteConfiguration
   8 request_headers_to_remove[] yes
   9 vhds refuse virtual host discovery is not known
   10 most_specific_header_mutations_wins refuse route, then virtual host, then table
-  11 max_direct_response_body_size_bytes warn bodies have no limit
+  11 max_direct_response_body_size_bytes note bodies have no limit
   12 cluster_specifier_plugins[] refuse cluster specifier plugins are not known
   13 request_mirror_policies[] yes > envoy.config.route.v3.RouteAction.RequestMirrorPolicy
   14 ignore_port_in_host_matching yes
   15 ignore_path_parameters_in_path_matching refuse path parameters count
   16 typed_per_filter_config yes map> any
-  17 metadata warn metadata of routes is not used
+  17 metadata note metadata of routes is not used
 
 envoy.config.route.v3.FilterConfig
   1 config yes > any
@@ -50,12 +50,12 @@ envoy.config.route.v3.VirtualHost
   21 matcher refuse use routes
   22 request_mirror_policies[] yes > envoy.config.route.v3.RouteAction.RequestMirrorPolicy
   23 include_is_timeout_retry_header warn the header is not written
-  24 metadata warn metadata of routes is not used
+  24 metadata note metadata of routes is not used
 
 envoy.config.route.v3.RouteAction.RequestMirrorPolicy
   1 cluster yes
   3 runtime_fraction yes > envoy.config.core.v3.RuntimeFractionalPercent
-  4 trace_sampled warn tracing is not exported
+  4 trace_sampled note tracing is not exported
   5 cluster_header refuse name a cluster
   6 disable_shadow_host_suffix_append yes
 
@@ -76,8 +76,8 @@ envoy.config.route.v3.Route
   1 match yes > envoy.config.route.v3.RouteMatch
   2 route yes > envoy.config.route.v3.RouteAction
   3 redirect yes > envoy.config.route.v3.RedirectAction
-  4 metadata warn metadata of routes is not used
-  5 decorator warn tracing is not exported
+  4 metadata note metadata of routes is not used
+  5 decorator note tracing is not exported
   7 direct_response yes > envoy.config.route.v3.DirectResponseAction
   9 request_headers_to_add[] yes > envoy.config.core.v3.HeaderValueOption
   10 response_headers_to_add[] yes > envoy.config.core.v3.HeaderValueOption
@@ -85,7 +85,7 @@ envoy.config.route.v3.Route
   12 request_headers_to_remove[] yes
   13 typed_per_filter_config yes map> any
   14 name yes
-  15 tracing warn tracing is not exported
+  15 tracing note tracing is not exported
   16 per_request_buffer_limit_bytes warn bodies are kept for retries up to the connection's limit
   17 filter_action refuse {} not known
   18 non_forwarding_action yes > *

@@ -39,7 +39,7 @@ TEST(Fields, EveryFieldOfEveryMessageInUseHasARow) {
     }
     for (int i = 0; i < d->field_count(); ++i)
       EXPECT_TRUE(known.contains(d->field(i)->number()))
-          << m.type << ": add a row\n  " << d->field(i)->number() << " " << d->field(i)->name() << (d->field(i)->is_repeated() ? "[]" : "") << " yes | warn REASON | refuse REASON";
+          << m.type << ": add a row\n  " << d->field(i)->number() << " " << d->field(i)->name() << (d->field(i)->is_repeated() ? "[]" : "") << " yes | note REASON | warn REASON | refuse REASON";
   }
 }
 
