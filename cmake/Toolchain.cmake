@@ -33,6 +33,10 @@ if(FAIRLEAD_SANITIZE)
   # g++ 12 sees uninitialized variants that are not there once sanitizers keep it from inlining.
   target_compile_options(fairlead_warnings INTERFACE -fsanitize=${FAIRLEAD_SANITIZE} -fno-sanitize-recover=all -Wno-maybe-uninitialized)
 endif()
+if(FAIRLEAD_SANITIZE MATCHES thread)
+  # Protobuf's messages have one more member under this macro, and generated code and library are built without it.
+  target_compile_options(fairlead_warnings INTERFACE -U__SANITIZE_THREAD__ -D_GLIBCXX_TSAN=1)
+endif()
 if(FAIRLEAD_FUZZ)
   target_compile_options(fairlead_warnings INTERFACE -fsanitize=fuzzer-no-link)
 endif()

@@ -1,4 +1,5 @@
 """An xDS server for tests: state of the world, by ADS and by a stream for each type. Its resources are JSON as Envoy reads it."""
+import os
 import subprocess
 import tempfile
 import threading
@@ -27,10 +28,14 @@ class Messages:
     """The message classes, made of the .proto files that the build has fetched."""
 
     def __init__(self):
-        with tempfile.NamedTemporaryFile() as out:
+        cached = PROTOS.parent / "tests.pb"
+        if not cached.exists() or cached.stat().st_mtime < max(Path(__file__).stat().st_mtime, PROTOS.stat().st_mtime):
+            handle, made = tempfile.mkstemp(dir=cached.parent)
+            os.close(handle)
             includes = [f"-I{d}" for d in (ROOT / "src/xds/proto", PROTOS / "envoy-api", PROTOS / "xds", PROTOS / "googleapis")]
-            subprocess.run(["protoc", *includes, "--include_imports", f"--descriptor_set_out={out.name}", *FILES], check=True)
-            files = descriptor_pb2.FileDescriptorSet.FromString(Path(out.name).read_bytes())
+            subprocess.run(["protoc", *includes, "--include_imports", f"--descriptor_set_out={made}", *FILES], check=True)
+            os.rename(made, cached)
+        files = descriptor_pb2.FileDescriptorSet.FromString(cached.read_bytes())
         self.pool = descriptor_pool.DescriptorPool()
         for f in files.file:
             self.pool.Add(f)
@@ -52,6 +57,7 @@ class XdsServer:
         self.changed = threading.Condition()
         self.resources, self.versions = {}, {}
         self.acks, self.nacks, self.streams = [], [], []
+        self.made_up = {}  # type -> function: the resource for a name that set() was not told of, or None
         self.stopped = False
         self.server = grpc.server(futures.ThreadPoolExecutor(max_workers=32), options=[("grpc.so_reuseport", 0)])
         handler = grpc.stream_stream_rpc_method_handler(self.stream, request_deserializer=self.request.FromString,
@@ -124,7 +130,9 @@ class XdsServer:
                 sent[due] = self.versions[due]
                 names, all_of_it = wanted[due], due in (TYPES["cds"], TYPES["lds"])
                 answer = self.response(version_info=str(sent[due]), type_url="type.googleapis.com/" + due, nonce=f"{due}/{sent[due]}")
-                for key, value in self.resources[due].items():
-                    if key in names or (all_of_it and not names):
-                        answer.resources.add(type_url="type.googleapis.com/" + due, value=value)
+                found = {k: v for k, v in self.resources[due].items() if k in names or (all_of_it and not names)}
+                if make := self.made_up.get(due):
+                    found |= {n: self.messages.make(due, made).SerializeToString() for n in names - set(found) if (made := make(n))}
+                for value in found.values():
+                    answer.resources.add(type_url="type.googleapis.com/" + due, value=value)
             yield answer

@@ -20,6 +20,7 @@ from parity_istio import FAIRLEAD
 
 HERE = pathlib.Path(__file__).resolve().parent
 MARK = 1337
+SDS_PORT = 15999
 SERVICES = ("10.96.0.0/16", "198.51.100.0/24")
 LOCAL = ("10.244.0.0/16", "10.96.0.0/16", "198.51.100.0/24")
 
@@ -139,7 +140,7 @@ def bootstrap(proxy, xds, delta):
             "ads_config": {"api_type": "DELTA_GRPC" if delta else "GRPC", "transport_api_version": "V3",
                            "grpc_services": [{"envoy_grpc": {"cluster_name": "xds-grpc"}}]},
             "cds_config": ads, "lds_config": ads},
-        "static_resources": {"clusters": [static("xds-grpc", host, port), static("sds-grpc", "127.0.0.1", 15999)]}}
+        "static_resources": {"clusters": [static("xds-grpc", host, port), static("sds-grpc", "127.0.0.1", SDS_PORT)]}}
 
 
 class Driven(Pod):
@@ -149,12 +150,13 @@ class Driven(Pod):
         super().__init__(proxy.ip, sidecar=proxy.type == "sidecar")
         self.world, self.proxy = world, proxy
         self.serve()
+        self.start([sys.executable, HERE / "parity_sds.py", str(SDS_PORT), self.folder.name])
         path = pathlib.Path(self.folder.name, "bootstrap.yaml")
         path.write_text(yaml.safe_dump(bootstrap(proxy, self.xds, delta)))
         with open(pathlib.Path(self.folder.name, "log"), "w") as log:
             self.process = self.start([FAIRLEAD, "proxy", "-c", path, "--concurrency", "1", "--socket-mark", str(MARK), "-l", "debug"],
                                       stdout=log, stderr=subprocess.STDOUT)
-        end = time.monotonic() + 10
+        end = time.monotonic() + 40  # a Secret that Istio does not have is waited for, 15 s by default
         while True:
             try:
                 if self.run(["curl", "-sS", "-o", "/dev/null", "-w", "%{http_code}", "http://127.0.0.1:15000/ready"]).stdout == "200":
