@@ -1,6 +1,10 @@
 #include "mesh/kinds.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
+
+#include <functional>
+#include <set>
 
 #include "mesh/quantity.h"
 #include "mesh/selector.h"
@@ -26,6 +30,28 @@ TEST(Tables, HaveNoMistakes) {
   SchemaSet set;
   for (const char* text : {kMetaTables, kPodTables, kVolumeTables, kCoreTables, kDiscoveryTables, kNetworkingTables, kPolicyTables}) set.add(text);
   EXPECT_EQ(set.resolve(), std::vector<std::string>{});
+}
+
+// What kubectl explain shows of the kinds that tutorials write. EnvoyFilter and the like, whose fields are Envoy's, are left out.
+TEST(Tables, ExplainTheFieldsOfTheKindsThatPeopleWrite) {
+  std::set<const Schema*> seen;
+  std::string missing;
+  std::function<void(const Schema&)> look = [&](const Schema& schema) {
+    if (!seen.insert(&schema).second) return;
+    for (const Field& f : schema.fields) {
+      if (f.doc.empty() && f.deprecated.empty()) missing += fmt::format("{}.{} ", schema.name, f.name);
+      const Field* inner = &f;
+      while (inner->element) inner = inner->element;
+      if (inner->object && inner->object->name.find("ObjectMeta") == std::string_view::npos) look(*inner->object);
+    }
+  };
+  for (const char* kind : {"VirtualServiceSpec", "DestinationRuleSpec", "GatewaySpec", "ServiceEntrySpec", "SidecarSpec", "WorkloadEntrySpec", "WorkloadGroupSpec",
+                           "PeerAuthenticationSpec", "ServiceSpec", "DeploymentStatus"}) {
+    const Schema* schema = schema_set().find(kind);
+    ASSERT_TRUE(schema) << kind;
+    look(*schema);
+  }
+  EXPECT_EQ(missing, "");
 }
 
 TEST(Kinds, EveryKindHasARootWithMetadata) {

@@ -8,24 +8,24 @@ type EndpointSlice  # Addresses behind a service, in slices.
   apiVersion  string                 # Group and version of this object's schema, e.g. v1 or apps/v1.
   kind        string                 # Kind of this object.
   metadata    ObjectMeta             # Name, namespace, labels and what else every object carries.
-  addressType enum(IPv4|IPv6|FQDN) !
-  endpoints   []Endpoint
-  ports       []EndpointPort
+  addressType enum(IPv4|IPv6|FQDN) ! # IPv4, IPv6 or FQDN.
+  endpoints   []Endpoint             # The endpoints.
+  ports       []EndpointPort         # Ports of all of them.
 
 type Endpoint
-  addresses          []string ! set
-  conditions         EndpointConditions
-  hostname           string
-  targetRef          ObjectReference
+  addresses          []string ! set     # Its addresses.
+  conditions         EndpointConditions # Whether it is ready.
+  hostname           string             # Its name.
+  targetRef          ObjectReference    # Pod behind it.
   deprecatedTopology {}string
-  nodeName           string
-  zone               string
+  nodeName           string             # Its node.
+  zone               string             # Its zone.
   hints              EndpointHints
 
 type EndpointConditions
-  ready       bool
-  serving     bool
-  terminating bool
+  ready       bool # Whether it gets traffic.
+  serving     bool # Whether it answers, also when it is ending.
+  terminating bool # Whether it is ending.
 
 type EndpointHints
   forZones []ForZone
@@ -38,10 +38,10 @@ type ForNode
   name string !
 
 type EndpointPort
-  name        string
-  protocol    enum(TCP|UDP|SCTP)
-  port        int32
-  appProtocol string
+  name        string             # Name of the port.
+  protocol    enum(TCP|UDP|SCTP) # TCP, UDP or SCTP.
+  port        int32              # Number of the port.
+  appProtocol string             # Application protocol.
 
 )";
 

@@ -22,26 +22,26 @@ type ObjectMeta  # What every stored object carries.
   managedFields              []any                              # Who set which field.
 
 type OwnerReference
-  apiVersion         string !
-  kind               string !
-  name               string !
-  uid                string !
-  controller         bool
-  blockOwnerDeletion bool
+  apiVersion         string ! # Group and version of the owner.
+  kind               string ! # Kind of the owner.
+  name               string ! # Name of the owner.
+  uid                string ! # Uid of the owner.
+  controller         bool     # Whether the owner manages the object.
+  blockOwnerDeletion bool     # Whether the owner stays until this is gone, in foreground deletion.
 
 type LabelSelector  # A query over labels; all requirements have to hold. Empty matches everything.
   matchLabels      {}string                   # Labels that must have these values.
   matchExpressions []LabelSelectorRequirement # Requirements with an operator.
 
 type LabelSelectorRequirement
-  key      string !
+  key      string !                             # Key of the label.
   operator enum(In|NotIn|Exists|DoesNotExist) ! # How key and values relate.
-  values   []string
+  values   []string                             # Values, for In and NotIn.
 
 type Condition
   type               string !                   # Name of the condition.
   status             enum(True|False|Unknown) ! # Whether it holds.
-  observedGeneration int64
+  observedGeneration int64                      # Generation of the object that this is about.
   lastTransitionTime time !                     # When the status last changed.
   reason             string !                   # One word for why, for programs.
   message            string !                   # A sentence for why, for people.
@@ -68,16 +68,16 @@ type Scale
   status     ScaleStatus # What was last observed; written by controllers.
 
 type ScaleSpec
-  replicas int32
+  replicas int32 # Pods that are wanted.
 
 type ScaleStatus
-  replicas int32 !
-  selector string
+  replicas int32 ! # Pods that there are.
+  selector string  # Labels of the pods.
 
 type IstioStatus open
-  conditions         []Condition merge=type map=type
-  validationMessages []any
-  observedGeneration int64
+  conditions         []Condition merge=type map=type # What was last observed.
+  validationMessages []any                           # What analysis says.
+  observedGeneration int64                           # Generation of the object that this is about.
 
 )";
 

@@ -5,12 +5,12 @@ namespace fairlead::mesh {
 
 const char* const kVolumeTables = R"(
 type HostPathVolumeSource
-  path string !
-  type enum(|DirectoryOrCreate|Directory|FileOrCreate|File|Socket|CharDevice|BlockDevice)
+  path string ! # Path on the node.
+  type enum(|DirectoryOrCreate|Directory|FileOrCreate|File|Socket|CharDevice|BlockDevice) # What has to be there.
 
 type EmptyDirVolumeSource
-  medium    string
-  sizeLimit quantity
+  medium    string   # Memory, or the disk when not set.
+  sizeLimit quantity # Most that it may hold.
 
 type GCEPersistentDiskVolumeSource
   pdName    string !
@@ -30,15 +30,15 @@ type GitRepoVolumeSource
   directory  string
 
 type SecretVolumeSource
-  secretName  string
-  items       []KeyToPath
-  defaultMode int32
-  optional    bool
+  secretName  string      # Name of the Secret.
+  items       []KeyToPath # Which keys, and under which paths; all when not set.
+  defaultMode int32       # Permissions of the files; 0644 by default.
+  optional    bool        # Whether it may be missing.
 
 type KeyToPath
-  key  string !
-  path string !
-  mode int32
+  key  string ! # Key of the value.
+  path string ! # File that it becomes.
+  mode int32    # Permissions of the file.
 
 type NFSVolumeSource
   server   string !
@@ -103,14 +103,14 @@ type FlockerVolumeSource
   datasetUUID string
 
 type DownwardAPIVolumeSource
-  items       []DownwardAPIVolumeFile
-  defaultMode int32
+  items       []DownwardAPIVolumeFile # Which keys, and under which paths; all when not set.
+  defaultMode int32                   # Permissions of the files; 0644 by default.
 
 type DownwardAPIVolumeFile
-  path             string !
-  fieldRef         ObjectFieldSelector
-  resourceFieldRef ResourceFieldSelector
-  mode             int32
+  path             string !              # File.
+  fieldRef         ObjectFieldSelector   # Field of the pod.
+  resourceFieldRef ResourceFieldSelector # Limit or request of a container.
+  mode             int32                 # Permissions of the file.
 
 type FCVolumeSource
   targetWWNs []string
@@ -125,10 +125,10 @@ type AzureFileVolumeSource
   readOnly   bool
 
 type ConfigMapVolumeSource
-  name        string
-  items       []KeyToPath
-  defaultMode int32
-  optional    bool
+  name        string      # Name of the ConfigMap.
+  items       []KeyToPath # Which keys, and under which paths; all when not set.
+  defaultMode int32       # Permissions of the files; 0644 by default.
+  optional    bool        # Whether it may be missing.
 
 type VsphereVirtualDiskVolumeSource
   volumePath        string !
@@ -157,40 +157,40 @@ type PhotonPersistentDiskVolumeSource
   fsType string
 
 type ProjectedVolumeSource
-  sources     []VolumeProjection
-  defaultMode int32
+  sources     []VolumeProjection # What is put together in the folder.
+  defaultMode int32              # Permissions of the files; 0644 by default.
 
 type VolumeProjection
-  secret              SecretProjection
-  downwardAPI         DownwardAPIProjection
-  configMap           ConfigMapProjection
-  serviceAccountToken ServiceAccountTokenProjection
+  secret              SecretProjection              # Values of a Secret.
+  downwardAPI         DownwardAPIProjection         # Fields of the pod.
+  configMap           ConfigMapProjection           # Values of a ConfigMap.
+  serviceAccountToken ServiceAccountTokenProjection # A token of the pod's ServiceAccount.
   clusterTrustBundle  ClusterTrustBundleProjection
   podCertificate      PodCertificateProjection
 
 type SecretProjection
-  name     string
-  items    []KeyToPath
-  optional bool
+  name     string      # Name of the Secret.
+  items    []KeyToPath # Which keys, and under which paths; all when not set.
+  optional bool        # Whether it may be missing.
 
 type DownwardAPIProjection
-  items []DownwardAPIVolumeFile
+  items []DownwardAPIVolumeFile # Which keys, and under which paths; all when not set.
 
 type ConfigMapProjection
-  name     string
-  items    []KeyToPath
-  optional bool
+  name     string      # Name of the ConfigMap.
+  items    []KeyToPath # Which keys, and under which paths; all when not set.
+  optional bool        # Whether it may be missing.
 
 type ServiceAccountTokenProjection
-  audience          string
-  expirationSeconds int64
-  path              string !
+  audience          string   # Whom the token is for.
+  expirationSeconds int64    # How long it is valid; it is renewed in time.
+  path              string ! # File.
 
 type ClusterTrustBundleProjection
   name          string
   signerName    string
   labelSelector LabelSelector
-  optional      bool
+  optional      bool # Whether it may be missing.
   path          string !
 
 type PodCertificateProjection
