@@ -160,6 +160,13 @@ base::Result<io::Fd> listen_for_api(uint16_t port) {
   }
 }
 
+// A mesh with a name of its own stands beside others: it takes the first port that is free, and keeps it.
+base::Result<io::Fd> listen_beside_others(uint16_t first) {
+  for (uint16_t port = first; port < first + 100; ++port)
+    if (auto fd = io::listen(*io::Address::parse_ip("127.0.0.1", port))) return fd;
+  return listen_for_api(first);
+}
+
 // The binary, by a path that lasts.
 std::string own_path() {
   char path[4096];
@@ -309,7 +316,7 @@ int cmd_up(int argc, char** argv) {
   auto* full = app.add_flag("--rootful", rootful, "map all of root's user ids into the mesh (default for root)");
   app.add_flag("--rootless", rootless, "one user id inside (default for everybody else)")->excludes(full);
   app.add_option("--outside", outside, "HOST=SAMPLE: a host beyond the mesh, played by a sample (httpbin.org=httpbin)");
-  app.add_option("--port,--api-port", port, "port of the API server on 127.0.0.1 (default 6443; 0: any free one)")->check(CLI::Range(0, 65535));
+  app.add_option("--port,--api-port", port, "port of the API server on 127.0.0.1 (default 6443, for a mesh with a --name the first free one from there; 0: any free one)")->check(CLI::Range(0, 65535));
   if (int code = parse(app, argc, argv); code >= 0) return code;
   if (!mesh.settle()) return 2;
   if (rootful && ::geteuid() != 0) return complain("--rootful needs root: sudo fairlead up --rootful, or leave the flag away");
@@ -335,7 +342,8 @@ int cmd_up(int argc, char** argv) {
   node::AgentConfig config;
   // What an earlier up of this mesh was told holds until something else is said.
   std::string config_path = mesh.data_dir + "/config.json";
-  if (auto old = base::parse_json(slurp(config_path))) config = node::agent_config_from_value(*old);
+  auto old = base::parse_json(slurp(config_path));
+  if (old) config = node::agent_config_from_value(*old);
   config.name = mesh.name;
   config.data_dir = mesh.data_dir;
   config.executable = own_path();
@@ -356,7 +364,7 @@ int cmd_up(int argc, char** argv) {
 
   for (const char* dir : {"/pods", "/logs"})
     if (auto ok = make_folder(mesh.data_dir + dir, 0755); !ok) return complain(ok.error().message);
-  auto api = listen_for_api(config.api_port);
+  auto api = port < 0 && !old && mesh.name != kDefaultName ? listen_beside_others(config.api_port) : listen_for_api(config.api_port);
   if (!api) return complain(api.error().message);
   if (auto at = io::local_address(api->get())) config.api_port = at->port();
   auto pki = node::ensure_pki(mesh.data_dir);

@@ -1,4 +1,5 @@
 """fairlead up, down, status: what they leave alone, what they survive, what they say."""
+import contextlib
 import os
 import pathlib
 import shutil
@@ -258,6 +259,21 @@ def test_another_profile_for_a_mesh_that_has_one_is_not_pretended(plain):
     plain.fairlead("up", "--port", "0", "--profile", "minimal", check=True)
     plain.fairlead("down", check=True)
     assert "profile minimal stays as it was installed" in plain.fairlead("up", "--profile", "default", check=True).stdout
+
+
+def test_a_mesh_with_a_name_stands_beside_others_without_a_port_named(plain):
+    with contextlib.ExitStack() as stack:
+        taken = stack.enter_context(socket.socket())
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        with contextlib.suppress(OSError):  # somebody else's will do as well
+            taken.bind(("127.0.0.1", 6443))
+            taken.listen()
+        plain.fairlead("up", "--profile", "minimal", check=True)
+        port = plain.status()["port"]
+        assert 6443 < port < 6543
+        plain.fairlead("down", check=True)
+        plain.fairlead("up", check=True)
+        assert plain.status()["port"] == port
 
 
 @needs_root
