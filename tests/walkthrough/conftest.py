@@ -25,6 +25,7 @@ def mesh(request):
         if probe.returncode != 0:
             pytest.fail(f"user nobody may not read {FAIRLEAD}")
     mesh = Mesh(user)
+    mesh.rootless = request.param == "rootless"
     try:
         mesh.up()
         yield mesh
