@@ -1,11 +1,14 @@
 // istioctl proxy-status and proxy-config: what istiod and the proxies say about themselves, in istioctl's columns.
 #include <algorithm>
+#include <chrono>
 #include <cstdio>
+#include <ctime>
 #include <fstream>
 #include <set>
 #include <sstream>
 
 #include "base/strings.h"
+#include "base/time.h"
 #include "cli/istioctl.h"
 
 namespace fairlead::cli {
@@ -45,7 +48,11 @@ base::Result<PodName> find_pod(const Cluster& cluster, const std::string& typed)
     out.ns = name.substr(dot + 1);
     out.name = name.substr(0, dot);
   }
-  if (kind.empty() || kind == "pod" || kind == "pods" || kind == "po") return out;
+  if (kind.empty() || kind == "pod" || kind == "pods" || kind == "po") {
+    auto pod = cluster.get("pods", out.ns, out.name);
+    if (!pod) return std::unexpected(pod.error());
+    return out;
+  }
   std::string resource = kind.starts_with("deploy") ? "deployments.apps" : kind.starts_with("svc") || kind.starts_with("service") ? "services" : "";
   if (resource.empty()) return base::fail(base::Code::kInvalidArgument, "\"{}\" does not refer to a pod", typed);
   auto owner = cluster.get(resource, out.ns, out.name);
@@ -456,6 +463,56 @@ int istioctl_proxy_config(int argc, char** argv) {
   return 0;
 }
 
+namespace {
+
+// What istiod says a proxy is told beside what the proxy says it has, resource by resource.
+int sync_diff(const Cluster& cluster, const std::string& istiod, const std::string& typed) {
+  auto pod = find_pod(cluster, typed);
+  if (!pod) return istioctl_error(pod.error().text());
+  auto dump = agent_request(cluster, *pod, "GET", "config_dump");
+  if (!dump) return istioctl_error("could not contact sidecar: " + dump.error().text());
+  auto answer = cluster.exec(cluster.istio_ns(), istiod, "discovery", {"pilot-discovery", "request", "GET", fmt::format("/debug/config_dump?proxyID={}.{}", pod->name, pod->ns)});
+  if (!answer) return istioctl_error(fmt::format("cannot ask {}: {}", istiod, answer.error().text()));
+  auto told = base::parse_json(*answer);
+  if (!told) return istioctl_error(fmt::format("{} answered what is not JSON: {}", istiod, told.error().message));
+
+  auto compare = [&](const char* what, const char* type, const std::map<std::string, std::string>& has, const std::string& suffix) {
+    std::string diff;
+    for (const auto& m : std::as_const(*told)[type].members()) {
+      auto it = has.find(m.key);
+      if (it == has.end()) diff += fmt::format("-{} (istiod has it, the proxy does not)\n", m.key);
+      else if (it->second != m.value.as_string()) diff += fmt::format("~{} (istiod: version {}, proxy: {})\n", m.key, m.value.as_string(), it->second);
+    }
+    for (auto& [name, version] : has)
+      if (!std::as_const(*told)[type].find(name)) diff += fmt::format("+{} (the proxy has it, istiod does not)\n", name);
+    if (diff.empty()) std::printf("%s Match%s\n", what, suffix.c_str());
+    else std::printf("%s Don't Match%s\n%s", what, suffix.c_str(), diff.c_str());
+  };
+  std::map<std::string, std::string> clusters, listeners, routes;
+  std::string loaded;
+  for (const Value& config : std::as_const(*dump)["configs"].items()) {
+    for (const Value& c : config["dynamic_active_clusters"].items()) clusters[c["cluster"]["name"].as_string()] = c["version_info"].as_string();
+    for (const Value& l : config["dynamic_listeners"].items())
+      if (l["active_state"].is_object()) listeners[l["name"].as_string()] = l["active_state"]["version_info"].as_string();
+    for (const Value& r : config["dynamic_route_configs"].items()) {
+      routes[r["route_config"]["name"].as_string()] = r["version_info"].as_string();
+      loaded = std::max(loaded, r["last_updated"].as_string());
+    }
+  }
+  compare("Clusters", "CDS", clusters, "");
+  compare("Listeners", "LDS", listeners, "");
+  std::string when;
+  if (auto time = base::parse_rfc3339(loaded)) {
+    std::time_t seconds = std::chrono::system_clock::to_time_t(*time);
+    char text[64];
+    if (std::strftime(text, sizeof text, "%a, %d %b %Y %H:%M:%S UTC", std::gmtime(&seconds)) > 0) when = fmt::format(" (RDS last loaded at {})", text);
+  }
+  compare("Routes", "RDS", routes, when);
+  return 0;
+}
+
+}  // namespace
+
 int istioctl_proxy_status(int argc, char** argv) {
   constexpr Flag kFlags[] = {{"output", 'o', true}, {"verbosity", 'v', true}, {"file", 0, true}, {"proxy-admin-port", 0, true}};
   auto args = Args::parse(argc, argv, kFlags);
@@ -472,6 +529,7 @@ int istioctl_proxy_status(int argc, char** argv) {
     if (pod["status"]["phase"].as_string() != "Running") continue;
     any = true;
     const std::string& name = pod["metadata"]["name"].as_string();
+    if (!args->positional().empty()) return sync_diff(*cluster, name, args->positional()[0]);
     auto out = cluster->exec(cluster->istio_ns(), name, "discovery", {"pilot-discovery", "request", "GET", "/debug/syncz"});
     if (!out) return istioctl_error(fmt::format("cannot ask {}: {}", name, out.error().text()));
     auto list = base::parse_json(*out);
@@ -479,7 +537,6 @@ int istioctl_proxy_status(int argc, char** argv) {
     for (const Value& p : list->items()) {
       const std::string& proxy = p["proxy"].as_string();
       if (args->has("namespace") && !proxy.ends_with("." + args->value("namespace"))) continue;
-      if (!args->positional().empty() && proxy != args->positional()[0] && !proxy.starts_with(args->positional()[0] + ".")) continue;
       raw.push(p);
       auto state = [&](const std::string& type) -> std::string {
         const std::string& sent = p[type + "_sent"].as_string();

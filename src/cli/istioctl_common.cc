@@ -192,7 +192,12 @@ base::Result<std::string> Cluster::exec(std::string_view ns, std::string_view po
   http::connect_websocket(loop, url, std::move(headers), {"v5.channel.k8s.io", "v4.channel.k8s.io"}, tls,
                           [&](base::Result<std::unique_ptr<http::WebSocket>> connected) {
                             if (!connected) {
-                              result = std::unexpected(connected.error());
+                              // A refusal before the upgrade is a Status; its message is what a person needs.
+                              base::Error error = connected.error();
+                              if (size_t at = error.message.find('{'); at != std::string::npos)
+                                if (auto status = base::parse_json(std::string_view(error.message).substr(at)); status && !(*status)["message"].as_string().empty())
+                                  error.message = (*status)["message"].as_string();
+                              result = std::unexpected(std::move(error));
                               loop.stop();
                               return;
                             }

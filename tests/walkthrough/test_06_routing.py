@@ -1,6 +1,7 @@
 """Step 6: versions by rule, by weight, by user."""
 import collections
 import json
+import re
 
 from bookinfo import login, many, page, stars
 from walkthrough_mesh import eventually
@@ -29,6 +30,16 @@ def test_the_rules_can_be_listed(mesh):
     assert names == {"bookinfo", "productpage", "reviews", "ratings", "details"}
     head = mesh.sh("kubectl get dr").splitlines()[0].split()
     assert head == ["NAME", "HOST", "AGE"]
+
+
+def test_the_sidecar_has_what_it_was_told(mesh):
+    def check():
+        lines = mesh.sh("istioctl proxy-status deploy/productpage-v1").splitlines()
+        assert lines[:2] == ["Clusters Match", "Listeners Match"], lines
+        assert re.fullmatch(r"Routes Match \(RDS last loaded at \w{3}, \d\d \w{3} \d{4} [\d:]{8} UTC\)", lines[2]), lines
+    eventually(check)
+    wrong = mesh.run("istioctl proxy-config clusters nobody")
+    assert wrong.returncode != 0 and wrong.stderr == 'Error: pods "nobody" not found\n'
 
 
 def test_half_and_half(mesh):
