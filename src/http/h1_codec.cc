@@ -165,10 +165,12 @@ std::string_view H1Parser::sent_name(const FieldView& field) const {
   return {sent_block_.data() + at, field.name.size()};
 }
 
-void H1Parser::reset() {
+void H1Parser::reset(H1Limits limits) {
+  limits_ = limits;
   state_ = State::kHead;
   error_ = H1Error::kNone;
-  to_head_ = to_connect_ = head_done_ = false;
+  to_head_ = to_connect_ = head_done_ = extension_named_ = keep_names_ = false;
+  digits_ = 0;
   block_.clear();
   trailer_block_.clear();
   gathering_ = &block_;
@@ -177,6 +179,7 @@ void H1Parser::reset() {
   extension_bytes_ = 0;
   fields_.clear();
   trailers_.clear();
+  sent_block_.clear();
   data_ = {};
   head_ = {};
 }

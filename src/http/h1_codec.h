@@ -116,7 +116,8 @@ class H1Parser {
   std::string_view sent_name(const FieldView& field) const;
   // Between two messages, nothing of the next one read.
   bool idle() const { return state_ == State::kHead && (head_done_ || block_.empty()); }
-  void reset();  // as new, keeping the buffers
+  void reset(H1Limits limits);  // as new, keeping the buffers
+  size_t buffer_bytes() const { return block_.capacity() + trailer_block_.capacity() + sent_block_.capacity(); }
 
  private:
   enum class State : uint8_t {

@@ -94,10 +94,33 @@ void Address::set_port(uint16_t port) {
   if (family() == AF_INET6) reinterpret_cast<sockaddr_in6*>(&storage_)->sin6_port = htons(port);
 }
 
+namespace {
+
+char* put_number(char* at, unsigned n) {
+  char digits[10];
+  int count = 0;
+  do digits[count++] = static_cast<char>('0' + n % 10);
+  while (n /= 10);
+  while (count) *at++ = digits[--count];
+  return at;
+}
+
+// Every connection's addresses are printed: inet_ntop goes through sprintf, 2,000 instructions for one.
+char* put_v4(char* at, const sockaddr_storage& storage) {
+  uint32_t ip = ntohl(reinterpret_cast<const sockaddr_in*>(&storage)->sin_addr.s_addr);
+  for (int shift = 24; shift >= 0; shift -= 8) {
+    if (shift < 24) *at++ = '.';
+    at = put_number(at, ip >> shift & 255);
+  }
+  return at;
+}
+
+}  // namespace
+
 std::string Address::ip() const {
   char text[INET6_ADDRSTRLEN] = "";
-  if (family() == AF_INET) ::inet_ntop(AF_INET, &reinterpret_cast<const sockaddr_in*>(&storage_)->sin_addr, text, sizeof text);
-  else if (family() == AF_INET6) ::inet_ntop(AF_INET6, &reinterpret_cast<const sockaddr_in6*>(&storage_)->sin6_addr, text, sizeof text);
+  if (family() == AF_INET) return {text, put_v4(text, storage_)};
+  if (family() == AF_INET6) ::inet_ntop(AF_INET6, &reinterpret_cast<const sockaddr_in6*>(&storage_)->sin6_addr, text, sizeof text);
   else if (family() == AF_UNIX && length_ > offsetof(sockaddr_un, sun_path)) {
     const auto* un = reinterpret_cast<const sockaddr_un*>(&storage_);
     std::string path(un->sun_path, length_ - offsetof(sockaddr_un, sun_path));
@@ -108,7 +131,12 @@ std::string Address::ip() const {
 }
 
 std::string Address::text() const {
-  if (family() == AF_INET) return fmt::format("{}:{}", ip(), port());
+  if (family() == AF_INET) {
+    char out[INET_ADDRSTRLEN + 6];
+    char* at = put_v4(out, storage_);
+    *at++ = ':';
+    return {out, put_number(at, port())};
+  }
   if (family() == AF_INET6) return fmt::format("[{}]:{}", ip(), port());
   return ip();
 }

@@ -8,34 +8,46 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "base/recycled.h"
+
 namespace fairlead::io {
 
 // ---- Timer
 
-// Shared with the loop's heap: an entry may outlive its timer, and is dropped when it surfaces.
-struct Timer::State {
+constexpr size_t kNotQueued = SIZE_MAX;
+constexpr size_t kSpareTasks = 4096;  // deferred in a round; what a larger burst needed goes back
+
+// Of its own in memory, because a callback may destroy the Timer that it belongs to.
+struct Timer::State : base::Recycled<Timer::State> {
   Callback callback;
   base::TimePoint deadline;
+  base::TimePoint queued_at;      // its entry's time; never later than deadline while armed
+  size_t place = kNotQueued;      // of its entry in the heap
+  uint32_t references = 1;        // the Timer, and the loop while the callback runs
   bool armed = false;
-  bool queued = false;            // a heap entry exists
-  base::TimePoint queued_at;      // its time; never later than deadline while armed
+  bool owned_by_loop = false;     // of after(): there is no Timer
+
+  void release() {
+    if (--references == 0) delete this;
+  }
 };
 
-Timer::Timer(Loop& loop, Callback callback) : loop_(loop), state_(std::make_shared<State>()) {
-  state_->callback = std::move(callback);
-}
+Timer::Timer(Loop& loop, Callback callback) : loop_(loop), state_(new State) { state_->callback = std::move(callback); }
 
-Timer::~Timer() { state_->armed = false; }
+Timer::~Timer() {
+  state_->armed = false;
+  // A loop that is gone took its entries along; the place then says so.
+  if (state_->place != kNotQueued) loop_.unqueue(*state_);
+  state_->release();
+}
 
 void Timer::arm(base::Nanos after) {
   State& s = *state_;
   s.deadline = loop_.now_ + std::max(after, base::Nanos(0));
   s.armed = true;
-  // An entry that surfaces early is pushed back to the deadline then; only an earlier deadline needs a new one.
-  if (s.queued && s.queued_at <= s.deadline) return;
-  s.queued = true;
-  s.queued_at = s.deadline;
-  loop_.push_heap({s.deadline, ++loop_.timer_sequence_, state_});
+  // An entry that surfaces early is pushed back to the deadline then; only an earlier deadline moves it now.
+  if (s.place != kNotQueued && s.queued_at <= s.deadline) return;
+  loop_.queue(s);
 }
 
 void Timer::cancel() { state_->armed = false; }
@@ -62,6 +74,10 @@ Loop::Loop() : epoll_(::epoll_create1(EPOLL_CLOEXEC)), wakeup_(::eventfd(0, EFD_
 Loop::~Loop() {
   // Objects waiting for deferred deletion may defer more.
   while (!deferred_.empty()) run_deferred();
+  for (HeapEntry& e : heap_) {
+    e.timer->place = kNotQueued;
+    if (e.timer->owned_by_loop) e.timer->release();
+  }
 }
 
 void Loop::run() {
@@ -112,33 +128,67 @@ int Loop::timeout_ms() const {
   return static_cast<int>(std::min<int64_t>(ms, 3'600'000));
 }
 
-void Loop::push_heap(HeapEntry entry) {
-  heap_.push_back(std::move(entry));
-  std::push_heap(heap_.begin(), heap_.end(), [](const HeapEntry& a, const HeapEntry& b) {
-    return a.at != b.at ? a.at > b.at : a.sequence > b.sequence;
-  });
+void Loop::place(size_t at, const HeapEntry& entry) {
+  heap_[at] = entry;
+  entry.timer->place = at;
+}
+
+void Loop::sift_up(size_t at, HeapEntry entry) {
+  for (; at > 0; at = (at - 1) / 2) {
+    const HeapEntry& parent = heap_[(at - 1) / 2];
+    if (!entry.before(parent)) break;
+    place(at, parent);
+  }
+  place(at, entry);
+}
+
+void Loop::sift_down(size_t at, HeapEntry entry) {
+  while (true) {
+    size_t child = 2 * at + 1;
+    if (child >= heap_.size()) break;
+    if (child + 1 < heap_.size() && heap_[child + 1].before(heap_[child])) ++child;
+    if (!heap_[child].before(entry)) break;
+    place(at, heap_[child]);
+    at = child;
+  }
+  place(at, entry);
+}
+
+void Loop::queue(Timer::State& timer) {
+  if (timer.place == kNotQueued) {
+    timer.place = heap_.size();
+    heap_.emplace_back();
+  }
+  timer.queued_at = timer.deadline;
+  sift_up(timer.place, {timer.deadline, ++timer_sequence_, &timer});
+}
+
+void Loop::unqueue(Timer::State& timer) {
+  size_t at = timer.place;
+  timer.place = kNotQueued;
+  HeapEntry last = heap_.back();
+  heap_.pop_back();
+  if (at == heap_.size()) return;
+  if (at > 0 && last.before(heap_[(at - 1) / 2])) sift_up(at, last);
+  else sift_down(at, last);
 }
 
 void Loop::fire_timers() {
-  auto later = [](const HeapEntry& a, const HeapEntry& b) { return a.at != b.at ? a.at > b.at : a.sequence > b.sequence; };
   // Timers armed by callbacks of this round wait for the next one, so a re-arming timer cannot starve the loop.
   uint64_t last = timer_sequence_;
   while (!heap_.empty() && heap_.front().at <= now_ && heap_.front().sequence <= last) {
-    std::pop_heap(heap_.begin(), heap_.end(), later);
-    HeapEntry entry = std::move(heap_.back());
-    heap_.pop_back();
-    Timer::State& s = *entry.timer;
-    if (s.queued_at != entry.at) continue;  // superseded by an earlier entry
-    s.queued = false;
+    base::TimePoint due = heap_.front().at;
+    Timer::State& s = *heap_.front().timer;
+    unqueue(s);
     if (!s.armed) continue;
-    if (s.deadline > entry.at) {
-      s.queued = true;
-      s.queued_at = s.deadline;
-      push_heap({s.deadline, ++timer_sequence_, entry.timer});
+    if (s.deadline > due) {
+      queue(s);
       continue;
     }
     s.armed = false;
-    s.callback();  // entry.timer keeps State alive when the callback destroys its Timer
+    if (!s.owned_by_loop) ++s.references;  // for as long as the callback runs, which may destroy its Timer
+    s.callback();
+    s.release();
   }
 }
 
@@ -168,18 +218,20 @@ void Loop::defer(Task task) { deferred_.push_back(std::move(task)); }
 
 void Loop::run_deferred() {
   if (deferred_.empty()) return;
-  std::vector<Task> tasks;
-  tasks.swap(deferred_);
+  std::vector<Task> tasks = std::move(deferred_);
+  deferred_ = std::move(spare_);
   for (auto& task : tasks) task();
+  tasks.clear();
+  if (tasks.capacity() <= kSpareTasks) spare_ = std::move(tasks);
 }
 
 void Loop::after(base::Nanos delay, Task callback) {
-  auto state = std::make_shared<Timer::State>();
+  auto* state = new Timer::State;
   // std::function must be copyable; the task is kept by pointer.
   state->callback = [task = std::make_shared<Task>(std::move(callback))] { (*task)(); };
-  state->deadline = state->queued_at = now_ + delay;
-  state->armed = state->queued = true;
-  push_heap({state->deadline, ++timer_sequence_, state});
+  state->deadline = now_ + delay;
+  state->armed = state->owned_by_loop = true;
+  queue(*state);
 }
 
 base::Status Loop::watch(int fd, uint32_t events, EventSink& sink) {
@@ -213,6 +265,10 @@ void Loop::unwatch(int fd) {
   if (fd < 0 || index >= watches_.size() || !watches_[index].sink) return;
   watches_[index] = {};
   ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd, nullptr);
+}
+
+void Loop::forget(int fd) {
+  if (auto index = static_cast<size_t>(fd); fd >= 0 && index < watches_.size()) watches_[index] = {};
 }
 
 // ---- FdWatch

@@ -29,8 +29,8 @@ class EventSink {
   ~EventSink() = default;
 };
 
-// One-shot timer. Destroying it cancels it. Arming costs O(log n) over the loop's armed timers; cancelling and
-// re-arming to a later time is O(1) (the old heap entry is dropped when it surfaces).
+// One-shot timer. Destroying it cancels it. Arming and destroying cost O(log n) over the loop's armed timers; cancelling
+// and re-arming to a later time is O(1) (the old heap entry is dropped or put back when it surfaces).
 class Timer {
  public:
   using Callback = std::function<void()>;
@@ -47,7 +47,7 @@ class Timer {
   friend class Loop;
   struct State;
   Loop& loop_;
-  std::shared_ptr<State> state_;
+  State* state_;
 };
 
 class Loop {
@@ -84,6 +84,9 @@ class Loop {
   base::Status watch(int fd, uint32_t events, EventSink& sink);
   base::Status rewatch(int fd, uint32_t events);
   void unwatch(int fd);
+  // unwatch() for a descriptor that the caller closes next: closing it ends its watch without a system call more. Only for
+  // descriptors that no other process shares.
+  void forget(int fd);
 
  private:
   friend class Timer;
@@ -94,7 +97,8 @@ class Loop {
   struct HeapEntry {
     base::TimePoint at;
     uint64_t sequence;
-    std::shared_ptr<Timer::State> timer;
+    Timer::State* timer;
+    bool before(const HeapEntry& other) const { return at != other.at ? at < other.at : sequence < other.sequence; }
   };
 
   void round(int timeout_ms);
@@ -102,7 +106,12 @@ class Loop {
   void fire_timers();
   void run_posted();
   void run_deferred();
-  void push_heap(HeapEntry entry);
+  // The heap of timers; each knows its place, so that one that goes takes its entry along.
+  void queue(Timer::State& timer);
+  void unqueue(Timer::State& timer);
+  void place(size_t at, const HeapEntry& entry);
+  void sift_up(size_t at, HeapEntry entry);
+  void sift_down(size_t at, HeapEntry entry);
 
   Fd epoll_;
   Fd wakeup_;
@@ -113,6 +122,7 @@ class Loop {
   std::vector<HeapEntry> heap_;
   uint64_t timer_sequence_ = 0;
   std::vector<Task> deferred_;
+  std::vector<Task> spare_;              // its memory is for the next deferred_
   std::mutex mutex_;                     // guards posted_
   std::vector<Task> posted_;
 };

@@ -12,12 +12,16 @@
 #include <cerrno>
 #include <cstring>
 
+#include "base/recycled.h"
+
 namespace fairlead::io {
 namespace {
 
-constexpr uint32_t kBoth = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
+// Room to write is asked for when there is none, which is seldom: a new socket would wake its loop just to say that it has.
+constexpr uint32_t kRead = EPOLLIN | EPOLLRDHUP | EPOLLET;
+constexpr uint32_t kBoth = kRead | EPOLLOUT;
 
-class SocketTransport final : public Transport, EventSink {
+class SocketTransport final : public Transport, public base::Recycled<SocketTransport>, EventSink {
  public:
   SocketTransport(Loop& loop, Fd fd) : SocketTransport(loop, std::move(fd), {}, {}) {}
   // Addresses that are not valid are asked for.
@@ -29,7 +33,7 @@ class SocketTransport final : public Transport, EventSink {
     if (!local_.valid())
       if (auto a = local_address(fd_.get())) local_ = *a;
     is_ip_ = local_.is_ip();
-    (void)loop_.watch(fd_.get(), kBoth, *this);
+    (void)loop_.watch(fd_.get(), kRead, *this);
   }
   ~SocketTransport() override { close(false); }
 
@@ -50,17 +54,24 @@ class SocketTransport final : public Transport, EventSink {
   IoResult write(std::span<const iovec> from) override {
     if (!fd_.valid()) return {IoStatus::kError};
     ssize_t n;
+    // MSG_MORE keeps back a last segment that is not full; the end of the stream then travels in it.
+    int flags = last_write_ ? MSG_NOSIGNAL | MSG_MORE : MSG_NOSIGNAL;
     if (from.size() == 1) {
-      n = ::send(fd_.get(), from[0].iov_base, from[0].iov_len, MSG_NOSIGNAL);
+      n = ::send(fd_.get(), from[0].iov_base, from[0].iov_len, flags);
     } else {
       msghdr message{};
       message.msg_iov = const_cast<iovec*>(from.data());
       message.msg_iovlen = std::min<size_t>(from.size(), 1024);  // IOV_MAX
-      n = ::sendmsg(fd_.get(), &message, MSG_NOSIGNAL);
+      n = ::sendmsg(fd_.get(), &message, flags);
     }
     if (n >= 0) return {IoStatus::kOk, static_cast<size_t>(n)};
-    return failure();
+    IoResult result = failure();
+    // Room may have come meanwhile; changing the watch looks, so no edge is missed.
+    if (result.status == IoStatus::kAgain && !std::exchange(room_watched_, true)) (void)loop_.rewatch(fd_.get(), kBoth);
+    return result;
   }
+
+  void last_write() override { last_write_ = is_ip_; }
 
   void shutdown_write() override {
     if (fd_.valid()) ::shutdown(fd_.get(), SHUT_WR);
@@ -68,7 +79,7 @@ class SocketTransport final : public Transport, EventSink {
 
   void close(bool reset) override {
     if (!fd_.valid()) return;
-    loop_.unwatch(fd_.get());
+    loop_.forget(fd_.get());
     if (reset) {
       linger l{1, 0};
       ::setsockopt(fd_.get(), SOL_SOCKET, SO_LINGER, &l, sizeof l);
@@ -99,6 +110,8 @@ class SocketTransport final : public Transport, EventSink {
   bool is_ip_ = false;
   bool drained_ = false;        // the last read took all; cleared by the next edge
   bool end_announced_ = false;  // no edge follows any more
+  bool room_watched_ = false;
+  bool last_write_ = false;
 };
 
 void tune(int fd, int family) {
@@ -153,11 +166,12 @@ class SocketConnecting final : public Connecting, EventSink {
   void finish(int error) {
     timer_.cancel();
     auto done = std::move(done_);
-    if (fd_.valid()) loop_.unwatch(fd_.get());
     if (error) {
+      if (fd_.valid()) loop_.unwatch(fd_.get());
       done(base::fail_errno("connect to " + to_.text(), error));
     } else {
-      done(make_socket_transport(loop_, std::move(fd_)));
+      // Its watch replaces ours. Of IPv6 the kernel knows better, because of mapped addresses.
+      done(std::make_unique<SocketTransport>(loop_, std::move(fd_), to_.family() == AF_INET ? to_ : Address(), Address()));
     }
   }
 
@@ -238,8 +252,11 @@ Acceptor::Acceptor(Loop& loop, Fd listening, Callback callback)
 Acceptor::~Acceptor() { loop_.unwatch(listening_.get()); }
 
 void Acceptor::on_events(uint32_t) {
-  // A bounded batch: other connections of this loop get their turn; level-triggered events bring us back.
-  for (int i = 0; i < 64; ++i) {
+  // A bounded batch: other connections of this loop get their turn; level-triggered events bring us back. Finding nobody
+  // costs nearly as much as a connection, so only as many are asked for as came lately, and now and then more.
+  int wanted = batch_, taken = 0;
+  if (full_batches_ >= 4) wanted = batch_ = std::min(2 * batch_, 64), full_batches_ = 0;
+  for (int i = 0; i < wanted; ++i) {
     sockaddr_storage storage{};
     socklen_t length = sizeof storage;
     int fd = ::accept4(listening_.get(), reinterpret_cast<sockaddr*>(&storage), &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
@@ -249,10 +266,14 @@ void Acceptor::on_events(uint32_t) {
         loop_.unwatch(listening_.get());
         resume_.arm(std::chrono::milliseconds(100));
       }
+      batch_ = std::max(taken, 1);
+      full_batches_ = 0;
       return;
     }
+    ++taken;
     callback_(Fd(fd), Address::from_sockaddr(reinterpret_cast<sockaddr*>(&storage), length));
   }
+  ++full_batches_;
 }
 
 }  // namespace fairlead::io

@@ -56,6 +56,9 @@ class Transport {
     iovec v{const_cast<char*>(bytes.data()), bytes.size()};
     return write(std::span<const iovec>(&v, 1));
   }
+  // What is written next is the last before shutdown_write() or close(), which follow at once: it may wait for them and
+  // leave together with the end of the stream.
+  virtual void last_write() {}
   virtual void shutdown_write() = 0;  // half-close (TLS: close_notify first)
   virtual void close(bool reset = false) = 0;  // reset: RST instead of FIN where the transport has it. No events follow.
 
@@ -127,6 +130,7 @@ class Acceptor final : EventSink {
   Fd listening_;
   Callback callback_;
   Timer resume_;
+  int batch_ = 1, full_batches_ = 0;  // connections asked for at a time; times that all were there
 };
 
 }  // namespace fairlead::io

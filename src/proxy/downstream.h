@@ -72,10 +72,11 @@ struct Accepted {
   ConnectionInfo info;
   std::string read_ahead;                       // bytes that the inspectors read
   ListenerStats* stats = nullptr;
+  bool fresh = false;                           // nothing was read: what comes, or has come, is still to be announced
 };
-std::unique_ptr<DownstreamConnection> make_http_connection(Worker& worker, Accepted accepted);
-std::unique_ptr<DownstreamConnection> make_h1_downstream(Worker& worker, Accepted accepted);
-std::unique_ptr<DownstreamConnection> make_h2_downstream(Worker& worker, Accepted accepted);
-std::unique_ptr<DownstreamConnection> make_tcp_connection(Worker& worker, Accepted accepted);
+std::unique_ptr<DownstreamConnection> make_http_connection(Worker& worker, Accepted&& accepted);
+std::unique_ptr<DownstreamConnection> make_h1_downstream(Worker& worker, Accepted&& accepted);
+std::unique_ptr<DownstreamConnection> make_h2_downstream(Worker& worker, Accepted&& accepted);
+std::unique_ptr<DownstreamConnection> make_tcp_connection(Worker& worker, Accepted&& accepted);
 
 }  // namespace fairlead::proxy

@@ -290,7 +290,7 @@ bool Exchange::forwarded_headers() {
     info_.downstream_remote = remote_text_;
   }
   if (!internal) std::erase_if(fields.fields(), [&](const HeaderMap::Field& f) { return is_reserved(f.name, edge); });
-  if (internal) fields.set("x-envoy-internal", "true");
+  if (internal) fields.set_view("x-envoy-internal", "true");
   if (edge && client->is_ip()) fields.add("x-envoy-external-address", client->ip());
   client_certificate_header();
   if (!c.via.empty()) {

@@ -102,6 +102,11 @@ constexpr Score kSteps[] = {by_port,          by_destination, by_server_name, by
 
 const FilterChain* find_chain(const ListenerConfig& listener, const ConnectionFacts& facts) {
   const FilterChain* fallback = listener.default_chain ? &*listener.default_chain : nullptr;
+  if (listener.chains.size() == 1) {
+    const FilterChain& only = listener.chains.front();
+    bool fits = std::ranges::all_of(kSteps, [&](Score step) { return step(only.match, facts) >= 0; });
+    return fits ? &only : fallback;
+  }
   std::vector<const FilterChain*> left;
   left.reserve(listener.chains.size());
   for (const FilterChain& c : listener.chains) left.push_back(&c);

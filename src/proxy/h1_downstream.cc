@@ -1,5 +1,6 @@
 // A client's HTTP/1.x connection: one exchange at a time, pipelined requests wait in order.
 #include "base/log.h"
+#include "base/recycled.h"
 #include "base/strings.h"
 #include "http/h1_codec.h"
 #include "proxy/downstream.h"
@@ -58,19 +59,50 @@ bool each_nominated(std::string_view list, Visit visit) {
   }
 }
 
-class H1Downstream final : public DownstreamConnection, DownstreamStream, io::TransportSink, Flushable {
+// What a connection reads and writes with; handed on to the next one, so that a connection for each request does not
+// mean buffers for each request.
+struct H1Buffers {
+  static constexpr size_t kMostSpare = 128, kSpareBytes = 8192;
+  http::H1Parser parser{http::H1Parser::Kind::kRequest};
+  Output out;
+
+  struct Spare final : WorkerLocal {
+    std::vector<std::unique_ptr<H1Buffers>> list;
+  };
+  static std::unique_ptr<H1Buffers> take(Spare& spare) {
+    if (spare.list.empty()) return std::make_unique<H1Buffers>();
+    auto buffers = std::move(spare.list.back());
+    spare.list.pop_back();
+    return buffers;
+  }
+  static void give_back(Spare& spare, std::unique_ptr<H1Buffers> buffers) {
+    if (spare.list.size() >= kMostSpare || buffers->parser.buffer_bytes() + buffers->out.bytes().capacity() > kSpareBytes) return;
+    buffers->out.clear();
+    spare.list.push_back(std::move(buffers));
+  }
+};
+constexpr char kSpareBuffers = 0;
+
+// With HttpConfig::Codec::kAuto a connection is one of HTTP/1 until its first bytes say otherwise: most clients begin with
+// something that is no preface of HTTP/2.
+class H1Downstream final : public DownstreamConnection, public base::Recycled<H1Downstream>, DownstreamStream, io::TransportSink, Flushable {
  public:
-  H1Downstream(Worker& worker, Accepted accepted)
+  H1Downstream(Worker& worker, Accepted&& accepted, bool certain)
       : worker_(worker),
         listener_(std::move(accepted.listener)),
-        config_(accepted.chain->http),
+        config_(accepted.chain->http.get()),
         info_(std::move(accepted.info)),
         transport_(std::move(accepted.transport)),
         stash_(std::move(accepted.read_ahead)),
         stats_(worker.http_stats(config_->stat_prefix)),
         listener_stats_(accepted.stats),
-        parser_(http::H1Parser::Kind::kRequest, {config_->max_header_bytes, config_->max_header_count}),
+        spare_(worker.local<H1Buffers::Spare>(&kSpareBuffers)),
+        buffers_(H1Buffers::take(spare_)),
+        parser_(buffers_->parser),
+        out_(buffers_->out),
         timer_(worker.loop(), [this] { on_timer(); }) {
+    chain = accepted.chain;
+    parser_.reset({config_->max_header_bytes, config_->max_header_count});
     parser_.keep_names(config_->header_case == HeaderCase::kPreserve);
     if (config_->max_connection_duration.count() > 0) {
       life_.emplace(worker.loop(), [this] {
@@ -79,29 +111,67 @@ class H1Downstream final : public DownstreamConnection, DownstreamStream, io::Tr
       });
       life_->arm(config_->max_connection_duration);
     }
-    ++stats_.downstream_cx_total;
-    ++stats_.downstream_cx_active;
-    ++stats_.downstream_cx_http1_total;
-    ++stats_.downstream_cx_http1_active;
     transport_->set_sink(this);
     arm_idle();
+    if (certain) become_h1();
+    if (accepted.fresh && stash_.empty()) return;
     read_again_ = true;
     worker_.mark(*this);
   }
-  ~H1Downstream() override { worker_.unmark(*this); }
+  ~H1Downstream() override {
+    worker_.unmark(*this);
+    H1Buffers::give_back(spare_, std::move(buffers_));
+  }
 
   void drain() override {
     draining_ = true;
     // An idle connection is not closed at once: the peer may be sending on it this very moment, and would find it gone.
     // The next answer tells it to close; one that stays idle goes a little later.
-    if (!exchange_ && parser_.idle() && stash_.empty() && !closed_) timer_.arm(kDrainIdle);
+    if (!closed_ && !exchange_ && ((parser_.idle() && stash_.empty()) || mode_ == Mode::kUndecided)) timer_.arm(kDrainIdle);
   }
 
   void close() override { shut(0, {}); }
   const ListenerConfig* listener() const override { return listener_.get(); }
 
  private:
-  enum class Mode : uint8_t { kHttp, kTunnel, kLinger };
+  enum class Mode : uint8_t { kUndecided, kHttp, kTunnel, kLinger };
+
+  // ---- which HTTP it is
+  void become_h1() {
+    mode_ = Mode::kHttp;
+    ++stats_.downstream_cx_total;
+    ++stats_.downstream_cx_active;
+    ++stats_.downstream_cx_http1_total;
+    ++stats_.downstream_cx_http1_active;
+  }
+  // By the preface that a client with prior knowledge sends. False when `input` is not for us, now or ever.
+  bool decide(std::string_view input) {
+    constexpr std::string_view kPreface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    if (!input.starts_with(kPreface)) {
+      if (kPreface.starts_with(input)) {
+        stash_.assign(input);
+        return false;
+      }
+      become_h1();
+      return true;
+    }
+    closed_ = true;
+    timer_.cancel();
+    if (life_) life_->cancel();
+    transport_->set_sink(nullptr);
+    Accepted as;
+    as.transport = std::move(transport_);
+    as.listener = listener_;
+    as.chain = chain;
+    as.info = std::move(info_);
+    as.read_ahead = input;
+    as.stats = listener_stats_;
+    auto next = make_h2_downstream(worker_, std::move(as));
+    next->chain = chain;
+    worker_.add(std::move(next));
+    worker_.forget(*this);
+    return false;
+  }
 
   // ---- reading
   void on_ready(bool readable, bool writable) override {
@@ -146,10 +216,9 @@ class H1Downstream final : public DownstreamConnection, DownstreamStream, io::Tr
             // Half-closed: the other direction may go on.
             return exchange_->on_request_end(nullptr);
           }
-          ++stats_.downstream_cx_destroy_remote;
-          return shut(kFlagDownstreamTermination, "downstream_remote_disconnect");
+          [[fallthrough]];
         case io::IoStatus::kError:
-          ++stats_.downstream_cx_destroy_remote;
+          if (mode_ != Mode::kUndecided) ++stats_.downstream_cx_destroy_remote;
           return shut(kFlagDownstreamTermination, "downstream_remote_disconnect");
         case io::IoStatus::kOk:
           stats_.downstream_cx_rx_bytes_total += r.bytes;
@@ -160,6 +229,17 @@ class H1Downstream final : public DownstreamConnection, DownstreamStream, io::Tr
   }
 
   void process(std::string_view input) {
+    if (mode_ == Mode::kUndecided) {
+      if (stash_.empty()) {
+        if (!decide(input)) return;
+      } else {
+        // A preface in pieces.
+        std::string whole = std::exchange(stash_, {});
+        whole.append(input);
+        if (!decide(whole)) return;
+        return process(whole);
+      }
+    }
     while (!closed_ && !input.empty()) {
       if (mode_ == Mode::kLinger || broken_ || linger_after_) return;  // the last answer was given
       if (mode_ == Mode::kTunnel) {
@@ -458,6 +538,7 @@ class H1Downstream final : public DownstreamConnection, DownstreamStream, io::Tr
   void write() {
     bool was_high = out_.size() > kLowWatermark;
     uint64_t before = out_.written();
+    if (linger_after_ && !exchange_) transport_->last_write();
     bool ok = out_.flush(*transport_);
     stats_.downstream_cx_tx_bytes_total += out_.written() - before;
     if (!ok) return;  // reading tells
@@ -490,7 +571,7 @@ class H1Downstream final : public DownstreamConnection, DownstreamStream, io::Tr
   }
   void on_timer() {
     if (closed_ || exchange_) return;
-    if (mode_ == Mode::kLinger) return close();
+    if (mode_ == Mode::kLinger || mode_ == Mode::kUndecided) return close();
     if (!parser_.idle() && head_timed_ && config_->request_headers_timeout.count() > 0) {
       ++stats_.downstream_rq_header_timeout;
       return refuse({408, "request_header_timeout", "request header timeout"}, 0);
@@ -509,9 +590,11 @@ class H1Downstream final : public DownstreamConnection, DownstreamStream, io::Tr
     timer_.cancel();
     if (life_) life_->cancel();
     transport_->close();
-    ++stats_.downstream_cx_destroy;
-    --stats_.downstream_cx_active;
-    --stats_.downstream_cx_http1_active;
+    if (mode_ != Mode::kUndecided) {
+      ++stats_.downstream_cx_destroy;
+      --stats_.downstream_cx_active;
+      --stats_.downstream_cx_http1_active;
+    }
     if (listener_stats_) {
       --listener_stats_->downstream_cx_active;
       ++listener_stats_->downstream_cx_destroy;
@@ -521,20 +604,22 @@ class H1Downstream final : public DownstreamConnection, DownstreamStream, io::Tr
 
   Worker& worker_;
   std::shared_ptr<const ListenerConfig> listener_;
-  std::shared_ptr<const HttpConfig> config_;
+  const HttpConfig* config_;            // of listener_
   ConnectionInfo info_;
   std::unique_ptr<io::Transport> transport_;
   std::string stash_;                   // read, not parsed yet
   HttpStats& stats_;
   ListenerStats* listener_stats_;
-  http::H1Parser parser_;
-  Output out_;
+  H1Buffers::Spare& spare_;
+  std::unique_ptr<H1Buffers> buffers_;
+  http::H1Parser& parser_;              // of buffers_, as out_
+  Output& out_;
   io::Timer timer_;                     // idle, header and linger time-outs
   std::optional<io::Timer> life_;       // max_connection_duration
   std::unique_ptr<Exchange> exchange_;
   HeaderMap trailers_;
   uint32_t served_ = 0;
-  Mode mode_ = Mode::kHttp;
+  Mode mode_ = Mode::kUndecided;
   bool closed_ = false, draining_ = false, keep_alive_ = true, request_complete_ = false, request_paused_ = false;
   bool head_request_ = false, http10_ = false, http10_keep_ = false, chunked_ = false, upgrading_ = false;
   bool linger_after_ = false, read_again_ = false, client_closes_ = false, nothing_under_way_ = false;
@@ -545,8 +630,9 @@ class H1Downstream final : public DownstreamConnection, DownstreamStream, io::Tr
 
 }  // namespace
 
-std::unique_ptr<DownstreamConnection> make_h1_downstream(Worker& worker, Accepted accepted) {
-  return std::make_unique<H1Downstream>(worker, std::move(accepted));
+std::unique_ptr<DownstreamConnection> make_h1_downstream(Worker& worker, Accepted&& accepted) {
+  bool certain = accepted.chain->http->codec == HttpConfig::Codec::kHttp1;
+  return std::make_unique<H1Downstream>(worker, std::move(accepted), certain);
 }
 
 }  // namespace fairlead::proxy

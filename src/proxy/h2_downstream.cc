@@ -20,7 +20,7 @@ http::H2Options options_of(const HttpConfig& c) {
 
 class H2Downstream final : public DownstreamConnection, http::H2Codec::Sink, io::TransportSink, Flushable {
  public:
-  H2Downstream(Worker& worker, Accepted accepted)
+  H2Downstream(Worker& worker, Accepted&& accepted)
       : worker_(worker),
         listener_(std::move(accepted.listener)),
         config_(accepted.chain->http),
@@ -337,7 +337,7 @@ class H2Downstream final : public DownstreamConnection, http::H2Codec::Sink, io:
 
 }  // namespace
 
-std::unique_ptr<DownstreamConnection> make_h2_downstream(Worker& worker, Accepted accepted) {
+std::unique_ptr<DownstreamConnection> make_h2_downstream(Worker& worker, Accepted&& accepted) {
   return std::make_unique<H2Downstream>(worker, std::move(accepted));
 }
 

@@ -18,6 +18,7 @@ class Inspecting final : public DownstreamConnection, io::TransportSink {
       : worker_(worker), config_(listener.config_ptr()), accepted_(std::move(accepted)), proxy_(config_->proxy_protocol), tls_(tls), http_(http),
         timer_(worker.loop(), [this] { timed_out(); }) {
     accepted_.transport->set_sink(this);
+    accepted_.fresh = false;
     if (config_->inspect_timeout.count() > 0) timer_.arm(config_->inspect_timeout);
   }
   void begin() { read(); }
@@ -129,7 +130,7 @@ void close_accepted(Accepted& accepted, bool reset = false) {
   }
 }
 
-void hand_over(Worker& worker, Accepted accepted) {
+void hand_over(Worker& worker, Accepted&& accepted) {
   const FilterChain* chain = accepted.chain;
   auto connection = chain->http ? make_http_connection(worker, std::move(accepted)) : make_tcp_connection(worker, std::move(accepted));
   connection->chain = chain;
@@ -139,8 +140,9 @@ void hand_over(Worker& worker, Accepted accepted) {
 // A connection whose TLS handshake is under way.
 class Handshaking final : public DownstreamConnection {
  public:
-  Handshaking(Worker& worker, Accepted accepted, std::shared_ptr<const io::TlsContext> context)
+  Handshaking(Worker& worker, Accepted&& accepted, std::shared_ptr<const io::TlsContext> context)
       : worker_(worker), accepted_(std::move(accepted)) {
+    accepted_.fresh = false;
     auto inner = std::move(accepted_.transport);
     if (!accepted_.read_ahead.empty()) inner = std::make_unique<ReplayTransport>(std::move(inner), std::exchange(accepted_.read_ahead, {}));
     auto tls = io::make_tls_server(worker.loop(), std::move(inner), std::move(context), accepted_.stats ? &accepted_.stats->tls : nullptr);
@@ -200,7 +202,7 @@ class Handshaking final : public DownstreamConnection {
 };
 
 // The chain is known: plain or TLS, HTTP or TCP.
-void start(Worker& worker, std::shared_ptr<const ListenerConfig> config, Accepted accepted, const Sniffed* seen) {
+void start(Worker& worker, std::shared_ptr<const ListenerConfig> config, Accepted&& accepted, const Sniffed* seen) {
   ConnectionFacts facts;
   facts.destination = accepted.info.local;
   facts.source = accepted.info.peer;
@@ -270,21 +272,24 @@ void Inspecting::decide(Sniffed seen) {
 
 }  // namespace
 
-Listener::Listener(Worker& worker, std::shared_ptr<const ListenerConfig> config, int fd) : worker_(worker), config_(std::move(config)) {
+Listener::Listener(Worker& worker, std::shared_ptr<const ListenerConfig> config, int fd) : worker_(worker) {
+  update(std::move(config));
   if (fd < 0) return;
   // A socket bound to one address accepts connections to that one only, unless it is transparent.
   io::Address local;
   if (auto at = io::local_address(fd); at && at->is_ip() && !config_->transparent && at->ip() != "0.0.0.0" && at->ip() != "::") local = *at;
-  acceptor_ = std::make_unique<io::Acceptor>(worker_.loop(), io::Fd(fd), [this, local](io::Fd connection, const io::Address& peer) {
-    accept(io::make_accepted_transport(worker_.loop(), std::move(connection), peer.is_ip() ? peer : io::Address(), local));
+  local_ = local;
+  local_text_ = local.valid() ? local.text() : std::string();
+  acceptor_ = std::make_unique<io::Acceptor>(worker_.loop(), io::Fd(fd), [this](io::Fd connection, const io::Address& peer) {
+    accept(io::make_accepted_transport(worker_.loop(), std::move(connection), peer.is_ip() ? peer : io::Address(), local_), true);
   });
 }
 
 Listener::~Listener() = default;
 
-void Listener::accept(std::unique_ptr<io::Transport> transport) {
+void Listener::accept(std::unique_ptr<io::Transport> transport, bool fresh) {
   if (const Overload* overload = worker_.options().overload; overload && (overload->connections_full() || overload->stop_connections())) {
-    ++worker_.listener_stats(config_->stat_name).downstream_global_cx_overflow;
+    ++stats_->downstream_global_cx_overflow;
     transport->close(true);
     return;
   }
@@ -292,7 +297,8 @@ void Listener::accept(std::unique_ptr<io::Transport> transport) {
   a.info.id = worker_.next_connection_id();
   a.info.peer = transport->peer();
   a.info.local = transport->local();
-  a.stats = &worker_.listener_stats(config_->stat_name);
+  a.fresh = fresh;
+  a.stats = stats_;
   ++a.stats->downstream_cx_total;
   ++a.stats->downstream_cx_active;
   Listener* to = this;
@@ -305,12 +311,17 @@ void Listener::accept(std::unique_ptr<io::Transport> transport) {
       if (Listener* other = worker_.listener_for(a.info.local); other && other != this) to = other;
   }
   a.info.peer_text = a.info.peer.text();
-  a.info.local_text = a.info.local.text();
+  a.info.local_text = local_.valid() && !a.info.original_dst ? local_text_ : a.info.local.text();
   a.transport = std::move(transport);
   to->take(std::move(a));
 }
 
-void Listener::take(Accepted accepted) {
+void Listener::update(std::shared_ptr<const ListenerConfig> config) {
+  config_ = std::move(config);
+  stats_ = &worker_.listener_stats(config_->stat_name);
+}
+
+void Listener::take(Accepted&& accepted) {
   uint16_t port = accepted.info.local.port();
   bool tls = config_->tls_inspector && !config_->tls_inspector_off.matches(port);
   bool http = config_->http_inspector && !config_->http_inspector_off.matches(port);
@@ -321,79 +332,11 @@ void Listener::take(Accepted accepted) {
   i.begin();
 }
 
-// HTTP/1 or HTTP/2: by the configured codec, by ALPN, or by the preface that a client with prior knowledge sends.
-namespace {
-
-class ChooseCodec final : public DownstreamConnection, io::TransportSink {
- public:
-  ChooseCodec(Worker& worker, Accepted accepted) : worker_(worker), accepted_(std::move(accepted)), timer_(worker.loop(), [this] { end(); }) {
-    accepted_.transport->set_sink(this);
-    timer_.arm(accepted_.chain->http->idle_timeout.count() > 0 ? accepted_.chain->http->idle_timeout : base::Nanos(std::chrono::hours(1)));
-    worker_.loop().defer([this, alive = std::weak_ptr<int>(alive_)] {
-      if (!alive.expired() && !done_) read(true);
-    });
-  }
-  // Its first bytes may be under way; if none come, it goes a little later.
-  void drain() override { timer_.arm(std::chrono::milliseconds(1500)); }
-  void close() override { end(); }
-  const ListenerConfig* listener() const override { return accepted_.listener.get(); }
-
- private:
-  void on_ready(bool readable, bool) override {
-    if (readable && !done_) read(false);
-  }
-  void read(bool first) {
-    if (first && !accepted_.read_ahead.empty() && choose()) return;
-    for (;;) {
-      std::span<char> buffer = worker_.scratch();
-      io::IoResult r = accepted_.transport->read(buffer);
-      if (r.status == io::IoStatus::kAgain) return;
-      if (r.status != io::IoStatus::kOk) return end();
-      accepted_.read_ahead.append(buffer.data(), r.bytes);
-      if (choose()) return;
-    }
-  }
-  bool choose() {
-    constexpr std::string_view kPreface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-    std::string_view bytes = accepted_.read_ahead;
-    bool h2 = accepted_.transport->alpn() == "h2" || bytes.starts_with(kPreface);
-    if (!h2 && kPreface.starts_with(bytes)) return false;
-    done_ = true;
-    timer_.cancel();
-    accepted_.transport->set_sink(nullptr);
-    auto next = h2 ? make_h2_downstream(worker_, std::move(accepted_)) : make_h1_downstream(worker_, std::move(accepted_));
-    next->chain = chain;
-    worker_.add(std::move(next));
-    worker_.forget(*this);
-    return true;
-  }
-  void end() {
-    if (std::exchange(done_, true)) return;
-    timer_.cancel();
-    close_accepted(accepted_);
-    worker_.forget(*this);
-  }
-  Worker& worker_;
-  Accepted accepted_;
-  io::Timer timer_;
-  bool done_ = false;
-  std::shared_ptr<int> alive_ = std::make_shared<int>(0);
-};
-
-}  // namespace
-
-std::unique_ptr<DownstreamConnection> make_http_connection(Worker& worker, Accepted accepted) {
-  switch (accepted.chain->http->codec) {
-    case HttpConfig::Codec::kHttp1:
-      return make_h1_downstream(worker, std::move(accepted));
-    case HttpConfig::Codec::kHttp2:
-      return make_h2_downstream(worker, std::move(accepted));
-    case HttpConfig::Codec::kAuto:
-      break;
-  }
-  // Most clients begin with something that is no preface; then nothing has to be looked at twice.
-  if (!accepted.read_ahead.empty() && accepted.read_ahead[0] != 'P' && !accepted.info.secure) return make_h1_downstream(worker, std::move(accepted));
-  return std::make_unique<ChooseCodec>(worker, std::move(accepted));
+std::unique_ptr<DownstreamConnection> make_http_connection(Worker& worker, Accepted&& accepted) {
+  using Codec = HttpConfig::Codec;
+  Codec codec = accepted.chain->http->codec;
+  bool h2 = codec == Codec::kHttp2 || (codec == Codec::kAuto && accepted.transport->alpn() == "h2");
+  return h2 ? make_h2_downstream(worker, std::move(accepted)) : make_h1_downstream(worker, std::move(accepted));
 }
 
 }  // namespace fairlead::proxy

@@ -20,19 +20,23 @@ class Listener {
   Listener(const Listener&) = delete;
   Listener& operator=(const Listener&) = delete;
 
-  void update(std::shared_ptr<const ListenerConfig> config) { config_ = std::move(config); }
+  void update(std::shared_ptr<const ListenerConfig> config);
   const ListenerConfig& config() const { return *config_; }
   const std::shared_ptr<const ListenerConfig>& config_ptr() const { return config_; }
   void stop_accepting() { acceptor_.reset(); }
   bool bound() const { return acceptor_ != nullptr; }
-  // A connection from a socket (accepted or handed over) or, in tests, from anywhere.
-  void accept(std::unique_ptr<io::Transport> transport);
+  // A connection from a socket (accepted or handed over) or, in tests, from anywhere. fresh: its sink will be told of what
+  // it can read; nothing has been read.
+  void accept(std::unique_ptr<io::Transport> transport, bool fresh = false);
   // After another listener restored the destination.
-  void take(Accepted accepted);
+  void take(Accepted&& accepted);
 
  private:
   Worker& worker_;
   std::shared_ptr<const ListenerConfig> config_;
+  ListenerStats* stats_ = nullptr;
+  io::Address local_;               // of all connections, when they all have the same one
+  std::string local_text_;
   std::unique_ptr<io::Acceptor> acceptor_;
 };
 

@@ -27,6 +27,11 @@ class Output {
   bool empty() const { return bytes_.empty(); }
   size_t size() const { return bytes_.size() - start_; }
   void append(std::string_view more) { bytes_ += more; }
+  void clear() {  // as new, keeping the buffer
+    bytes_.clear();
+    start_ = 0;
+    written_ = 0;
+  }
 
   // Writes what waits. False when the connection is broken.
   bool flush(io::Transport& transport);

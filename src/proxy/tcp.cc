@@ -17,7 +17,7 @@ constexpr base::Nanos kReport = std::chrono::seconds(5);
 
 class TcpConnection final : public DownstreamConnection, Flushable {
  public:
-  TcpConnection(Worker& worker, Accepted accepted)
+  TcpConnection(Worker& worker, Accepted&& accepted)
       : worker_(worker), listener_(std::move(accepted.listener)), config_(accepted.chain->tcp), info_(std::move(accepted.info)),
         listener_stats_(accepted.stats), stats_(worker.tcp_stats(config_->stat_prefix)), idle_(worker.loop(), [this] { on_idle(); }),
         report_(worker.loop(), [this] { report(false); }) {
@@ -315,7 +315,7 @@ class TcpConnection final : public DownstreamConnection, Flushable {
 
 }  // namespace
 
-std::unique_ptr<DownstreamConnection> make_tcp_connection(Worker& worker, Accepted accepted) {
+std::unique_ptr<DownstreamConnection> make_tcp_connection(Worker& worker, Accepted&& accepted) {
   return std::make_unique<TcpConnection>(worker, std::move(accepted));
 }
 
