@@ -46,9 +46,9 @@ envoy.config.cluster.v3.Cluster
   44 dns_failure_refresh_rate yes > envoy.config.cluster.v3.Cluster.RefreshRate
   45 use_tcp_for_dns_lookups warn names are resolved as the system says
   46 upstream_http_protocol_options yes > *
-  47 track_timeout_budgets warn no such statistics
+  47 track_timeout_budgets note no such statistics
   48 upstream_config warn the default pool is used
-  49 track_cluster_stats warn no such statistics
+  49 track_cluster_stats note no such statistics
   50 preconnect_policy yes > envoy.config.cluster.v3.Cluster.PreconnectPolicy
   51 connection_pool_per_downstream_connection refuse pools are shared
   52 maglev_lb_config yes > envoy.config.cluster.v3.Cluster.MaglevLbConfig
@@ -166,7 +166,7 @@ envoy.config.endpoint.v3.LocalityLbEndpoints
   6 proximity warn not used
   7 load_balancer_endpoints refuse give lb_endpoints
   8 leds_cluster_locality_config refuse locality endpoint discovery is not known
-  9 metadata warn metadata of localities is not used
+  9 metadata note metadata of localities is not used
 
 envoy.config.endpoint.v3.Endpoint
   1 address yes > envoy.config.core.v3.Address

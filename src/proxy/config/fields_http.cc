@@ -128,7 +128,7 @@ envoy.extensions.filters.http.cors.v3.CorsPolicy
   4 expose_headers yes
   5 max_age yes
   6 allow_credentials yes
-  7 filter_enabled warn the policy is on
+  7 filter_enabled yes > envoy.config.core.v3.RuntimeFractionalPercent
   8 shadow_enabled warn the policy is on
   9 allow_private_network_access refuse not known
   10 forward_not_matching_preflights yes

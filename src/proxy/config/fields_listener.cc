@@ -10,7 +10,7 @@ envoy.config.listener.v3.Listener
   3 filter_chains[] yes > envoy.config.listener.v3.FilterChain
   4 use_original_dst yes
   5 per_connection_buffer_limit_bytes yes
-  6 metadata warn metadata of listeners is not used
+  6 metadata note metadata of listeners is not used
   7 deprecated_v1 yes > envoy.config.listener.v3.Listener.DeprecatedV1
   8 drain_type warn all changes drain
   9 listener_filters[] yes > envoy.config.listener.v3.ListenerFilter
@@ -83,13 +83,13 @@ envoy.extensions.filters.listener.proxy_protocol.v3.ProxyProtocol
   2 allow_requests_without_proxy_protocol yes
   3 pass_through_tlvs warn TLVs are not kept
   4 disallowed_versions[] yes
-  5 stat_prefix warn no such statistics
+  5 stat_prefix note no such statistics
 
 envoy.config.listener.v3.FilterChain
   1 filter_chain_match yes > envoy.config.listener.v3.FilterChainMatch
   3 filters[] yes > envoy.config.listener.v3.Filter
   4 use_proxy_proto refuse use the listener filter proxy_protocol
-  5 metadata warn metadata of filter chains is not used
+  5 metadata note metadata of filter chains is not used
   6 transport_socket yes > envoy.config.core.v3.TransportSocket
   7 name yes
   8 on_demand_configuration warn chains are made at once

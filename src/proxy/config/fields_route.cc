@@ -89,7 +89,7 @@ envoy.config.route.v3.Route
   16 per_request_buffer_limit_bytes warn bodies are kept for retries up to the connection's limit
   17 filter_action refuse {} not known
   18 non_forwarding_action yes > *
-  19 stat_prefix warn no statistics of routes
+  19 stat_prefix note no statistics of routes
 
 envoy.config.route.v3.CorsPolicy
   2 allow_methods yes
@@ -97,7 +97,7 @@ envoy.config.route.v3.CorsPolicy
   4 expose_headers yes
   5 max_age yes
   6 allow_credentials yes
-  9 filter_enabled warn the policy is on
+  9 filter_enabled yes > envoy.config.core.v3.RuntimeFractionalPercent
   10 shadow_enabled warn the policy is on
   11 allow_origin_string_match[] yes > envoy.type.matcher.v3.StringMatcher
   12 allow_private_network_access refuse not known

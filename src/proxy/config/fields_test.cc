@@ -138,6 +138,15 @@ TEST(Fields, WhatHasNoEffectOnTrafficIsCounted) {
                                       "Listener.metadata: metadata of listeners is not used"}));
 }
 
+TEST(Fields, ACorsPolicyThatIsOnIsNothingToReport) {
+  auto policy = [](const char* enabled) {
+    return compile(with(std::string("cors: {filter_enabled: {default_value: {numerator: ") + enabled + "}}, allow_origin_string_match: [{exact: a}]}")).warnings;
+  };
+  EXPECT_EQ(policy("100").size(), 1u);
+  EXPECT_EQ(policy("0").size(), 1u);
+  EXPECT_EQ(policy("50").front(), "CorsPolicy.filter_enabled: the policy holds for every request");
+}
+
 TEST(Fields, WrappersOfFalseCountAsNotSet) {
   EXPECT_EQ(compile(with("include_vh_rate_limits: false")).warnings, (std::vector<std::string>{"Listener.metadata: metadata of listeners is not used"}));
 }

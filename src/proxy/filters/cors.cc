@@ -64,6 +64,11 @@ std::shared_ptr<const RouteFilter> policy(const CompileContext& at, const auto& 
   c->max_age = from.max_age();
   if (from.has_forward_not_matching_preflights()) c->forward_not_matching = from.forward_not_matching_preflights().value();
   if (from.has_allow_credentials()) c->allow_credentials = from.allow_credentials().value();
+  if (from.has_filter_enabled()) {
+    Fraction enabled = compile_fraction(from.filter_enabled().default_value());
+    if (enabled.per_million == 0) c->allow_origin.clear(), c->forward_not_matching = true;  // as if there were no policy
+    else if (enabled.per_million < 1'000'000) at.warn("CorsPolicy.filter_enabled: the policy holds for every request");
+  }
   return c;
 }
 
