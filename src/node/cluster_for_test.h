@@ -41,7 +41,7 @@ struct TestCluster {
     data_dir = ::mkdtemp(name);
     EXPECT_TRUE(api.bootstrap());
     start_kubelet();
-    if (with_controllers) controllers = std::make_unique<Controllers>(loop, store, api.client(), events, ControllersOptions{.balancers = &balancers});
+    if (with_controllers) controllers = std::make_unique<Controllers>(loop, store, api.client(), events, ControllersOptions{.balancers = &balancers, .ca_pem = "CA"});
     turn();
   }
   ~TestCluster() {

@@ -167,6 +167,7 @@ Status Node::start() {
   api_->set_pod_backend(kubelet_.get());
   ControllersOptions controllers;
   controllers.balancers = parts_.balancers;
+  controllers.ca_pem = pki->ca_certificate;
   controllers_ = std::make_unique<Controllers>(loop_, *store_, api_->client(), *events_, controllers);
   service_sync_ = std::make_unique<ServiceSync>(loop_, *store_, parts_.service_sinks);
   kubelet_->start();

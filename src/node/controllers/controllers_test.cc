@@ -221,6 +221,21 @@ TEST(Service, OfTypeLoadBalancerSaysWhereItIsReached) {
   EXPECT_EQ(c.reasons("gate").back(), "SyncLoadBalancerFailed");
 }
 
+TEST(Namespace, GetsBackWhatItsPodsNeed) {
+  TestCluster c;
+  c.api.client().remove({"serviceaccounts", "default", "default"});
+  c.api.client().remove({"configmaps", "default", "kube-root-ca.crt"});
+  c.turn();
+  EXPECT_FALSE(c.get("serviceaccounts", "default").is_null());
+  const Value map = c.get("configmaps", "kube-root-ca.crt");
+  EXPECT_EQ(map["data"]["ca.crt"].as_string(), "CA");
+  // Not while the whole namespace goes.
+  c.create("{apiVersion: v1, kind: Namespace, metadata: {name: shop}}");
+  c.turn();
+  c.api.client().remove({"namespaces", "", "shop"});
+  ASSERT_TRUE(c.until([&] { return !c.store.get({"namespaces", "", "shop"}); }));
+}
+
 TEST(Node, IsReadyAndKnown) {
   TestCluster c;
   const Value n = c.get("nodes", "fairlead", "");
