@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "base/strings.h"
+#include "io/tls_memory.h"
 
 namespace fairlead::cli {
 
@@ -70,6 +71,7 @@ static int help(FILE* out) {
 
 int main(int argc, char** argv) {
   using namespace fairlead::cli;
+  fairlead::io::pool_tls_memory();
   const char* slash = argc > 0 ? std::strrchr(argv[0], '/') : nullptr;
   std::string_view called_as = argc > 0 ? (slash ? slash + 1 : argv[0]) : "fairlead";
   for (const auto& c : commands())

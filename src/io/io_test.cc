@@ -1,5 +1,7 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "io/resolver.h"
 #include "io/tls.h"
 #include "io/transport.h"
@@ -80,6 +82,32 @@ TEST(Loop, TimerMayDestroyItselfInItsCallback) {
   t->arm(0ms);
   spin(loop, [&] { return fired; });
   EXPECT_FALSE(t);
+}
+
+TEST(Loop, DestroyedTimersLeaveTheOthersInOrder) {
+  Loop loop;
+  std::vector<int> fired;
+  std::vector<std::unique_ptr<Timer>> timers;
+  constexpr int kCount = 200;
+  for (int i = 0; i < kCount; ++i) {
+    int rank = i * 73 % kCount;  // 73 and 200 have no common divisor: every rank once
+    timers.push_back(std::make_unique<Timer>(loop, [&fired, rank] { fired.push_back(rank); }));
+    timers.back()->arm(rank * 10us);
+  }
+  for (int i = 0; i < kCount; i += 3) timers[static_cast<size_t>(i)].reset();
+  auto left = static_cast<size_t>(std::ranges::count_if(timers, [](const auto& t) { return t != nullptr; }));
+  auto begin = base::Clock::now();
+  while (fired.size() < left && base::Clock::now() - begin < 5s) loop.run_once(1ms);
+  EXPECT_EQ(fired.size(), left);
+  EXPECT_TRUE(std::ranges::is_sorted(fired));
+}
+
+TEST(Loop, TimerMayOutliveItsLoop) {
+  auto loop = std::make_unique<Loop>();
+  Timer timer(*loop, [] {});
+  timer.arm(1h);
+  loop->after(1h, [] {});
+  loop.reset();
 }
 
 TEST(Transport, MovesBytesOverRealSocketsAndReportsTheEnd) {
@@ -202,6 +230,33 @@ TEST(Resolver, AnswersAnAddressWithoutAsking) {
   EXPECT_TRUE(got.empty());
   spin(loop, [&] { return !got.empty(); });
   EXPECT_EQ(got, "10.0.0.1");
+}
+
+TEST(Address, PrintsEveryOctetAndPort) {
+  for (const char* text : {"0.0.0.0:0", "255.255.255.255:65535", "10.20.100.9:80", "[fe80::1]:443"}) EXPECT_EQ(Address::parse(text)->text(), text);
+}
+
+// The last bytes of a TLS answer, close_notify and the end of the stream: all of it arrives, in this order.
+TEST(Tls, WhatIsWrittenLastArrivesWithTheEnd) {
+  Loop loop;
+  auto pair = *issue_certificate({.common_name = "localhost", .dns_names = {"localhost"}}, nullptr);
+  auto server = *TlsContext::server({.certificate_pem = pair.certificate_pem, .key_pem = pair.key_pem});
+  auto client = *TlsContext::client({.ca_pem = pair.certificate_pem});
+  auto [a, b] = make_memory_pair(loop, 700);
+  Peer s(make_tls_server(loop, std::move(a), server)), c(make_tls_client(loop, std::move(b), client, "localhost"));
+  c.to_send = "request";
+  c.pump();
+  spin(loop, [&] { return s.received == "request"; });
+  std::string answer(100'000, 'x');
+  s.transport->last_write();
+  s.to_send = answer;
+  s.pump();
+  spin(loop, [&] { return s.to_send.empty(); });
+  s.transport->shutdown_write();
+  spin(loop, [&] { return c.eof; });
+  EXPECT_EQ(c.received, answer);
+  EXPECT_TRUE(c.eof);
+  EXPECT_FALSE(c.failed);
 }
 
 TEST(Address, IsTheSameWhateverLengthTheKernelTold) {

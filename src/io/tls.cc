@@ -1,4 +1,5 @@
-// TLS contexts and transports on OpenSSL 3. Bytes move through memory BIOs, so that any Transport can be below.
+// TLS transports on OpenSSL 3, over any Transport: a BIO of our own reads from it straight into OpenSSL's buffer, and
+// gathers what OpenSSL writes, so that what a step makes leaves in one call.
 #include "io/tls.h"
 
 #include <openssl/err.h>
@@ -6,6 +7,8 @@
 
 #include <algorithm>
 
+#include "base/recycled.h"
+#include "io/finish_write.h"
 #include "io/tls_state.h"
 
 namespace fairlead::io {
@@ -31,18 +34,22 @@ std::string hex(const unsigned char* data, size_t length) {
   return out;
 }
 
-class TlsTransport final : public Transport, TransportSink {
+// An output buffer that one connection is done with serves the next: idle ones hold none.
+thread_local std::string spare_output;
+constexpr size_t kSpareBytes = 128 * 1024;
+
+class TlsTransport final : public Transport, public base::Recycled<TlsTransport>, TransportSink {
  public:
   // dial: nullptr on the server's side.
   TlsTransport(Loop& loop, std::unique_ptr<Transport> inner, std::shared_ptr<const TlsContext> context, const TlsDial* dial, TlsCounters* counters)
       : loop_(loop), inner_(std::move(inner)), context_(std::move(context)), ssl_(SSL_new(native(*context_))), counters_(counters), server_(!dial) {
     peer_ = inner_->peer();
     local_ = inner_->local();
-    in_ = BIO_new(BIO_s_mem());
-    out_ = BIO_new(BIO_s_mem());
-    BIO_set_mem_eof_return(in_, -1);
-    BIO_set_mem_eof_return(out_, -1);
-    SSL_set_bio(ssl_, in_, out_);
+    BIO* bio = BIO_new(bio_method());
+    BIO_set_data(bio, this);
+    BIO_set_init(bio, 1);
+    SSL_set_bio(ssl_, bio, bio);
+    SSL_set_read_ahead(ssl_, 1);  // as much as there is by one read, not a record's head and its body by two
     notes_.context = context_.get();
     SSL_set_app_data(ssl_, &notes_);
     if (!dial) {
@@ -75,42 +82,34 @@ class TlsTransport final : public Transport, TransportSink {
 
   IoResult read(std::span<char> into) override {
     if (!inner_) return {IoStatus::kError};
-    while (true) {
-      ERR_clear_error();
-      int n = SSL_read(ssl_, into.data(), static_cast<int>(std::min<size_t>(into.size(), INT_MAX)));
-      if (n > 0) {
-        flush();  // a handshake or key update may have produced output
-        notice_handshake();
-        return {IoStatus::kOk, static_cast<size_t>(n)};
-      }
-      int error = SSL_get_error(ssl_, n);
-      flush();
-      notice_handshake();
-      if (error == SSL_ERROR_ZERO_RETURN) return {IoStatus::kEof};
-      if (error != SSL_ERROR_WANT_READ && error != SSL_ERROR_WANT_WRITE) return tls_failure();
-      IoResult filled = fill();
-      if (filled.status == IoStatus::kOk) continue;
-      // Without close_notify an attacker may have cut the stream: inside a handshake that is an error; after it, codecs
-      // above check their own framing, and many peers never send close_notify.
-      if (filled.status == IoStatus::kEof && SSL_is_init_finished(ssl_)) return {IoStatus::kEof};
-      if (filled.status == IoStatus::kEof || (filled.status == IoStatus::kError && !SSL_is_init_finished(ssl_))) return cut(filled);
-      if (filled.status == IoStatus::kError) error_ = inner_->error();
-      return filled;
-    }
+    ERR_clear_error();
+    below_ = IoStatus::kAgain;
+    int n = SSL_read(ssl_, into.data(), static_cast<int>(std::min<size_t>(into.size(), INT_MAX)));
+    int error = n > 0 ? SSL_ERROR_NONE : SSL_get_error(ssl_, n);
+    notice_handshake();
+    // Tickets go with the answer when a request came along with the end of the handshake.
+    if (n > 0) answer_due_ = tickets_wait_;
+    if (!answer_due_) flush();  // a handshake or key update may have produced output
+    if (n > 0) return {IoStatus::kOk, static_cast<size_t>(n)};
+    if (error == SSL_ERROR_ZERO_RETURN) return {IoStatus::kEof};
+    if (error != SSL_ERROR_WANT_READ && error != SSL_ERROR_WANT_WRITE) return tls_failure();
+    // Without close_notify an attacker may have cut the stream: inside a handshake that is an error; after it, codecs
+    // above check their own framing, and many peers never send close_notify.
+    if (below_ == IoStatus::kEof && SSL_is_init_finished(ssl_)) return {IoStatus::kEof};
+    if (below_ == IoStatus::kEof || (below_ == IoStatus::kError && !SSL_is_init_finished(ssl_))) return cut(below_);
+    if (below_ == IoStatus::kError) error_ = inner_->error();
+    return {below_};
   }
 
   IoResult write(std::span<const iovec> from) override {
     if (!inner_) return {IoStatus::kError};
-    if (!flush()) return {IoStatus::kError};
-    if (!SSL_is_init_finished(ssl_)) {
-      write_blocked_ = true;
-      return {IoStatus::kAgain};
-    }
-    if (BIO_ctrl_pending(out_) > 0) {
+    if (!tickets_wait_ && !flush()) return {IoStatus::kError};
+    if (!SSL_is_init_finished(ssl_) || (!tickets_wait_ && unsent() > 0)) {
       write_blocked_ = true;
       return {IoStatus::kAgain};
     }
     size_t total = 0;
+    bool all = false;
     for (const auto& v : from) {
       const char* data = static_cast<const char*>(v.iov_base);
       size_t left = v.iov_len;
@@ -127,15 +126,16 @@ class TlsTransport final : public Transport, TransportSink {
         left -= static_cast<size_t>(n);
         total += static_cast<size_t>(n);
         // What does not fit into the socket waits in out_; stop there, so that what we took and the peer did not stays small.
-        if (BIO_ctrl_pending(out_) >= 64 * 1024) {
+        if (unsent() >= 64 * 1024) {
           if (!flush()) return {IoStatus::kError};
-          if (BIO_ctrl_pending(out_) > 0) goto done;
+          if (unsent() > 0) goto done;
         }
         if (total >= 256 * 1024) goto done;
       }
     }
+    all = true;
   done:
-    if (!flush()) return {IoStatus::kError};
+    if (!(all && last_write_) && !flush()) return {IoStatus::kError};
     if (total == 0) {
       write_blocked_ = true;
       return {IoStatus::kAgain};
@@ -143,20 +143,25 @@ class TlsTransport final : public Transport, TransportSink {
     return {IoStatus::kOk, total};
   }
 
+  void last_write() override { last_write_ = true; }
+
   void shutdown_write() override {
     if (!inner_) return;
-    if (SSL_is_init_finished(ssl_)) SSL_shutdown(ssl_);
-    flush();
-    if (BIO_ctrl_pending(out_) == 0) inner_->shutdown_write();
+    if (finish()) inner_->shutdown_write();
     else shutdown_after_flush_ = true;
+  }
+
+  bool finish() {
+    if (!inner_) return true;
+    if (SSL_is_init_finished(ssl_) && !failed_ && !(SSL_get_shutdown(ssl_) & SSL_SENT_SHUTDOWN)) SSL_shutdown(ssl_);
+    if (last_write_) inner_->last_write();
+    flush();
+    return unsent() == 0;
   }
 
   void close(bool reset) override {
     if (!inner_) return;
-    if (!reset && SSL_is_init_finished(ssl_) && !failed_) {
-      SSL_shutdown(ssl_);
-      flush();
-    }
+    if (!reset && SSL_is_init_finished(ssl_) && !failed_) finish();
     inner_->close(reset);
     inner_.reset();
     sink_ = nullptr;
@@ -168,18 +173,20 @@ class TlsTransport final : public Transport, TransportSink {
 
   IoStatus drive() {
     if (!inner_ || failed_) return IoStatus::kError;
-    while (!SSL_is_init_finished(ssl_)) {
+    if (!SSL_is_init_finished(ssl_)) {
       ERR_clear_error();
+      below_ = IoStatus::kAgain;
       int n = SSL_do_handshake(ssl_);
-      if (n == 1) break;
-      int error = SSL_get_error(ssl_, n);
-      if (!flush()) return IoStatus::kError;
-      if (error != SSL_ERROR_WANT_READ && error != SSL_ERROR_WANT_WRITE) return tls_failure().status;
-      IoResult filled = fill();
-      if (filled.status == IoStatus::kAgain) return IoStatus::kAgain;
-      if (filled.status != IoStatus::kOk) return cut(filled).status;
+      if (n != 1) {
+        int error = SSL_get_error(ssl_, n);
+        if (!flush()) return IoStatus::kError;
+        if (error != SSL_ERROR_WANT_READ && error != SSL_ERROR_WANT_WRITE) return tls_failure().status;
+        return below_ == IoStatus::kAgain ? IoStatus::kAgain : cut(below_).status;
+      }
     }
     notice_handshake();
+    // Of a server that is only tickets; whoever comes next reads, which sends them unless an answer will.
+    if (server_) return IoStatus::kOk;
     return flush() ? IoStatus::kOk : IoStatus::kError;
   }
 
@@ -229,18 +236,46 @@ class TlsTransport final : public Transport, TransportSink {
   }
 
  private:
+  // ---- what OpenSSL reads from and writes to
+  static BIO_METHOD* bio_method() {
+    static BIO_METHOD* const method = [] {
+      BIO_METHOD* m = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "transport");
+      BIO_meth_set_read_ex(m, [](BIO* bio, char* into, size_t size, size_t* got) {
+        auto* self = static_cast<TlsTransport*>(BIO_get_data(bio));
+        BIO_clear_retry_flags(bio);
+        IoResult r = self->inner_ ? self->inner_->read(std::span(into, size)) : IoResult{IoStatus::kError};
+        self->below_ = r.status;
+        *got = r.bytes;
+        if (r.status == IoStatus::kOk) return 1;
+        BIO_set_retry_read(bio);  // the end and errors, too: below_ says which it was
+        return 0;
+      });
+      BIO_meth_set_write_ex(m, [](BIO* bio, const char* from, size_t size, size_t* put) {
+        auto* self = static_cast<TlsTransport*>(BIO_get_data(bio));
+        BIO_clear_retry_flags(bio);
+        if (self->out_.capacity() < size) self->take_spare();
+        self->out_.append(from, size);
+        *put = size;
+        return 1;
+      });
+      BIO_meth_set_ctrl(m, [](BIO*, int command, long, void*) -> long { return command == BIO_CTRL_FLUSH; });
+      return m;
+    }();
+    return method;
+  }
+  void take_spare() {
+    if (out_.empty() && spare_output.capacity() > out_.capacity()) out_.swap(spare_output);
+  }
+  size_t unsent() const { return out_.size() - sent_; }
+
   // Moves what OpenSSL wrote to the inner transport. False when that is broken.
   bool flush() {
     if (!inner_) return false;
-    while (size_t pending = BIO_ctrl_pending(out_)) {
-      char* data = nullptr;
-      BIO_get_mem_data(out_, &data);
-      IoResult r = inner_->write(std::string_view(data, pending));
+    tickets_wait_ = answer_due_ = false;
+    while (size_t pending = unsent()) {
+      IoResult r = inner_->write(std::string_view(out_.data() + sent_, pending));
       if (r.status == IoStatus::kOk) {
-        // Drops what was taken; reading into a scratch buffer keeps to the BIO's own bookkeeping.
-        char scratch[16384];
-        size_t left = r.bytes;
-        while (left > 0) left -= static_cast<size_t>(BIO_read(out_, scratch, static_cast<int>(std::min(left, sizeof scratch))));
+        sent_ += r.bytes;
         continue;
       }
       if (r.status == IoStatus::kAgain) return true;
@@ -248,18 +283,17 @@ class TlsTransport final : public Transport, TransportSink {
       failed_ = true;
       return false;
     }
+    if (sent_ > 0) {
+      sent_ = 0;
+      out_.clear();
+      if (out_.capacity() > spare_output.capacity() && out_.capacity() <= kSpareBytes) out_.swap(spare_output);
+      std::string().swap(out_);
+    }
     if (shutdown_after_flush_) {
       shutdown_after_flush_ = false;
       inner_->shutdown_write();
     }
     return true;
-  }
-
-  IoResult fill() {
-    char buffer[16384 + 512];
-    IoResult r = inner_->read(buffer);
-    if (r.status == IoStatus::kOk) BIO_write(in_, buffer, static_cast<int>(r.bytes));
-    return r;
   }
 
   // Offers a session of an earlier connection to the same place. One of TLS 1.3 is used once (RFC 8446 appendix C.4).
@@ -276,6 +310,7 @@ class TlsTransport final : public Transport, TransportSink {
   // Once, when the handshake is done. A write that waited for it may go on.
   void notice_handshake() {
     if (!SSL_is_init_finished(ssl_)) return;
+    if (!std::exchange(noticed_, true)) tickets_wait_ = server_ && unsent() > 0;
     if (!std::exchange(counted_, true) && counters_) {
       ++counters_->handshake;
       counters_->session_reused += SSL_session_reused(ssl_) != 0;
@@ -293,9 +328,9 @@ class TlsTransport final : public Transport, TransportSink {
   }
 
   // The stream below ended inside the handshake.
-  IoResult cut(const IoResult& below) {
+  IoResult cut(IoStatus below) {
     failed_ = true;
-    error_ = below.status == IoStatus::kEof || inner_->error().empty() ? "connection closed during the TLS handshake" : inner_->error();
+    error_ = below == IoStatus::kEof || inner_->error().empty() ? "connection closed during the TLS handshake" : inner_->error();
     if (counters_ && !std::exchange(counted_, true)) ++counters_->connection_error;
     return {IoStatus::kError};
   }
@@ -326,7 +361,7 @@ class TlsTransport final : public Transport, TransportSink {
     auto alive = alive_;
     if (writable) {
       flush();
-      writable = BIO_ctrl_pending(out_) == 0 && SSL_is_init_finished(ssl_);
+      writable = unsent() == 0 && SSL_is_init_finished(ssl_);
       if (writable) write_blocked_ = false;
     }
     if (readable && !SSL_is_init_finished(ssl_) && !sink_) return;
@@ -337,13 +372,17 @@ class TlsTransport final : public Transport, TransportSink {
   std::unique_ptr<Transport> inner_;
   std::shared_ptr<const TlsContext> context_;
   SSL* ssl_;
-  BIO* in_;
-  BIO* out_;
+  std::string out_;         // what OpenSSL wrote, from sent_ on still to be sent
+  size_t sent_ = 0;
+  IoStatus below_ = IoStatus::kAgain;  // of the last read of the transport below
   TlsCounters* counters_;
   TlsConnectionNotes notes_;
   mutable std::shared_ptr<const TlsInfo> info_;
   bool server_;
-  bool counted_ = false;
+  bool counted_ = false, noticed_ = false;
+  bool tickets_wait_ = false;  // out_ holds the tickets that end the handshake
+  bool answer_due_ = false;    // and a request came with it, whose answer they may wait for
+  bool last_write_ = false;
   bool write_blocked_ = false;
   bool shutdown_after_flush_ = false;
   bool failed_ = false;
@@ -371,6 +410,11 @@ std::unique_ptr<Transport> make_tls_client(Loop& loop, std::unique_ptr<Transport
 bool handshake_done(const Transport& transport) {
   const auto* tls = dynamic_cast<const TlsTransport*>(&transport);
   return !tls || tls->handshaken();
+}
+
+bool finish_write(Transport& transport) {
+  auto* tls = dynamic_cast<TlsTransport*>(&transport);
+  return !tls || tls->finish();
 }
 
 IoStatus drive_handshake(Transport& transport) {

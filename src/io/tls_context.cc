@@ -339,6 +339,8 @@ base::Result<std::shared_ptr<const TlsContext>> TlsContext::server(const TlsOpti
   SSL_CTX_set_timeout(context, static_cast<long>(options.session_timeout.count() ? options.session_timeout.count() : 7200));
   if (options.tickets) {
     SSL_CTX_set_tlsext_ticket_key_evp_cb(context, ticket_keys);
+    // One for each handshake, as Go's servers give: a client that resumes gets its next one, and two cost twice the work.
+    SSL_CTX_set_num_tickets(context, 1);
   } else {
     SSL_CTX_set_options(context, SSL_OP_NO_TICKET);
     SSL_CTX_set_num_tickets(context, 0);

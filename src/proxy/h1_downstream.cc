@@ -3,6 +3,7 @@
 #include "base/recycled.h"
 #include "base/strings.h"
 #include "http/h1_codec.h"
+#include "io/finish_write.h"
 #include "proxy/downstream.h"
 #include "proxy/exchange.h"
 #include "proxy/overload.h"
@@ -554,7 +555,7 @@ class H1Downstream final : public DownstreamConnection, public base::Recycled<H1
     if (mode_ == Mode::kLinger) return;
     mode_ = Mode::kLinger;
     stash_.clear();
-    if (nothing_under_way_ || config_->delayed_close_timeout.count() <= 0) return close();
+    if (config_->delayed_close_timeout.count() <= 0 || (nothing_under_way_ && (!info_.secure || io::finish_write(*transport_)))) return close();
     transport_->shutdown_write();
     timer_.arm(config_->delayed_close_timeout);
     read_again_ = true;
