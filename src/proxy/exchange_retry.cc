@@ -196,7 +196,9 @@ void Exchange::on_reset(ResetReason reason, std::string_view detail, bool reused
     return end_attempt();
   }
   ++cluster_->stats.upstream_rq_rx_reset;
-  if (host_ && !response_begun_) cluster_->report(*host_, 0, true);
+  // A kept connection that its server closed before a byte of answer says nothing of the server's health.
+  bool closed_idle = reused && reason == ResetReason::kTermination;
+  if (host_ && !response_begun_ && !closed_idle) cluster_->report(*host_, 0, true);
   attempt_failed(reason, detail, reused);
 }
 

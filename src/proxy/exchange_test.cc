@@ -42,12 +42,15 @@ static_resources:
                 route: {cluster: one}
                 typed_per_filter_config: {envoy.filters.http.fault: {"@type": type.googleapis.com/envoy.extensions.filters.http.fault.v3.HTTPFault, abort: {http_status: 418, percentage: {numerator: 100}}}}
               - {match: {prefix: /nowhere}, route: {cluster: missing}}
+              - {match: {prefix: /watched}, route: {cluster: watched}}
               - {match: {prefix: /}, route: {cluster: one, prefix_rewrite: /up/}}
           http_filters:
           - {name: envoy.filters.http.fault, typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.http.fault.v3.HTTPFault}}
+          - {name: envoy.filters.http.grpc_stats, typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.http.grpc_stats.v3.FilterConfig, individual_method_stats_allowlist: {services: [{name: a.B, method_names: [Known]}]}}}
           - {name: envoy.filters.http.router, typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}}
   clusters:
   - {name: one, type: STATIC, load_assignment: {cluster_name: one, endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: {address: 10.0.0.1, port_value: 80}}}}]}]}}
+  - {name: watched, type: STATIC, outlier_detection: {consecutive_5xx: 1}, load_assignment: {cluster_name: watched, endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: {address: 10.0.0.5, port_value: 80}}}}]}]}}
   - {name: two, type: STATIC, load_assignment: {cluster_name: two, endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: {address: 10.0.0.2, port_value: 80}}}}]}]}}
   - {name: budget, type: STATIC, circuit_breakers: {thresholds: [{retry_budget: {budget_percent: {value: 20}, min_retry_concurrency: 0}}]}, load_assignment: {cluster_name: budget, endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: {address: 10.0.0.4, port_value: 80}}}}]}]}}
   - {name: limited, type: STATIC, circuit_breakers: {thresholds: [{max_connections: 1, max_pending_requests: 1}]}, load_assignment: {cluster_name: limited, endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: {address: 10.0.0.3, port_value: 80}}}}]}]}}
@@ -81,6 +84,7 @@ class ExchangeTest : public ::testing::Test {
   void SetUp() override {
     WorkerOptions o;
     o.write_logs = [this](std::map<std::string, std::string> lines) { log_ += lines["log"]; };
+    o.outlier = [this](ClusterId, HostPtr, int) { ++ejections_; };
     o.dial = [this](const io::Address& to) -> std::unique_ptr<io::Transport> {
       if (refuse_ > 0) return --refuse_, nullptr;
       auto [ours, theirs] = io::make_memory_pair(worker_->loop(), step_);
@@ -121,7 +125,7 @@ class ExchangeTest : public ::testing::Test {
   }
 
   size_t step_ = 0;
-  int refuse_ = 0;
+  int refuse_ = 0, ejections_ = 0;
   std::string log_;
   std::deque<Peer> endpoints_;
   ClusterNames names_;
@@ -349,6 +353,68 @@ TEST_F(ExchangeTest, ARequestInFlightFinishesOnAClusterThatWasRemoved) {
   turn();
   EXPECT_TRUE(c.read().starts_with("HTTP/1.1 200"));
   EXPECT_TRUE(get(c, "/").starts_with("HTTP/1.1 503"));
+}
+
+TEST_F(ExchangeTest, AKeptConnectionThatItsServerClosedIsNoFailureOfTheServer) {
+  Peer c = client();
+  get(c, "/watched");
+  endpoints_[0].write("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
+  turn();
+  c.read();
+  get(c, "/watched");
+  ASSERT_EQ(endpoints_.size(), 1u);
+  endpoints_[0].transport->close();
+  turn();
+  ASSERT_EQ(endpoints_.size(), 2u);  // repeated on a fresh connection
+  EXPECT_EQ(ejections_, 0);
+  endpoints_[1].write("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
+  turn();
+  EXPECT_TRUE(c.read().starts_with("HTTP/1.1 200"));
+  // What may not be repeated fails, and says as little.
+  c.write("POST /watched HTTP/1.1\r\nhost: a\r\ncontent-length: 0\r\n\r\n");
+  turn();
+  endpoints_[1].transport->close();
+  turn();
+  EXPECT_TRUE(c.read().starts_with("HTTP/1.1 503"));
+  EXPECT_EQ(ejections_, 0);
+  // A connection that never served is another matter.
+  get(c, "/watched");
+  ASSERT_EQ(endpoints_.size(), 3u);
+  endpoints_[2].transport->close();
+  turn();
+  EXPECT_TRUE(c.read().starts_with("HTTP/1.1 503"));
+  EXPECT_EQ(ejections_, 1);
+}
+
+TEST_F(ExchangeTest, CountsCallsAndMessagesOfGrpc) {
+  Peer c = client();
+  auto call = [&](std::string_view path, std::string_view trailers) {
+    using namespace std::string_literals;
+    c.write(fmt::format("POST {} HTTP/1.1\r\nhost: a\r\ncontent-type: application/grpc\r\ncontent-length: 13\r\n\r\n", path) +
+            "\0\0\0\0\3abc\0\0\0\0\0"s);
+    turn();
+    endpoints_[0].write("HTTP/1.1 200 OK\r\ncontent-type: application/grpc+proto\r\ntransfer-encoding: chunked\r\n\r\n5\r\n\0\0\0\0\2\r\n2\r\nxy\r\n0\r\n"s +
+                        std::string(trailers) + "\r\n");
+    turn();
+    c.read();
+  };
+  call("/a.B/Known?x", "grpc-status: 0\r\n");
+  call("/a.B/Known", "grpc-status: 14\r\n");
+  call("/a.B/Other", "grpc-status: 0\r\n");
+  call("/a.B/Other", "");
+  StatsSnapshot s;
+  worker_->collect(s);
+  auto n = [&](std::string_view name) { return s.counters.contains(std::string(name)) ? static_cast<int>(s.counters[std::string(name)]) : -1; };
+  EXPECT_EQ(n("cluster.one.grpc.a.B.Known.success"), 1);
+  EXPECT_EQ(n("cluster.one.grpc.a.B.Known.failure"), 1);
+  EXPECT_EQ(n("cluster.one.grpc.a.B.Known.total"), 2);
+  EXPECT_EQ(n("cluster.one.grpc.a.B.Known.0"), 1);
+  EXPECT_EQ(n("cluster.one.grpc.a.B.Known.14"), 1);
+  EXPECT_EQ(n("cluster.one.grpc.a.B.Known.request_message_count"), 4);
+  EXPECT_EQ(n("cluster.one.grpc.a.B.Known.response_message_count"), 2);
+  EXPECT_EQ(n("cluster.one.grpc.a.B.Other.total"), -1);  // not listed
+  EXPECT_EQ(n("cluster.one.grpc.total"), 1);             // without a status there is nothing to count
+  EXPECT_EQ(n("cluster.one.grpc.response_message_count"), 2);
 }
 
 TEST_F(ExchangeTest, RefusesASmuggledRequest) {

@@ -49,6 +49,12 @@ void add_tag(std::string& tags, std::string_view label, std::string_view value) 
 constexpr std::string_view kGroups[] = {".circuit_breakers.", ".outlier_detection.", ".fault.", ".http.", ".ssl.",         ".http1.", ".http2.", ".health_check.",
                                         ".worker_",           ".default.",           ".retry_or_shadow",   ".external.", ".internal.", ".tracing."};
 
+bool is_grpc_stat(std::string_view s) {
+  for (std::string_view known : {"success", "failure", "total", "request_message_count", "response_message_count", "upstream_rq_time"})
+    if (s == known) return true;
+  return digits(s);
+}
+
 Tagged tag(std::string_view name) {
   struct Family {
     std::string_view prefix, label;
@@ -69,6 +75,16 @@ Tagged tag(std::string_view name) {
     for (std::string_view group : kGroups)
       if (size_t at = rest.find(group); at != std::string_view::npos) split = std::min(split, at);
     if (istios) split = istio + 1;
+    // cluster.NAME.grpc.[SERVICE.METHOD.]STAT; the service has dots.
+    std::string_view grpc_service, grpc_method;
+    if (size_t at = rest.find(".grpc.", istios ? istio : 0); family.prefix == "cluster" && at != std::string_view::npos && is_grpc_stat(rest.substr(rest.rfind('.') + 1))) {
+      split = at;
+      size_t end = rest.rfind('.');
+      if (size_t dot = rest.rfind('.', end - 1); dot > at + 5) {
+        grpc_method = rest.substr(dot + 1, end - dot - 1);
+        grpc_service = rest.substr(at + 6, dot - at - 6);
+      }
+    }
     if (split == std::string_view::npos) break;
     std::string stat(rest.substr(split + 1)), tags;
     std::string_view instance = rest.substr(0, istios ? istio : split);
@@ -100,6 +116,11 @@ Tagged tag(std::string_view name) {
         add_tag(tags, istios ? "response_code" : "envoy_response_code", code);
         stat.resize(at + base.size() - 1);
       }
+    }
+    if (!grpc_method.empty()) {
+      stat = fmt::format("grpc_{}", rest.substr(rest.rfind('.') + 1));
+      add_tag(tags, "envoy_grpc_bridge_method", grpc_method);
+      add_tag(tags, "envoy_grpc_bridge_service", grpc_service);
     }
     if (!manager.empty()) add_tag(tags, "envoy_http_conn_manager_prefix", manager);
     add_tag(tags, istios ? "cluster_name" : family.label, instance);

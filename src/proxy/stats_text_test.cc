@@ -17,6 +17,8 @@ StatsSnapshot some() {
   s.gauges["listener.0.0.0.0_15006.worker_1.downstream_cx_active"] = 2;
   s.counters["http.inbound_0.0.0.0_80.downstream_rq_2xx"] = 5;
   s.counters["server.worker_0.watchdog_miss"] = 0;
+  s.counters["cluster.z.grpc.a.b.Service.Call.success"] = 4;
+  s.counters["cluster.z.grpc.total"] = 6;
   s.histograms["cluster.x.upstream_rq_time"].record(3);
   s.histograms["cluster.y.upstream_rq_time"];
   return s;
@@ -51,6 +53,8 @@ TEST(StatsText, TurnsNamesIntoFamiliesWithTags) {
                            "envoy_cluster_circuit_breakers_default_rq_open{envoy_cluster_name=\"x\"} 1\n",
                            "envoy_listener_worker_downstream_cx_active{envoy_worker_id=\"1\",envoy_listener_address=\"0.0.0.0_15006\"} 2\n",
                            "envoy_http_downstream_rq_xx{envoy_response_code_class=\"2\",envoy_http_conn_manager_prefix=\"inbound_0.0.0.0_80\"} 5\n",
+                           "envoy_cluster_grpc_success{envoy_grpc_bridge_method=\"Call\",envoy_grpc_bridge_service=\"a.b.Service\",envoy_cluster_name=\"z\"} 4\n",
+                           "envoy_cluster_grpc_total{envoy_cluster_name=\"z\"} 6\n",
                            "envoy_server_worker_watchdog_miss{envoy_worker_id=\"0\"} 0\n", "envoy_cluster_upstream_rq_time_bucket{envoy_cluster_name=\"x\",le=\"5\"} 1\n",
                            "envoy_cluster_upstream_rq_time_count{envoy_cluster_name=\"y\"} 0\n"})
     EXPECT_NE(text.find(line), std::string::npos) << line << "in\n" << text;

@@ -12,6 +12,8 @@
 #include "envoy/extensions/filters/http/compressor/v3/compressor.pb.h"
 #include "envoy/extensions/filters/http/cors/v3/cors.pb.h"
 #include "envoy/extensions/filters/http/fault/v3/fault.pb.h"
+#include "envoy/extensions/filters/http/grpc_stats/v3/config.pb.h"
+#include "envoy/extensions/filters/http/grpc_web/v3/grpc_web.pb.h"
 #include "envoy/extensions/filters/http/header_mutation/v3/header_mutation.pb.h"
 #include "envoy/extensions/filters/http/health_check/v3/health_check.pb.h"
 #include "envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit.pb.h"
@@ -22,8 +24,11 @@
 #include "envoy/extensions/filters/listener/tls_inspector/v3/tls_inspector.pb.h"
 #include "envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.pb.h"
 #include "envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy.pb.h"
+#include "envoy/extensions/request_id/uuid/v3/uuid.pb.h"
 #include "envoy/extensions/resource_monitors/downstream_connections/v3/downstream_connections.pb.h"
 #include "envoy/extensions/resource_monitors/fixed_heap/v3/fixed_heap.pb.h"
+#include "envoy/extensions/retry/host/omit_host_metadata/v3/omit_host_metadata_config.pb.h"
+#include "envoy/extensions/retry/host/previous_hosts/v3/previous_hosts.pb.h"
 #include "envoy/extensions/transport_sockets/raw_buffer/v3/raw_buffer.pb.h"
 #include "envoy/extensions/transport_sockets/tls/v3/tls.pb.h"
 #include "envoy/extensions/upstreams/http/v3/http_protocol_options.pb.h"
@@ -40,6 +45,8 @@ static void link_types() {
   google::protobuf::LinkMessageReflection<ext::compression::gzip::compressor::v3::Gzip>();
   google::protobuf::LinkMessageReflection<ext::filters::http::compressor::v3::Compressor>();
   google::protobuf::LinkMessageReflection<ext::filters::http::cors::v3::Cors>();
+  google::protobuf::LinkMessageReflection<ext::filters::http::grpc_stats::v3::FilterConfig>();
+  google::protobuf::LinkMessageReflection<ext::filters::http::grpc_web::v3::GrpcWeb>();
   google::protobuf::LinkMessageReflection<ext::filters::http::header_mutation::v3::HeaderMutation>();
   google::protobuf::LinkMessageReflection<ext::filters::http::health_check::v3::HealthCheck>();
   google::protobuf::LinkMessageReflection<ext::filters::http::local_ratelimit::v3::LocalRateLimit>();
@@ -53,6 +60,9 @@ static void link_types() {
   google::protobuf::LinkMessageReflection<ext::filters::network::tcp_proxy::v3::TcpProxy>();
   google::protobuf::LinkMessageReflection<ext::resource_monitors::downstream_connections::v3::DownstreamConnectionsConfig>();
   google::protobuf::LinkMessageReflection<ext::resource_monitors::fixed_heap::v3::FixedHeapConfig>();
+  google::protobuf::LinkMessageReflection<ext::request_id::uuid::v3::UuidRequestIdConfig>();
+  google::protobuf::LinkMessageReflection<ext::retry::host::omit_host_metadata::v3::OmitHostMetadataConfig>();
+  google::protobuf::LinkMessageReflection<ext::retry::host::previous_hosts::v3::PreviousHostsPredicate>();
   google::protobuf::LinkMessageReflection<ext::transport_sockets::raw_buffer::v3::RawBuffer>();
   google::protobuf::LinkMessageReflection<ext::transport_sockets::tls::v3::DownstreamTlsContext>();
   google::protobuf::LinkMessageReflection<ext::transport_sockets::tls::v3::UpstreamTlsContext>();

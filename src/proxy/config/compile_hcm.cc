@@ -107,6 +107,9 @@ void compile_hcm(const CompileContext& at, const hcm_v3::HttpConnectionManager& 
       }
     }
   }
+  // Ids are UUIDs here; of another kind they would be as unique.
+  if (from.has_request_id_extension() && short_type(from.request_id_extension().typed_config()) != "envoy.extensions.request_id.uuid.v3.UuidRequestIdConfig")
+    at.at("request_id_extension").warn(fmt::format("request_id_extension {}", short_type(from.request_id_extension().typed_config())));
   c.proxy_100_continue = from.proxy_100_continue();
   switch (from.common_http_protocol_options().headers_with_underscores_action()) {
     case core_v3::HttpProtocolOptions::REJECT_REQUEST:

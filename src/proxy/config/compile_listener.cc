@@ -32,8 +32,7 @@ namespace tcp_v3 = envoy::extensions::filters::network::tcp_proxy::v3;
 
 bool is_silent_filter(std::string_view type) {
   // What they would do is seen only by who measures, or only with mutual TLS, where Istio's names of protocols are offered.
-  return type == "istio.envoy.config.filter.http.alpn.v2alpha1.FilterConfig" || type == "envoy.tcp.metadataexchange.config.MetadataExchange" ||
-         type == "envoy.extensions.filters.http.grpc_stats.v3.FilterConfig";
+  return type == "istio.envoy.config.filter.http.alpn.v2alpha1.FilterConfig" || type == "envoy.tcp.metadataexchange.config.MetadataExchange";
 }
 
 AccessLogConfig::Filter compile_log_filter(const CompileContext& at, const log_v3::AccessLogFilter& from) {

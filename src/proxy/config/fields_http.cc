@@ -38,7 +38,7 @@ envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManage
   33 merge_slashes yes
   34 server_header_transformation yes
   35 common_http_protocol_options yes > envoy.config.core.v3.HttpProtocolOptions
-  36 request_id_extension warn request ids are UUIDs
+  36 request_id_extension yes > envoy.extensions.filters.network.http_connection_manager.v3.RequestIDExtension
   37 always_set_request_id_in_response yes
   38 local_reply_config yes > envoy.extensions.filters.network.http_connection_manager.v3.LocalReplyConfig
   39 strip_matching_host_port yes
@@ -50,7 +50,14 @@ envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManage
   45 path_with_escaped_slashes_action yes
   46 original_ip_detection_extensions[] yes > envoy.config.core.v3.TypedExtensionConfig
   47 strip_trailing_host_dot yes
-  48 scheme_header_transformation yes > envoy.config.core.v3.SchemeHeaderTransformation
+  48 scheme_header_transformation yes > envoy.extensions.filters.network.http_connection_manager.v3.RequestIDExtension
+  1 typed_config yes > any
+
+envoy.extensions.request_id.uuid.v3.UuidRequestIdConfig
+  1 pack_trace_reason note tracing is not exported: request ids say nothing of it
+  2 use_request_id_for_trace_sampling note tracing is not exported
+
+envoy.config.core.v3.SchemeHeaderTransformation
   49 proxy_status_config warn proxy-status is not written
   50 typed_header_validation_config warn headers are always validated
   51 append_x_forwarded_port yes
@@ -147,6 +154,20 @@ envoy.extensions.filters.http.header_mutation.v3.Mutations
 envoy.config.common.mutation_rules.v3.HeaderMutation
   1 remove yes
   2 append yes > envoy.config.core.v3.HeaderValueOption
+
+envoy.extensions.filters.http.grpc_stats.v3.FilterConfig
+  1 emit_filter_state note there is no filter state; access logs do not read it
+  2 individual_method_stats_allowlist yes > envoy.config.core.v3.GrpcMethodList
+  3 stats_for_all_methods yes
+  4 enable_upstream_stats yes
+  5 replace_dots_in_grpc_service_name yes
+
+envoy.config.core.v3.GrpcMethodList
+  1 services[] yes > envoy.config.core.v3.GrpcMethodList.Service
+
+envoy.config.core.v3.GrpcMethodList.Service
+  1 name yes
+  2 method_names[] yes
 
 envoy.extensions.filters.http.health_check.v3.HealthCheck
   1 pass_through_mode yes

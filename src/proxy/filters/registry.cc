@@ -16,6 +16,7 @@ constexpr const FilterType* kTypes[] = {
     &kHealthCheckFilter,
     &kLocalRateLimitFilter,
     &kGrpcWebFilter,
+    &kGrpcStatsFilter,
     &kPeerMetadataFilter,
     &kIstioStatsFilter,
 };
