@@ -50,14 +50,7 @@ envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManage
   45 path_with_escaped_slashes_action yes
   46 original_ip_detection_extensions[] yes > envoy.config.core.v3.TypedExtensionConfig
   47 strip_trailing_host_dot yes
-  48 scheme_header_transformation yes > envoy.extensions.filters.network.http_connection_manager.v3.RequestIDExtension
-  1 typed_config yes > any
-
-envoy.extensions.request_id.uuid.v3.UuidRequestIdConfig
-  1 pack_trace_reason note tracing is not exported: request ids say nothing of it
-  2 use_request_id_for_trace_sampling note tracing is not exported
-
-envoy.config.core.v3.SchemeHeaderTransformation
+  48 scheme_header_transformation yes > envoy.config.core.v3.SchemeHeaderTransformation
   49 proxy_status_config warn proxy-status is not written
   50 typed_header_validation_config warn headers are always validated
   51 append_x_forwarded_port yes
@@ -82,6 +75,13 @@ envoy.extensions.filters.network.http_connection_manager.v3.ResponseMapper
   3 body yes > envoy.config.core.v3.DataSource
   4 body_format_override yes > envoy.config.core.v3.SubstitutionFormatString
   5 headers_to_add[] yes > envoy.config.core.v3.HeaderValueOption
+
+envoy.extensions.filters.network.http_connection_manager.v3.RequestIDExtension
+  1 typed_config yes > any
+
+envoy.extensions.request_id.uuid.v3.UuidRequestIdConfig
+  1 pack_trace_reason note tracing is not exported: request ids say nothing of it
+  2 use_request_id_for_trace_sampling note tracing is not exported
 
 envoy.config.core.v3.SchemeHeaderTransformation
   1 scheme_to_overwrite yes

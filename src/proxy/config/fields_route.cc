@@ -111,12 +111,7 @@ envoy.config.route.v3.RetryPolicy
   5 retry_host_predicate[] yes > envoy.config.route.v3.RetryPolicy.RetryHostPredicate
   6 host_selection_retry_max_attempts yes
   7 retriable_status_codes[] yes
-  8 retry_back_off yes > envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate
-
-envoy.extensions.retry.host.omit_host_metadata.v3.OmitHostMetadataConfig
-  1 metadata_match warn retries may go to hosts of any metadata
-
-envoy.config.route.v3.RetryPolicy.RetryBackOff
+  8 retry_back_off yes > envoy.config.route.v3.RetryPolicy.RetryBackOff
   9 retriable_headers[] yes > envoy.config.route.v3.HeaderMatcher
   10 retriable_request_headers[] yes > envoy.config.route.v3.HeaderMatcher
   11 rate_limited_retry_back_off yes > envoy.config.route.v3.RetryPolicy.RateLimitedRetryBackOff
@@ -192,6 +187,11 @@ envoy.config.route.v3.DirectResponseAction
 envoy.config.route.v3.RetryPolicy.RetryHostPredicate
   1 name yes
   3 typed_config yes > any
+
+envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate
+
+envoy.extensions.retry.host.omit_host_metadata.v3.OmitHostMetadataConfig
+  1 metadata_match warn retries may go to hosts of any metadata
 
 envoy.config.route.v3.RetryPolicy.RetryBackOff
   1 base_interval yes
