@@ -11,6 +11,7 @@
 #include <fstream>
 
 #include "base/log.h"
+#include "base/memory.h"
 #include "envoy/config/bootstrap/v3/bootstrap.pb.h"
 #include "envoy/config/core/v3/address.pb.h"
 #include "envoy/config/core/v3/config_source.pb.h"
@@ -219,6 +220,8 @@ Status Server::start() {
   } else {
     live_ = true;
   }
+  // Start-up went through a good part of the program once.
+  loop_.after(std::chrono::milliseconds(300), [] { base::give_back_memory(); });
   return {};
 }
 

@@ -1,12 +1,12 @@
 #include "proxy/worker.h"
 
-#include <malloc.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cstring>
 #include <ctime>
 
+#include "base/memory.h"
 #include "proxy/exchange.h"
 #include "proxy/listener.h"
 #include "proxy/overload.h"
@@ -301,13 +301,13 @@ void Worker::flush_marked() {
     idle_exchanges_.push_back(std::move(e));
   }
   if (!done_exchanges_.empty() && idle_exchanges_.size() > kQuietExchanges && !std::exchange(quiet_check_due, true)) {
-    // What a burst needed goes back to the system when it is over; malloc_trim takes a moment, so only then.
+    // What a burst needed goes back to the system when it is over; that takes a moment, so only then.
     loop_.after(kQuietTime, [this] {
       quiet_check_due = false;
       if (active_exchanges_ > 0 || idle_exchanges_.size() <= kQuietExchanges) return;
       idle_exchanges_.resize(kQuietExchanges);
       idle_exchanges_.shrink_to_fit();
-      malloc_trim(0);
+      base::give_back_memory();
     });
   }
   done_exchanges_.clear();
