@@ -10,6 +10,7 @@
 #include "base/strings.h"
 #include "base/time.h"
 #include "cli/istioctl.h"
+#include "io/tls.h"
 
 namespace fairlead::cli {
 namespace {
@@ -83,6 +84,36 @@ std::vector<Value> resources(const Value& dump, std::string_view type, const std
     }
   }
   return out;
+}
+
+using Rows = std::vector<std::vector<std::string>>;
+
+// One row a secret, as istioctl judges them: by the first certificate in it.
+Rows secret_rows(const Value& dump) {
+  auto iso = [](int64_t seconds) {
+    std::time_t t = seconds;
+    std::tm tm{};
+    gmtime_r(&t, &tm);
+    char text[32];
+    return std::string(text, std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &tm));
+  };
+  Rows rows;
+  for (const Value& config : dump["configs"].items())
+    for (auto [list, state] : {std::pair{"dynamic_warming_secrets", "WARMING"}, std::pair{"dynamic_active_secrets", "ACTIVE"}})
+      for (const Value& s : config[list].items()) {
+        const Value& secret = s["secret"];
+        std::string chain = secret["tls_certificate"]["certificate_chain"]["inline_bytes"].as_string();
+        bool ca = chain.empty();
+        if (ca) chain = secret["validation_context"]["trusted_ca"]["inline_bytes"].as_string();
+        std::vector<std::string> row{s["name"].as_string(), "", state, "false", "", "", ""};
+        if (auto facts = io::certificate_facts(base::base64_decode(chain).value_or(""))) {
+          int64_t now = std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+          row = {row[0],  ca ? "CA" : "Cert Chain", row[2], now > facts->not_before && now < facts->not_after ? "true" : "false", facts->serial, iso(facts->not_after),
+                 iso(facts->not_before)};
+        }
+        rows.push_back(std::move(row));
+      }
+  return rows;
 }
 
 std::vector<Value> listeners_of(const Value& dump) { return resources(dump, "ListenersConfigDump", {"dynamic_listeners", "static_listeners"}, "listener"); }
@@ -207,7 +238,6 @@ bool wanted(const Args& args, std::string_view flag, const std::string& value) {
   return !args.has(flag) || base::iequals(args.value(flag), value);
 }
 
-using Rows = std::vector<std::vector<std::string>>;
 
 std::vector<Value> select_listeners(const Value& dump, const Args& args) {
   auto out = listeners_of(dump);
@@ -437,13 +467,12 @@ int istioctl_proxy_config(int argc, char** argv) {
     case 'c': print_clusters(dump, *args); break;
     case 'e': print_endpoints(endpoints, *args); break;
     case 's': {
-      auto secrets = resources(dump, "SecretsConfigDump", {"dynamic_active_secrets", "dynamic_warming_secrets", "static_secrets"}, "secret");
-      if (secrets.empty()) {
+      Rows rows = secret_rows(dump);
+      if (rows.empty()) {
         std::printf("No active or warming secrets found.\n");
         break;
       }
-      Rows rows{{"RESOURCE NAME", "TYPE"}};
-      for (const Value& s : secrets) rows.push_back({s["name"].as_string(), field(s, "tls_certificate").is_object() ? "Cert Chain" : "CA"});
+      rows.insert(rows.begin(), {"RESOURCE NAME", "TYPE", "STATUS", "VALID CERT", "SERIAL NUMBER", "NOT AFTER", "NOT BEFORE"});
       std::fputs(tabulate(rows).c_str(), stdout);
       break;
     }

@@ -60,8 +60,10 @@ class Dialer final : io::TransportSink {
         });
         return;
       }
-      if (url_.scheme != "https") return end(std::move(*transport));
-      transport_ = io::make_tls_client(loop_, std::move(*transport), tls_, options_.tls_server_name.empty() ? url_.host : options_.tls_server_name);
+      if (options_.wrap) transport_ = options_.wrap(std::move(*transport));
+      else if (url_.scheme != "https") return end(std::move(*transport));
+      else transport_ = io::make_tls_client(loop_, std::move(*transport), tls_, options_.tls_server_name.empty() ? url_.host : options_.tls_server_name);
+      if (!transport_) return end(base::fail(base::Code::kUnavailable, "{}: there is nothing to make its TLS of", url_.authority()));
       transport_->set_sink(this);
       on_ready(true, true);
     });
@@ -222,7 +224,7 @@ struct Client::Core {
     auto url = parse_url(url_text);
     base::Status problem;
     if (!url) problem = std::unexpected(url.error());
-    else if (url->scheme == "https" && !tls) problem = base::fail(base::Code::kFailedPrecondition, "{}: this client has no TLS configuration", url_text);
+    else if (url->scheme == "https" && !tls && !options.wrap) problem = base::fail(base::Code::kFailedPrecondition, "{}: this client has no TLS configuration", url_text);
     auto handle = std::make_unique<CallHandle>(call);
     handle->drop_later = [&l = loop](std::shared_ptr<Call::Callbacks> callbacks) { l.defer([callbacks] {}); };
     if (!problem) {
@@ -240,7 +242,7 @@ struct Client::Core {
     Host& host = hosts[key];
     if (host.url.host.empty()) {
       host.url = *url;
-      host.speaks_h2 = options.http2 && url->scheme == "http";
+      host.speaks_h2 = options.http2 && (url->scheme == "http" || options.wrap);
     }
     host.queue.push_back(std::move(call));
     pump(key);
@@ -304,7 +306,7 @@ struct Client::Core {
       for (auto& call : failed) call->end(std::unexpected(transport.error()));
       return;
     }
-    bool h2 = host.url.scheme == "https" ? (*transport)->alpn() == "h2" : options.http2;
+    bool h2 = host.url.scheme == "https" && !options.wrap ? (*transport)->alpn() == "h2" : options.http2;
     host.speaks_h2 = h2;
     auto connection = h2 ? make_h2_client_connection(loop, std::move(*transport), options, hooks)
                          : make_h1_client_connection(loop, std::move(*transport), options, hooks);

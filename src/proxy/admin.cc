@@ -135,7 +135,7 @@ std::string config_dump(Server& server, std::string_view query, const Regex* nam
   Value route_dump = Value::object();
   if (!routes.empty()) route_dump.set("dynamic_route_configs", std::move(routes));
   add("RoutesConfigDump", std::move(route_dump));
-  add("SecretsConfigDump", Value::object());
+  add("SecretsConfigDump", secrets_dump(c.secrets()));
   if (!found) return {};
   redact(configs);
   return Value::object({{"configs", std::move(configs)}}).dump(1);

@@ -4,7 +4,9 @@
 #include <ctime>
 #include <set>
 
+#include "envoy/extensions/transport_sockets/tls/v3/secret.pb.h"
 #include "io/tls.h"
+#include "proxy/proto_json.h"
 #include "proxy/tls_source.h"
 
 namespace fairlead::proxy {
@@ -52,6 +54,27 @@ Value certificates_in_use(const SecretManager& secrets) {
     list.push(Value::object({{"ca_cert", std::move(ca)}, {"cert_chain", std::move(chain)}}));
   }
   return Value::object({{"certificates", std::move(list)}});
+}
+
+Value secrets_dump(const SecretManager& secrets) {
+  Value active = Value::array(), warming = Value::array();
+  for (const auto& [ref, e] : secrets.entries()) {
+    envoy::extensions::transport_sockets::tls::v3::Secret secret;
+    if (e.bytes) secret.ParseFromString(*e.bytes);
+    else secret.set_name(ref.name);
+    Value message = to_json(secret);
+    Value typed = Value::object({{"@type", "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret"}});
+    for (auto& m : message.mutable_members()) typed.set(m.key, std::move(m.value));
+    Value one = Value::object({{"name", ref.name}, {"version_info", e.bytes ? e.version : "uninitialized"}});
+    if (e.bytes) one.set("last_updated", iso(std::chrono::duration_cast<std::chrono::seconds>(e.updated.time_since_epoch()).count()));
+    one.set("secret", std::move(typed));
+    if (!e.error.empty()) one.set("error_state", Value::object({{"details", e.error}}));
+    (e.bytes ? active : warming).push(std::move(one));
+  }
+  Value out = Value::object();
+  if (!active.empty()) out.set("dynamic_active_secrets", std::move(active));
+  if (!warming.empty()) out.set("dynamic_warming_secrets", std::move(warming));
+  return out;
 }
 
 }  // namespace fairlead::proxy

@@ -7,5 +7,7 @@
 namespace fairlead::proxy {
 
 base::Value certificates_in_use(const SecretManager& secrets);
+// SecretsConfigDump of /config_dump, keys still in it.
+base::Value secrets_dump(const SecretManager& secrets);
 
 }  // namespace fairlead::proxy

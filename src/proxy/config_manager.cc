@@ -290,13 +290,17 @@ void ConfigManager::put_cluster(std::shared_ptr<const ClusterConfig> config, Res
     c.assigned = next;
     next->adopt();
   }
-  start_checks(name, c);
-  apply_endpoints(c, out);
-  start_outlier(name, c);
   if (c.config->tls) secrets_.attach(c.config->tls);
   for (const auto& m : c.config->socket_matches)
     if (m.tls) secrets_.attach(m.tls);
+  // Checks that could not connect for want of a secret would only take hosts out; those of before name the configuration of
+  // before. Hosts keep what is known of them.
+  c.checks_wait = !c.config->health_checks.empty() && !cluster_warm(c);
+  if (c.checks_wait) c.checkers.clear();
+  else start_checks(name, c);
   c.pending = true;
+  apply_endpoints(c, out);
+  start_outlier(name, c);
   if (c.warm || c.found || may_warm(c)) return warmed(c, out);
   if (c.config->type == Type::kEds && !c.endpoints) {
     // Not waited for longer than this: requests then meet "no healthy upstream" until endpoints come.
@@ -317,6 +321,7 @@ void ConfigManager::put_cluster(std::shared_ptr<const ClusterConfig> config, Res
 
 // A cluster serves when its endpoints are there, and each had its first check.
 bool ConfigManager::may_warm(const ClusterState& c) const {
+  if (c.checks_wait) return false;
   if (initial_wait_over_ && c.config->type == ClusterConfig::Type::kEds && !c.endpoints && !ads_) return true;
   if (c.config->type == ClusterConfig::Type::kEds && !c.assigned && (ads_ || !c.config->eds_path.empty())) return false;
   return std::ranges::all_of(c.checkers, [](const auto& checker) { return checker->all_checked(); });
@@ -329,6 +334,7 @@ void ConfigManager::warmed(ClusterState& c, ConfigUpdate& out) {
   if (!cluster_warm(c)) return;
   c.warm = true;
   c.pending = false;
+  c.serving = c.config;
   out.clusters.push_back(c.config);
   // The configuration first, so that workers never have endpoints of a cluster that they don't know.
   if (c.endpoints && std::ranges::none_of(out.endpoints, [&](const auto& e) { return e.first == c.config->id; })) out.endpoints.emplace_back(c.config->id, c.endpoints);
@@ -342,8 +348,15 @@ bool ConfigManager::cluster_warm(const ClusterState& c) const {
 void ConfigManager::secrets_changed() {
   bool was = initialized();
   ConfigUpdate out;
-  for (auto& [name, c] : clusters_)
+  for (auto& [name, c] : clusters_) {
+    if (c->checks_wait && cluster_warm(*c)) {
+      c->checks_wait = false;
+      start_checks(name, *c);
+      if (c->endpoints)
+        for (auto& checker : c->checkers) checker->update(*c->endpoints);
+    }
     if (c->pending && c->found) warmed(*c, out);
+  }
   activate_listeners(out);
   send(std::move(out));
   if (initialized() != was) hooks_.ready_changed();
@@ -397,7 +410,9 @@ void ConfigManager::apply_endpoints(ClusterState& c, ConfigUpdate& out) {
       h->serving_since_ns.store(loop_.now().time_since_epoch().count(), std::memory_order_relaxed);
   c.endpoints = std::move(next);
   for (auto& checker : c.checkers) checker->update(*c.endpoints);
-  if (c.warm) out.endpoints.emplace_back(c.config->id, c.endpoints);
+  // Those of a configuration that waits for its secrets are not for the one that serves until then.
+  bool same_service = c.serving && c.serving->type == ClusterConfig::Type::kEds && c.config->type == ClusterConfig::Type::kEds && c.serving->eds_name == c.config->eds_name;
+  if (c.warm && (!c.pending || same_service)) out.endpoints.emplace_back(c.config->id, c.endpoints);
 }
 
 // ------------------------------------------------------------------------------------------------------ health checks

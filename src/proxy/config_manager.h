@@ -75,11 +75,13 @@ class ConfigManager final : public xds::ClientSink {
   };
   struct ClusterState {
     std::shared_ptr<const ClusterConfig> config;
+    std::shared_ptr<const ClusterConfig> serving;   // what the workers have: the one before, while `config` waits for secrets
     std::shared_ptr<const EndpointSet> endpoints;
     Resource source;
     bool warm = false;              // sent to the workers
     bool found = false;             // what discovery has to say was said; secrets may be missing
     bool pending = false;           // config is not with the workers yet
+    bool checks_wait = false;       // health checks have not begun: secrets are missing
     uint64_t membership_changes = 0;
     uint64_t ejections_total = 0, ejections_overflow = 0;
     uint64_t detected[kEjectionKinds] = {}, enforced[kEjectionKinds] = {};

@@ -73,6 +73,7 @@ struct Accepted {
   std::string read_ahead;                       // bytes that the inspectors read
   ListenerStats* stats = nullptr;
   bool fresh = false;                           // nothing was read: what comes, or has come, is still to be announced
+  bool draining = false;                        // what it becomes is to end as soon as it may
 };
 std::unique_ptr<DownstreamConnection> make_http_connection(Worker& worker, Accepted&& accepted);
 std::unique_ptr<DownstreamConnection> make_h1_downstream(Worker& worker, Accepted&& accepted);

@@ -15,6 +15,12 @@ void Handshake::start() {
   on_ready(true, true);
 }
 
+void Handshake::hurry(base::Nanos most) {
+  if (!transport_ || (timeout_ > base::Nanos(0) && timeout_ <= most)) return;
+  timeout_ = most;
+  timer_.arm(most);
+}
+
 void Handshake::on_ready(bool, bool) {
   if (!transport_) return;
   switch (io::drive_handshake(*transport_)) {

@@ -19,6 +19,7 @@ class Handshake final : io::TransportSink {
   Handshake(io::Loop& loop, std::unique_ptr<io::Transport> transport, base::Nanos timeout, Done done);
   ~Handshake();
   void start();
+  void hurry(base::Nanos most);  // no longer than this from now on
 
  private:
   void on_ready(bool readable, bool writable) override;

@@ -22,8 +22,9 @@ class Inspecting final : public DownstreamConnection, io::TransportSink {
     if (config_->inspect_timeout.count() > 0) timer_.arm(config_->inspect_timeout);
   }
   void begin() { read(); }
-  void drain() override {}  // what it becomes will be told
+  void drain() override { accepted_.draining = true; }
   void close() override { end(); }
+  const ListenerConfig* listener() const override { return config_.get(); }
 
  private:
   void on_ready(bool readable, bool) override {
@@ -132,9 +133,12 @@ void close_accepted(Accepted& accepted, bool reset = false) {
 
 void hand_over(Worker& worker, Accepted&& accepted) {
   const FilterChain* chain = accepted.chain;
+  bool draining = accepted.draining;
   auto connection = chain->http ? make_http_connection(worker, std::move(accepted)) : make_tcp_connection(worker, std::move(accepted));
   connection->chain = chain;
+  DownstreamConnection& c = *connection;
   worker.add(std::move(connection));
+  if (draining) c.drain();
 }
 
 // A connection whose TLS handshake is under way.
@@ -150,7 +154,12 @@ class Handshaking final : public DownstreamConnection {
                                              [this](std::unique_ptr<io::Transport> transport, const std::string& error) { done(std::move(transport), error); });
   }
   void begin() { handshake_->start(); }
-  void drain() override {}
+  // The client may be waiting for the last message; one that takes its time has none to send.
+  void drain() override {
+    constexpr base::Nanos kRest = std::chrono::seconds(3);
+    accepted_.draining = true;
+    if (!over_ && handshake_) handshake_->hurry(kRest);
+  }
   void close() override {
     if (std::exchange(over_, true)) return;
     worker_.loop().dispose(std::move(handshake_));

@@ -113,10 +113,15 @@ class HttpProber final : public Prober {
 
   void connect_with(std::shared_ptr<const io::TlsContext> context) {
     http::ClientOptions o;
-    context_ = context;
-    o.tls = std::move(context);
-    if (const auto& source = cluster_.tls_for(*host_)) o.tls_server_name = source->auto_host_sni && !host_->hostname.empty() ? host_->hostname : source->sni;
+    context_ = std::move(context);
     o.http2 = check_.kind == HealthCheckConfig::Kind::kGrpc || check_.http2;
+    // Names are sent and verified as for its requests.
+    if (context_)
+      o.wrap = [this](std::unique_ptr<io::Transport> plain) {
+        bool http2 = check_.kind == HealthCheckConfig::Kind::kGrpc || check_.http2;
+        std::string name = cluster_.auto_sni ? server_name() : std::string();
+        return wrap_upstream(loop_, cluster_, nullptr, *host_, std::move(plain), http2 ? DialFor::kHttp2 : DialFor::kHttp1, name).transport;
+      };
     o.connect_timeout = check_.timeout;
     o.keep_alive = check_.reuse_connection;
     o.max_connections_per_host = 1;
@@ -124,6 +129,13 @@ class HttpProber final : public Prober {
     // The call before may still name the old one.
     if (client_) loop_.dispose(std::move(client_));
     client_ = std::make_unique<http::Client>(loop_, std::move(o));
+  }
+
+  // auto_sni: requests go by their host; a check has one when somebody gave it, and else only the address.
+  std::string server_name() const {
+    const std::string& name = !host_->check_hostname.empty() ? host_->check_hostname : !check_.host.empty() ? check_.host : host_->hostname;
+    size_t colon = name.rfind(':');
+    return colon != std::string::npos && name.find(']') == std::string::npos ? name.substr(0, colon) : name;
   }
 
   io::Loop& loop_;
