@@ -14,6 +14,7 @@
 #include "base/strings.h"
 #include "cli/commands.h"
 #include "envoy/config/bootstrap/v3/bootstrap.pb.h"
+#include "cli/agent_probes.h"
 #include "http/client.h"
 #include "node/interception/istio_iptables.h"
 #include "proxy/agent.h"
@@ -165,8 +166,10 @@ int run_proxy(const std::vector<std::string>& args) {
     return 1;
   }
   // What Istio's agent answers itself: health on 15021 and 15020, merged metrics on 15020 and 15090.
-  auto handler = [&server](std::shared_ptr<http::Exchange> e) {
+  AgentProbes probes(server.loop(), o.environment("ISTIO_KUBE_APP_PROBERS"), o.ip, node::kSidecarMark);
+  auto handler = [&server, &probes](std::shared_ptr<http::Exchange> e) {
     std::string path(e->request().path());
+    if (probes.serve(path, e)) return;
     if (path == "/healthz/ready") {
       bool ready = server.ready();
       return e->respond(ready ? 200 : 503, "text/plain", ready ? "" : fmt::format("not ready: {}\n", server.state()));

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "base/strings.h"
+#include "control/injection_probes.h"
 
 namespace fairlead::control {
 namespace {
@@ -228,6 +229,7 @@ base::Result<Value> inject_pod(const Value& pod, std::string_view ns, const Inje
 
   // A container of that name in the pod overrides fields of ours, as Istio's customisation does.
   Value proxy = proxy_container(pod, workload, ns, config);
+  if (std::string probers = rewrite_probes(out); !probers.empty()) proxy["env"].push(env("ISTIO_KUBE_APP_PROBERS", probers));
   base::Array& containers = spec["containers"].mutable_items();
   auto own = std::ranges::find_if(containers, [](const Value& c) { return c["name"].as_string() == "istio-proxy"; });
   if (own != containers.end()) {

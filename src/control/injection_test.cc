@@ -49,6 +49,32 @@ TEST(Injection, AddsInitAndProxyBehindTheApp) {
   EXPECT_EQ((*out)["metadata"]["annotations"]["kubectl.kubernetes.io/default-container"].as_string(), "reviews");
 }
 
+TEST(Injection, ProbesGoByTheAgentThatKnowsWhatTheyWere) {
+  Value p = pod();
+  Value& c = p["spec"]["containers"].mutable_items()[0];
+  c.set("ports", (*base::parse_yaml("[{containerPort: 9080, name: web}]"))[0]);
+  c.set("readinessProbe", (*base::parse_yaml("{httpGet: {path: /health, port: web, scheme: HTTPS, httpHeaders: [{name: a, value: b}]}, timeoutSeconds: 2}"))[0]);
+  c.set("livenessProbe", (*base::parse_yaml("{tcpSocket: {port: 9080}, periodSeconds: 7}"))[0]);
+  c.set("startupProbe", (*base::parse_yaml("{exec: {command: [cat]}}"))[0]);
+  c.set("lifecycle", (*base::parse_yaml("{preStop: {httpGet: {path: /bye, port: 9080}}}"))[0]);
+  auto out = inject_pod(p, "default", {});
+  ASSERT_TRUE(out);
+  const Value& app = out->at("spec.containers.0");
+  EXPECT_EQ(app["readinessProbe"].dump(), R"({"timeoutSeconds":2,"httpGet":{"path":"/app-health/reviews/readyz","port":15020,"scheme":"HTTP","httpHeaders":[{"name":"a","value":"b"}]}})");
+  EXPECT_EQ(app["livenessProbe"].dump(), R"({"periodSeconds":7,"httpGet":{"path":"/app-health/reviews/livez","port":15020}})");
+  EXPECT_EQ(app["startupProbe"].dump(), R"({"exec":{"command":["cat"]}})");
+  EXPECT_EQ(app["lifecycle"].dump(), R"({"preStop":{"httpGet":{"path":"/app-lifecycle/reviews/prestopz","port":15020}}})");
+  EXPECT_EQ(env_of(out->at("spec.containers.1"), "ISTIO_KUBE_APP_PROBERS"),
+            R"({"/app-health/reviews/livez":{"tcpSocket":{"port":9080}},)"
+            R"("/app-health/reviews/readyz":{"httpGet":{"path":"/health","port":9080,"scheme":"HTTPS","httpHeaders":[{"name":"a","value":"b"}]},"timeoutSeconds":2},)"
+            R"("/app-lifecycle/reviews/prestopz":{"httpGet":{"path":"/bye","port":9080}}})");
+  p["metadata"]["annotations"].set("sidecar.istio.io/rewriteAppHTTPProbers", "false");
+  out = inject_pod(p, "default", {});
+  ASSERT_TRUE(out);
+  EXPECT_EQ(out->at("spec.containers.0")["livenessProbe"].dump(), R"({"tcpSocket":{"port":9080},"periodSeconds":7})");
+  EXPECT_EQ(env_of(out->at("spec.containers.1"), "ISTIO_KUBE_APP_PROBERS"), "(none)");
+}
+
 TEST(Injection, LeavesAloneWhatSaysSo) {
   EXPECT_EQ(reason_not_to_inject(pod(), "default"), "");
   EXPECT_NE(reason_not_to_inject(pod(), "kube-system"), "");

@@ -47,6 +47,39 @@ def test_strict_keeps_it_out_and_lets_sidecars_in(mesh):
     assert mesh.sh(INSIDE).strip() == "200"
 
 
+PROBED = """
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: %(name)s}
+spec:
+  selector: {matchLabels: {app: %(name)s}}
+  template:
+    metadata: {labels: {app: %(name)s}}
+    spec:
+      containers:
+      - name: web
+        image: docker.io/mccutchen/go-httpbin:v2.15.0
+        ports: [{name: http, containerPort: 8080}]
+        readinessProbe: {httpGet: {path: /status/%(status)s, port: http}, periodSeconds: 1}
+        livenessProbe: {tcpSocket: {port: 8080}, periodSeconds: 1}
+"""
+
+
+def test_probes_of_a_strict_pod_go_by_its_agent(mesh):
+    for name, status in (("probed", "200"), ("failing", "503")):
+        mesh.apply(PROBED % {"name": name, "status": status})
+    mesh.pods_ready("app=probed")
+    assert mesh.sh("kubectl get pod -l app=probed -o jsonpath='{.items[0].spec.containers[0].readinessProbe.httpGet}'") == \
+        '{"path":"/app-health/web/readyz","port":15020,"scheme":"HTTP"}'
+    address = mesh.sh("kubectl get pod -l app=probed -o jsonpath='{.items[0].status.podIP}'")
+    ask = "kubectl exec -n legacy deploy/sleep -- curl -sS -o /dev/null -w '%{http_code}' http://" + address
+    assert mesh.sh(f"{ask}:15020/app-health/web/readyz") == "200", "a kubelet without a certificate gets its answer"
+    assert mesh.sh(f"{ask}:15020/app-health/web/livez") == "200"
+    assert mesh.sh(f"{ask}:15020/app-health/other/livez") == "400"
+    assert "reset by peer" in mesh.sh(f"{ask}:8080/status/200 2>&1 || true"), "where the application itself does not answer it"
+    eventually(lambda: "HTTP probe failed with statuscode: 503" in mesh.sh("kubectl describe pod -l app=failing"))
+
+
 def test_clean_up(mesh):
-    mesh.sh("kubectl delete peerauthentication default; kubectl delete namespace legacy")
+    mesh.sh("kubectl delete peerauthentication default; kubectl delete namespace legacy; kubectl delete deployment probed failing")
     eventually(lambda: mesh.sh("kubectl get namespace legacy --ignore-not-found").strip() == "")
