@@ -169,7 +169,9 @@ class H1Downstream final : public DownstreamConnection, public base::Recycled<H1
     as.stats = listener_stats_;
     auto next = make_h2_downstream(worker_, std::move(as));
     next->chain = chain;
+    DownstreamConnection& h2 = *next;
     worker_.add(std::move(next));
+    if (draining_) h2.drain();
     worker_.forget(*this);
     return false;
   }
