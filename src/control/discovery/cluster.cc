@@ -8,6 +8,7 @@
 
 #include "base/strings.h"
 #include "control/discovery/context.h"
+#include "control/discovery/gateway.h"
 #include "control/discovery/generate.h"
 #include "control/discovery/mutual_tls.h"
 #include "control/discovery/proto.h"
@@ -63,12 +64,15 @@ bool auto_mutual(const Context& context, const Service& service, int port, const
 
 // The load assignment of one service port and subset, grouped by locality.
 endpoint::ClusterLoadAssignment assignment(const Context& context, const Service& service, int port, const Labels& subset,
-                                           const std::string& name) {
+                                           const std::string& name, bool mutual_only = false) {
   endpoint::ClusterLoadAssignment out;
   out.set_cluster_name(name);
   std::map<std::string, std::vector<const Endpoint*>> by_locality;
   for (const auto& e : context.snapshot().endpoints_of(service, port))
-    if (e.ready && subset_of(subset, e.labels)) by_locality[e.locality].push_back(&e);
+    if (e.ready && subset_of(subset, e.labels)) {
+      auto& list = by_locality[e.locality];
+      if (!mutual_only || takes_mutual_tls(context, service, e)) list.push_back(&e);
+    }
   for (const auto& [locality, list] : by_locality) {
     auto* group = out.add_endpoints();
     auto parts = base::split(locality, '/');
@@ -86,7 +90,7 @@ endpoint::ClusterLoadAssignment assignment(const Context& context, const Service
       lb->mutable_load_balancing_weight()->set_value(std::max(1u, e->weight));
       weight += std::max(1u, e->weight);
     }
-    group->mutable_load_balancing_weight()->set_value(weight);
+    if (!list.empty()) group->mutable_load_balancing_weight()->set_value(weight);
   }
   return out;
 }
@@ -121,11 +125,13 @@ cluster::Cluster passthrough(const Context& context, const std::string& name, co
 }
 
 // One outbound cluster: of a service port, or of a subset of it.
+// by_sni: for connections that are passed on as they are (AUTO_PASSTHROUGH), named as their server name.
 cluster::Cluster outbound(const Context& context, const Service& service, const Port& port, const Rule& rule,
-                          const base::Value* subset) {
+                          const base::Value* subset, bool by_sni = false) {
   cluster::Cluster c;
   std::string subset_name = subset ? (*subset)["name"].as_string() : "";
-  set_name(c, cluster_name("outbound", port.number, subset_name, service.host));
+  std::string name = cluster_name("outbound", port.number, subset_name, service.host);
+  set_name(c, by_sni ? sni_of(name) : name);
   set_duration(c.mutable_connect_timeout(), context.snapshot().mesh.connect_timeout);
   c.mutable_common_lb_config()->mutable_healthy_panic_threshold();
   unlimited_circuit_breakers(c);
@@ -172,7 +178,9 @@ cluster::Cluster outbound(const Context& context, const Service& service, const 
   base::Value policy = effective_policy(rule.policy, subset, port);
   apply_traffic_policy(c, options, policy, {.service = service, .accounts = accounts, .gateway = context.proxy().router});
   bool http2 = options.explicit_http_config().has_http2_protocol_options();
-  if (std::as_const(policy)["tls"]["mode"].as_string() == "ISTIO_MUTUAL") {
+  if (by_sni) {
+    c.clear_transport_socket();
+  } else if (std::as_const(policy)["tls"]["mode"].as_string() == "ISTIO_MUTUAL") {
     mutual_tls_socket(c.mutable_transport_socket(), c, http2, std::as_const(policy)["tls"], accounts);
   } else if (!std::as_const(policy)["tls"].is_object() && auto_mutual(context, service, port.number, policy)) {
     if (c.type() == cluster::Cluster::ORIGINAL_DST) mutual_tls_socket(c.mutable_transport_socket(), c, http2, {}, accounts);
@@ -208,7 +216,19 @@ xds::ResourceMap Generator::clusters() const {
       for (const auto* subset : rule.subsets) add(outbound(context, *service, port, rule, subset));
     }
   }
-  if (context.proxy().router) return out;
+  if (context.proxy().router) {
+    if (passes_mutual_tls_on(context))
+      for (const auto& service : context.services()) {
+        if (service->mesh_external) continue;
+        Rule rule = rule_of(context.snapshot(), context.proxy(), service->host, service->ns);
+        for (const auto& port : service->ports) {
+          if (port.protocol == Protocol::kUdp) continue;
+          add(outbound(context, *service, port, rule, nullptr, true));
+          for (const auto* subset : rule.subsets) add(outbound(context, *service, port, rule, subset, true));
+        }
+      }
+    return out;
+  }
 
   add(passthrough(context, "PassthroughCluster", "PassthroughCluster", false));
   add(passthrough(context, "InboundPassthroughCluster", "PassthroughCluster", true));
@@ -259,7 +279,7 @@ xds::ResourceMap Generator::endpoints(const std::set<std::string>* names) const 
             known = true;
           }
       }
-      if (known) load = assignment(context, *service, key->port, labels, name);
+      if (known) load = assignment(context, *service, key->port, labels, name, key->sni);
     }
     // Unknown names get an empty assignment: a cluster that waits for its endpoints must not wait for ever.
     add_resource(out, name, load);
@@ -268,14 +288,19 @@ xds::ResourceMap Generator::endpoints(const std::set<std::string>* names) const 
     for (const auto& name : *names) add(name);
     return out;
   }
+  bool by_sni = context.proxy().router && passes_mutual_tls_on(context);
   for (const auto& service : context.services()) {
     bool balanced = service->resolution == Resolution::kEds || (context.proxy().router && service->resolution == Resolution::kPassthrough);
     if (!balanced) continue;
     Rule rule = rule_of(context.snapshot(), context.proxy(), service->host, service->ns);
     for (const auto& port : service->ports) {
       if (port.protocol == Protocol::kUdp) continue;
-      add(cluster_name("outbound", port.number, "", service->host));
-      for (const auto* subset : rule.subsets) add(cluster_name("outbound", port.number, (*subset)["name"].as_string(), service->host));
+      auto add_both = [&](const std::string& name) {
+        add(name);
+        if (by_sni && !service->mesh_external) add(sni_of(name));
+      };
+      add_both(cluster_name("outbound", port.number, "", service->host));
+      for (const auto* subset : rule.subsets) add_both(cluster_name("outbound", port.number, (*subset)["name"].as_string(), service->host));
     }
   }
   return out;

@@ -77,10 +77,17 @@ std::string cluster_name(std::string_view direction, int port, std::string_view 
 
 std::optional<ClusterKey> parse_cluster_name(std::string_view name) {
   auto parts = base::split(name, '|');
+  // "outbound_.9080_.v1_.reviews.default.svc.cluster.local": the server name that stands for a cluster.
+  bool sni = parts.size() == 1 && name.starts_with("outbound_.");
+  std::string spelled;
+  if (sni) {
+    spelled = base::replace_all(std::string(name), "_.", "|");
+    parts = base::split(spelled, '|');
+  }
   if (parts.size() != 4) return std::nullopt;
   auto port = base::to_int(parts[1]);
   if (!port) return std::nullopt;
-  return ClusterKey{std::string(parts[0]), std::string(parts[2]), std::string(parts[3]), static_cast<int>(*port)};
+  return ClusterKey{std::string(parts[0]), std::string(parts[2]), std::string(parts[3]), static_cast<int>(*port), sni};
 }
 
 std::string destination_cluster(const Context& context, const base::Value& destination, int listener_port, bool infer_port) {

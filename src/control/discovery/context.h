@@ -43,6 +43,7 @@ std::string cluster_name(std::string_view direction, int port, std::string_view 
 struct ClusterKey {
   std::string direction, subset, host;
   int port = 0;
+  bool sni = false;  // spelled as a server name: of a gateway that passes mutual TLS on (AUTO_PASSTHROUGH)
 };
 std::optional<ClusterKey> parse_cluster_name(std::string_view name);
 

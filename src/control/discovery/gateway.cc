@@ -9,6 +9,7 @@
 #include "base/strings.h"
 #include "control/discovery/filters.h"
 #include "control/discovery/gateway_tls.h"
+#include "control/discovery/mutual_tls.h"
 #include "control/discovery/proto.h"
 #include "control/discovery/route.h"
 #include "control/discovery/tcp_route.h"
@@ -111,8 +112,36 @@ void add_http_chain(const Context& context, listener::Listener& l, const std::st
   add_connection_manager(*chain, manager);
 }
 
+bool is_auto_passthrough(const Server& server) { return (*server.spec)["tls"]["mode"].as_string() == "AUTO_PASSTHROUGH"; }
+
+// A chain for each cluster by its server name, for mutual TLS of the mesh alone.
+void add_auto_passthrough(const Context& context, listener::Listener& l, const Server& server) {
+  std::vector<std::string> hosts = server_names(server, context.snapshot().mesh.domain);
+  auto add = [&](const std::string& cluster) {
+    auto* chain = l.add_filter_chains();
+    chain->mutable_filter_chain_match()->add_server_names(cluster);
+    for (const char* protocol : {"istio", "istio-peer-exchange", "istio-http/1.0", "istio-http/1.1", "istio-h2"})
+      chain->mutable_filter_chain_match()->add_application_protocols(protocol);
+    add_tcp_proxy(context, *chain, cluster);
+  };
+  for (const auto& service : context.services()) {
+    if (service->mesh_external) continue;
+    if (!hosts.empty() && std::none_of(hosts.begin(), hosts.end(), [&](const std::string& h) { return host_covers(h, service->host); })) continue;
+    Rule rule = rule_of(context.snapshot(), context.proxy(), service->host, service->ns);
+    for (const auto& port : service->ports) {
+      if (port.protocol == Protocol::kUdp) continue;
+      add(sni_of(cluster_name("outbound", port.number, "", service->host)));
+      for (const auto* subset : rule.subsets) add(sni_of(cluster_name("outbound", port.number, (*subset)["name"].as_string(), service->host)));
+    }
+  }
+}
+
 // TCP and TLS-passthrough servers: chains of the VirtualServices that bind to them.
 bool add_tcp_chains(const Context& context, listener::Listener& l, const Server& server) {
+  if (is_auto_passthrough(server)) {
+    add_auto_passthrough(context, l, server);
+    return true;
+  }
   bool names = false;
   for (const auto& config : context.snapshot().virtual_services) {
     if (!binds(*config, server) || !visible(config->export_to, config->ns, context.proxy().ns)) continue;
@@ -141,6 +170,15 @@ bool add_tcp_chains(const Context& context, listener::Listener& l, const Server&
 }
 
 }  // namespace
+
+bool passes_mutual_tls_on(const Context& context) {
+  for (const auto& gateway : context.snapshot().gateways) {
+    if (!subset_of(gateway->selector, context.labels())) continue;
+    for (const auto& server : gateway->spec["servers"].items())
+      if (server["tls"]["mode"].as_string() == "AUTO_PASSTHROUGH") return true;
+  }
+  return false;
+}
 
 xds::ResourceMap gateway_listeners(const Context& context) {
   xds::ResourceMap out;

@@ -12,5 +12,7 @@ namespace fairlead::control {
 
 xds::ResourceMap gateway_listeners(const Context& context);
 xds::ResourceMap gateway_routes(const Context& context, const std::set<std::string>* names);
+// A server of its Gateways is AUTO_PASSTHROUGH: connections of the mesh's own TLS go on by their server name, unopened.
+bool passes_mutual_tls_on(const Context& context);
 
 }  // namespace fairlead::control
