@@ -3,6 +3,7 @@
 #include <fmt/chrono.h>
 
 #include <charconv>
+#include <cmath>
 #include <cstdio>
 
 namespace fairlead::base {
@@ -18,8 +19,9 @@ std::optional<Nanos> parse_duration(std::string_view s) {
     size_t digits = s.find_first_not_of("0123456789.");
     if (digits == 0 || digits == std::string_view::npos) return std::nullopt;
     double number = 0;
-    auto [end, ec] = std::from_chars(s.data(), s.data() + digits, number);
-    if (ec != std::errc() || end != s.data() + digits) return std::nullopt;
+    std::string_view text = s.substr(0, digits);
+    auto [end, ec] = std::from_chars(text.begin(), text.end(), number);
+    if (ec != std::errc() || end != text.end()) return std::nullopt;
     s.remove_prefix(digits);
     size_t unit_length = s.find_first_of("0123456789.");
     std::string_view unit = s.substr(0, unit_length);
@@ -35,7 +37,7 @@ std::optional<Nanos> parse_duration(std::string_view s) {
     if (total > 9.2e18L) return std::nullopt;
     s.remove_prefix(unit.size());
   }
-  auto n = static_cast<int64_t>(total + 0.5L);
+  int64_t n = std::llround(total);
   return Nanos(negative ? -n : n);
 }
 

@@ -28,7 +28,7 @@ void dump_to(const Value& value, std::string& out, int indent, int depth, bool s
   auto newline = [&](int d) {
     if (indent == 0) return;
     out += '\n';
-    out.append(static_cast<size_t>(indent * d), ' ');
+    out.append(static_cast<size_t>(indent) * static_cast<size_t>(d), ' ');
   };
   switch (value.type()) {
     case Value::Type::kNull: out += "null"; break;

@@ -1,6 +1,9 @@
 // istioctl install, uninstall, manifest generate, profile list.
 #include <chrono>
 #include <cstdio>
+#include <fstream>
+#include <iostream>
+#include <sstream>
 #include <thread>
 
 #include "base/strings.h"
@@ -46,13 +49,14 @@ void flatten(const Value& v, const std::string& path, std::vector<std::pair<std:
 
 // An IstioOperator file says the same as --set does.
 base::Status read_operator(const std::string& path, control::InstallOptions& options) {
-  FILE* file = path == "-" ? stdin : std::fopen(path.c_str(), "rb");
-  if (!file) return base::fail_errno("open " + path);
-  std::string text;
-  char buffer[8192];
-  for (size_t n; (n = std::fread(buffer, 1, sizeof buffer, file)) > 0;) text.append(buffer, n);
-  if (file != stdin) std::fclose(file);
-  auto docs = base::parse_yaml(text, path);
+  std::ifstream file;
+  if (path != "-") {
+    file.open(path, std::ios::binary);
+    if (!file) return base::fail_errno("open " + path);
+  }
+  std::ostringstream text;
+  text << (path == "-" ? std::cin.rdbuf() : file.rdbuf());
+  auto docs = base::parse_yaml(text.str(), path);
   if (!docs) return std::unexpected(docs.error());
   for (const Value& doc : *docs) {
     if (doc["kind"].as_string() != "IstioOperator")
