@@ -1,6 +1,8 @@
 """The pages in English and in Chinese show the same commands, and the commands they show exist."""
 import pathlib
 import re
+import subprocess
+import sys
 
 import pytest
 
@@ -57,3 +59,8 @@ def test_samples_are_what_their_readers_expect():
     bookinfo = list(yaml.safe_load_all((ROOT / "samples/bookinfo/platform/kube/bookinfo.yaml").read_text()))
     kinds = [document["kind"] for document in bookinfo]
     assert (kinds.count("Service"), kinds.count("ServiceAccount"), kinds.count("Deployment")) == (4, 4, 6)
+
+
+def test_what_there_is_of_envoy_is_what_the_proxy_goes_by():
+    made = subprocess.run([sys.executable, ROOT / "tools/envoy-fields"], capture_output=True, text=True, check=True).stdout
+    assert made == (ROOT / "docs/envoy.md").read_text(), "tools/envoy-fields > docs/envoy.md"
