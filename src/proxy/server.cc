@@ -123,6 +123,11 @@ std::optional<xds::AdsOptions> reach(const envoy::config::bootstrap::v3::Bootstr
 
 }  // namespace
 
+base::Status check_discovery(const envoy::config::bootstrap::v3::Bootstrap& bootstrap) {
+  if (auto ads = ads_from(bootstrap); !ads) return std::unexpected(ads.error());
+  return {};
+}
+
 Status Server::start() {
   started_ = base::Clock::now();
   const auto& bootstrap = *options_.bootstrap;

@@ -185,6 +185,11 @@ std::string data_source(const CompileContext& at, const envoy::config::core::v3:
   return {};
 }
 
+std::string discovery_file(const CompileContext& at, const envoy::config::core::v3::ConfigSource& from) {
+  if (from.has_api_config_source()) at.at("api_config_source").refuse("a stream of its own is not taken; use ads: {{}} or path_config_source");
+  return from.has_path_config_source() ? from.path_config_source().path() : from.path();
+}
+
 LogFormat compile_format(const CompileContext& at, const std::string& text) {
   auto format = LogFormat::parse(text);
   if (!format) at.refuse("{}", format.error().message);

@@ -12,6 +12,7 @@
 
 #include "envoy/config/core/v3/address.pb.h"
 #include "envoy/config/core/v3/base.pb.h"
+#include "envoy/config/core/v3/config_source.pb.h"
 #include "envoy/config/route/v3/route_components.pb.h"
 #include "envoy/type/matcher/v3/regex.pb.h"
 #include "envoy/type/matcher/v3/string.pb.h"
@@ -72,6 +73,8 @@ StringMatcher compile_string(const CompileContext& at, const envoy::type::matche
 HeaderMatcher compile_header(const CompileContext& at, const envoy::config::route::v3::HeaderMatcher& from);
 Fraction compile_fraction(const envoy::type::v3::FractionalPercent& from);
 std::string data_source(const CompileContext& at, const envoy::config::core::v3::DataSource& from);
+// The file that endpoints or routes come from; empty: they come by ADS.
+std::string discovery_file(const CompileContext& at, const envoy::config::core::v3::ConfigSource& from);
 LogFormat compile_format(const CompileContext& at, const std::string& text);
 base::Value struct_to_value(const google::protobuf::Struct& from);
 
