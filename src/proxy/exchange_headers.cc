@@ -291,7 +291,10 @@ bool Exchange::forwarded_headers() {
   }
   if (!internal) std::erase_if(fields.fields(), [&](const HeaderMap::Field& f) { return is_reserved(f.name, edge); });
   if (internal) fields.set_view("x-envoy-internal", "true");
-  if (edge && client->is_ip()) fields.add("x-envoy-external-address", client->ip());
+  if (edge && client->is_ip()) {
+    if (*client == connection_->peer) fields.set_view("x-envoy-external-address", connection_->peer_ip());
+    else fields.set("x-envoy-external-address", client->ip());
+  }
   client_certificate_header();
   if (!c.via.empty()) {
     const auto* via = fields.find("via");

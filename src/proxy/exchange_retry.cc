@@ -14,7 +14,8 @@ void Exchange::begin_retries() {
   per_try_timeout_ = p ? p->per_try_timeout : base::Nanos(0);
   // Nearly no request has such fields: one look for their common beginning is all that the others pay.
   bool any = false;
-  for (const HeaderMap::Field& f : request_.fields) any |= f.name.size() > 13 && f.name.starts_with("x-envoy-") && f.name != "x-envoy-internal";
+  for (const HeaderMap::Field& f : request_.fields)
+    any |= f.name.size() > 13 && f.name.starts_with("x-envoy-") && f.name != "x-envoy-internal" && f.name != "x-envoy-external-address";
   if (any) {
     HeaderMap& fields = request_.fields;
     if (auto words = fields.get("x-envoy-retry-on"); !words.empty()) {

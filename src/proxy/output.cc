@@ -27,6 +27,20 @@ bool Output::flush(io::Transport& transport) {
   return true;
 }
 
+bool Output::write(io::Transport& transport, std::string_view bytes) {
+  while (empty() && !bytes.empty()) {
+    io::IoResult r = transport.write(bytes);
+    if (r.status == io::IoStatus::kOk) {
+      written_ += r.bytes;
+      bytes.remove_prefix(r.bytes);
+      continue;
+    }
+    append(bytes);
+    return r.status == io::IoStatus::kAgain;
+  }
+  return bytes.empty() || write(transport, std::initializer_list<std::string_view>{bytes});
+}
+
 bool Output::write(io::Transport& transport, std::initializer_list<std::string_view> pieces) {
   iovec v[8];
   size_t count = 0;

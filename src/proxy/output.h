@@ -37,6 +37,7 @@ class Output {
   bool flush(io::Transport& transport);
   // Writes what waits and then the pieces, straight from where they are; what the socket does not take is copied.
   bool write(io::Transport& transport, std::initializer_list<std::string_view> pieces);
+  bool write(io::Transport& transport, std::string_view bytes);  // one piece
   uint64_t written() const { return written_; }
 
  private:

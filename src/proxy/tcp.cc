@@ -200,7 +200,7 @@ class TcpConnection final : public DownstreamConnection, Flushable {
       if (cluster_) (upstream ? cluster_->stats.upstream_cx_rx_bytes_total : cluster_->stats.upstream_cx_tx_bytes_total) += r.bytes;
       std::string_view bytes(buffer.data(), r.bytes);
       if (!to.transport) to.out.append(bytes);
-      else if (!to.out.write(*to.transport, {bytes})) return broken(to);
+      else if (!to.out.write(*to.transport, bytes)) return broken(to);
       if (to.out.size() >= kHighWatermark) {
         from.paused = true;
         return;
