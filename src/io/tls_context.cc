@@ -142,8 +142,10 @@ int ticket_keys(SSL* ssl, unsigned char name[16], unsigned char* iv, EVP_CIPHER_
     std::memcpy(name, keys[0].name, 16);
     return use(keys[0]) ? 1 : -1;
   }
+  // A ticket of TLS 1.3 is for one connection (RFC 8446 appendix C.4): without a new one the client's next is a full handshake.
+  bool single_use = SSL_version(ssl) >= TLS1_3_VERSION;
   for (size_t i = 0; i < keys.size(); ++i)
-    if (std::memcmp(name, keys[i].name, 16) == 0) return !use(keys[i]) ? -1 : i == 0 ? 1 : 2;  // 2: give a new one
+    if (std::memcmp(name, keys[i].name, 16) == 0) return !use(keys[i]) ? -1 : i == 0 && !single_use ? 1 : 2;  // 2: give a new one
   return 0;
 }
 

@@ -150,6 +150,20 @@ TEST(TlsSessions, AreResumedByAnyContextOfTheSameRules) {
   EXPECT_TRUE(second.server->tls_info()->peer_verified);
 }
 
+// A ticket serves once: each resumed connection has to bring the next one's.
+TEST(TlsSessions, GoOnFromConnectionToConnection) {
+  World w;
+  TlsOptions c = w.client_options();
+  c.max_sessions = 1;
+  auto client = *TlsContext::client(c);
+  auto server = *TlsContext::server(w.mutual());
+  for (int i = 0; i < 5; ++i) {
+    Ends ends;
+    ASSERT_TRUE(ends.shake(server, client));
+    EXPECT_EQ(ends.client->tls_info()->resumed, i > 0) << i;
+  }
+}
+
 TEST(TlsSessions, AreNotResumedUnderOtherRules) {
   World w;
   TlsOptions c = w.client_options();
