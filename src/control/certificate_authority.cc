@@ -39,6 +39,15 @@ CertificateAuthority::CertificateAuthority(store::KubeClient& client, SigningCa 
                                     },
                                 .on_synced = {},
                                 .on_error = {}});
+  // Whoever deletes or changes it (kubectl delete cm --all) gets it back: without it no pod of the namespace joins the mesh.
+  root_maps_ = client_.inform("configmaps", "", "", fmt::format("metadata.name={}", kRootMap),
+                              {.on_event =
+                                   [this](store::EventType type, const store::ObjectPtr& object) {
+                                     bool right = (*object)["data"]["root-cert.pem"].as_string() == ca_.root_pem;
+                                     if (type == store::EventType::kDeleted || !right) publish((*object)["metadata"]["namespace"].as_string());
+                                   },
+                               .on_synced = {},
+                               .on_error = {}});
 }
 
 CertificateAuthority::~CertificateAuthority() { *alive_ = false; }
@@ -51,8 +60,8 @@ void CertificateAuthority::publish(const std::string& ns) {
                                 {"data", data}});
   client_.create(object, [this, alive = alive_, ns, data](base::Result<Value> made) {
     if (!*alive || made) return;
-    if (made.error().code != base::Code::kAlreadyExists && made.error().code != base::Code::kConflict)
-    {
+    if (made.error().code == base::Code::kNotFound || made.error().code == base::Code::kPermissionDenied) return;  // the namespace ends
+    if (made.error().code != base::Code::kAlreadyExists && made.error().code != base::Code::kConflict) {
       FL_LOG_WARN("ca", "ConfigMap {}/{}: {}", ns, kRootMap, made.error().text());
       return;
     }

@@ -45,7 +45,7 @@ class CertificateAuthority {
   store::KubeClient& client_;
   SigningCa ca_;
   std::function<std::string()> trust_domain_;
-  std::unique_ptr<store::Informer> namespaces_;
+  std::unique_ptr<store::Informer> namespaces_, root_maps_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 

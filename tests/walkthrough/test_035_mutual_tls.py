@@ -83,3 +83,8 @@ def test_probes_of_a_strict_pod_go_by_its_agent(mesh):
 def test_clean_up(mesh):
     mesh.sh("kubectl delete peerauthentication default; kubectl delete namespace legacy; kubectl delete deployment probed failing")
     eventually(lambda: mesh.sh("kubectl get namespace legacy --ignore-not-found").strip() == "")
+
+
+def test_the_root_comes_back_when_it_is_deleted(mesh):
+    mesh.sh("kubectl delete configmap istio-ca-root-cert")
+    eventually(lambda: "BEGIN CERTIFICATE" in mesh.sh("kubectl get configmap istio-ca-root-cert -o jsonpath='{.data}' --ignore-not-found"), timeout=20)
