@@ -9,7 +9,7 @@ envoy.config.cluster.v3.Cluster
   2 type yes
   3 eds_cluster_config yes > envoy.config.cluster.v3.Cluster.EdsClusterConfig
   4 connect_timeout yes
-  5 per_connection_buffer_limit_bytes yes
+  5 per_connection_buffer_limit_bytes warn buffers are bounded by limits of their own
   6 lb_policy yes
   8 health_checks[] yes > envoy.config.core.v3.HealthCheck
   9 max_requests_per_connection yes
@@ -156,7 +156,7 @@ envoy.config.cluster.v3.Cluster.CommonLbConfig
 envoy.config.cluster.v3.UpstreamConnectionOptions
   1 tcp_keepalive yes > envoy.config.core.v3.TcpKeepalive
   2 set_local_interface_name_on_upstream_connections warn not recorded
-  3 happy_eyeballs_config warn one address is tried
+  3 happy_eyeballs_config warn addresses are tried in their order, 300 ms apart
 
 envoy.config.endpoint.v3.LocalityLbEndpoints
   1 locality yes > envoy.config.core.v3.Locality
