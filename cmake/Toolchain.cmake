@@ -35,7 +35,7 @@ if(FAIRLEAD_SANITIZE)
 endif()
 if(FAIRLEAD_SANITIZE MATCHES thread)
   # Protobuf's messages have one more member under this macro, and generated code and library are built without it.
-  target_compile_options(fairlead_warnings INTERFACE -U__SANITIZE_THREAD__ -D_GLIBCXX_TSAN=1)
+  target_compile_options(fairlead_warnings INTERFACE -U__SANITIZE_THREAD__ -D_GLIBCXX_TSAN=1 -DFAIRLEAD_SANITIZED)
 endif()
 if(FAIRLEAD_FUZZ)
   target_compile_options(fairlead_warnings INTERFACE -fsanitize=fuzzer-no-link)

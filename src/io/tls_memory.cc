@@ -10,6 +10,11 @@
 #include "base/recycled.h"
 
 namespace fairlead::io {
+#ifdef FAIRLEAD_SANITIZED
+
+void pool_tls_memory() {}  // sanitizers are to see every object
+
+#else
 namespace {
 
 // Before each object; as long as malloc's alignment.
@@ -87,10 +92,7 @@ void* resize(void* at, size_t bytes, const char* file, int line) {
 
 }  // namespace
 
-void pool_tls_memory() {
-#ifndef FAIRLEAD_SANITIZED
-  (void)CRYPTO_set_mem_functions(take, resize, give_back);
-#endif
-}
+void pool_tls_memory() { (void)CRYPTO_set_mem_functions(take, resize, give_back); }
 
+#endif
 }  // namespace fairlead::io

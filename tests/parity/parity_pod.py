@@ -149,6 +149,13 @@ class Driven(Pod):
     def __init__(self, world, proxy, delta=True):
         super().__init__(proxy.ip, sidecar=proxy.type == "sidecar")
         self.world, self.proxy = world, proxy
+        try:
+            self.begin(proxy, delta)
+        except BaseException:
+            self.close()  # nobody else has it yet
+            raise
+
+    def begin(self, proxy, delta):
         self.serve()
         self.start([sys.executable, HERE / "parity_sds.py", str(SDS_PORT), self.folder.name])
         path = pathlib.Path(self.folder.name, "bootstrap.yaml")
