@@ -214,6 +214,26 @@ TEST_P(Both, TimesOutByItself) {
   EXPECT_TRUE(until([&] { return !held || held->closed(); }));
 }
 
+TEST_P(Http1, WhatAWebSocketServerSaysWithItsHandshakeIsHeard) {
+  std::unique_ptr<WebSocket> served, socket;
+  handler = [&](std::shared_ptr<Exchange> e) {
+    served = accept_websocket(loop, *e, {"v4.channel.k8s.io"});
+    ASSERT_TRUE(served);
+    served->set_callbacks({});
+    served->send("first");
+    served->close();
+  };
+  std::string got;
+  bool closed = false;
+  connect_websocket(loop, base_url + "/exec", {}, {"v4.channel.k8s.io"}, client_options.tls, [&](base::Result<std::unique_ptr<WebSocket>> w) {
+    ASSERT_TRUE(w) << w.error().text();
+    socket = std::move(*w);
+    socket->set_callbacks({[&](std::string_view m, bool) { got += m; }, [&] { closed = true; }});
+  });
+  ASSERT_TRUE(until([&] { return closed; }));
+  EXPECT_EQ(got, "first");
+}
+
 TEST_P(Http1, WebSocketEchoesThroughARealServer) {
   std::unique_ptr<WebSocket> served, socket;
   handler = [&](std::shared_ptr<Exchange> e) {

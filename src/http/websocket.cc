@@ -42,10 +42,6 @@ class Connection final : public WebSocket, io::TransportSink {
       : loop_(loop), transport_(std::move(transport)), input_(std::move(rest)), protocol_(std::move(protocol)), client_(client),
         max_message_(max_message) {
     transport_->set_sink(this);
-    // The first read waits until callbacks are set; the edge that announced these bytes may be past.
-    loop_.post([this, alive = alive_] {
-      if (*alive) on_ready(true, true);
-    });
   }
   ~Connection() override {
     *alive_ = false;
@@ -55,7 +51,14 @@ class Connection final : public WebSocket, io::TransportSink {
   }
 
   // Held by pointer: a callback may replace them, or close, while it runs.
-  void set_callbacks(Callbacks callbacks) override { callbacks_ = std::make_shared<Callbacks>(std::move(callbacks)); }
+  void set_callbacks(Callbacks callbacks) override {
+    callbacks_ = std::make_shared<Callbacks>(std::move(callbacks));
+    if (std::exchange(heard_, true)) return;
+    // Nothing is read before there is somebody to tell; the edge that announced what is there may be past.
+    loop_.post([this, alive = alive_] {
+      if (*alive) on_ready(true, true);
+    });
+  }
   void send(std::string_view message, bool binary) override {
     if (state_ == State::kOpen) frame(binary ? kBinary : kText, message);
   }
@@ -140,7 +143,7 @@ class Connection final : public WebSocket, io::TransportSink {
   void on_ready(bool readable, bool writable) override {
     auto alive = alive_;
     if (writable) flush();
-    if (!readable) return;
+    if (!readable || !heard_) return;
     if (!parse()) return;
     char buffer[32768];
     while (*alive && state_ != State::kOver) {
@@ -234,6 +237,7 @@ class Connection final : public WebSocket, io::TransportSink {
   size_t sent_ = 0;
   std::string message_;
   bool in_message_ = false, binary_ = false;
+  bool heard_ = false;  // callbacks were set
   bool close_sent_ = false, broken_ = false;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };

@@ -18,7 +18,7 @@ class WebSocket {
     std::function<void()> on_close;                                         // once; not after close() or destruction
   };
   virtual ~WebSocket() = default;
-  virtual void set_callbacks(Callbacks callbacks) = 0;
+  virtual void set_callbacks(Callbacks callbacks) = 0;  // nothing is read before the first call
   virtual void send(std::string_view message, bool binary = true) = 0;
   virtual void close(uint16_t code = 1000, std::string_view reason = {}) = 0;  // flushes, then closes
   virtual size_t pending_bytes() const = 0;
