@@ -4,9 +4,8 @@
 #include <algorithm>
 #include <cstdio>
 #include <fstream>
-#include <iostream>
-#include <sstream>
 
+#include "base/file.h"
 #include "base/strings.h"
 #include "cli/commands.h"
 #include "cli/istioctl.h"
@@ -93,18 +92,6 @@ int usage(FILE* out) {
   for (const Subcommand& s : kSubcommands) std::fprintf(out, "  %-14s %s\n", std::string(s.name).c_str(), std::string(s.summary).c_str());
   std::fprintf(out, "\nFlags:\n%s", kGlobalFlags);
   return out == stdout ? 0 : kExitUsage;
-}
-
-base::Result<std::string> read_input(const std::string& path) {
-  std::stringstream text;
-  if (path == "-") {
-    text << std::cin.rdbuf();
-    return text.str();
-  }
-  std::ifstream in(path, std::ios::binary);
-  if (!in) return base::fail_errno("open " + path);
-  text << in.rdbuf();
-  return text.str();
 }
 
 // Container images tell the version of what runs.
@@ -200,7 +187,7 @@ int istioctl_kube_inject(int argc, char** argv) {
   auto args = Args::parse(argc, argv, kFlags);
   if (!args) return istioctl_error(args.error().message, kExitUsage);
   if (!args->has("filename")) return istioctl_error("filename not specified (see --filename or -f)");
-  auto text = read_input(args->value("filename"));
+  auto text = base::read_input(args->value("filename"));
   if (!text) return istioctl_error(text.error().text());
   auto docs = base::parse_yaml(*text, args->value("filename"));
   if (!docs) return istioctl_error(docs.error().text());
@@ -231,7 +218,7 @@ int istioctl_validate(int argc, char** argv) {
   if (files.empty()) return istioctl_error("args is required\nUsage: istioctl validate -f FILE");
   int bad = 0;
   for (const std::string& file : files) {
-    auto text = read_input(file);
+    auto text = base::read_input(file);
     if (!text) return istioctl_error(text.error().text());
     std::vector<base::DuplicateKey> duplicates;
     base::ParseOptions options;

@@ -2,10 +2,8 @@
 #include <algorithm>
 #include <cstdio>
 #include <filesystem>
-#include <fstream>
-#include <iostream>
-#include <sstream>
 
+#include "base/file.h"
 #include "base/strings.h"
 #include "cli/istioctl.h"
 #include "control/analysis/analysis.h"
@@ -76,17 +74,11 @@ base::Result<std::vector<std::string>> gather(const std::vector<std::string>& ar
 
 // Adds the documents of a file. A resource replaces the cluster's of the same name.
 bool add_file(const std::string& path, const std::string& ns, std::vector<Item>& items) {
-  std::stringstream text;
-  if (path == "-") {
-    text << std::cin.rdbuf();
-  } else {
-    std::ifstream in(path, std::ios::binary);
-    text << in.rdbuf();
-  }
+  std::string text = base::read_input(path).value_or("");
   std::vector<base::DuplicateKey> duplicates;
   base::ParseOptions options;
   options.duplicates = &duplicates;
-  auto docs = base::parse_yaml(text.str(), path, options);
+  auto docs = base::parse_yaml(text, path, options);
   if (!docs) {
     std::fprintf(stderr, "Error(s) adding files: 1 error occurred:\n\t* errors parsing content \"%s\": %s\n\n", path.c_str(), docs.error().text().c_str());
     return false;

@@ -1,11 +1,9 @@
 // istioctl install, uninstall, manifest generate, profile list.
 #include <chrono>
 #include <cstdio>
-#include <fstream>
-#include <iostream>
-#include <sstream>
 #include <thread>
 
+#include "base/file.h"
 #include "base/strings.h"
 #include "cli/istioctl.h"
 #include "control/install/profile.h"
@@ -49,14 +47,9 @@ void flatten(const Value& v, const std::string& path, std::vector<std::pair<std:
 
 // An IstioOperator file says the same as --set does.
 base::Status read_operator(const std::string& path, control::InstallOptions& options) {
-  std::ifstream file;
-  if (path != "-") {
-    file.open(path, std::ios::binary);
-    if (!file) return base::fail_errno("open " + path);
-  }
-  std::ostringstream text;
-  text << (path == "-" ? std::cin.rdbuf() : file.rdbuf());
-  auto docs = base::parse_yaml(text.str(), path);
+  auto text = base::read_input(path);
+  if (!text) return std::unexpected(text.error());
+  auto docs = base::parse_yaml(*text, path);
   if (!docs) return std::unexpected(docs.error());
   for (const Value& doc : *docs) {
     if (doc["kind"].as_string() != "IstioOperator")

@@ -3,10 +3,9 @@
 #include <chrono>
 #include <cstdio>
 #include <ctime>
-#include <fstream>
 #include <set>
-#include <sstream>
 
+#include "base/file.h"
 #include "base/strings.h"
 #include "base/time.h"
 #include "cli/istioctl.h"
@@ -90,13 +89,7 @@ using Rows = std::vector<std::vector<std::string>>;
 
 // One row a secret, as istioctl judges them: by the first certificate in it.
 Rows secret_rows(const Value& dump) {
-  auto iso = [](int64_t seconds) {
-    std::time_t t = seconds;
-    std::tm tm{};
-    gmtime_r(&t, &tm);
-    char text[32];
-    return std::string(text, std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &tm));
-  };
+  auto iso = [](int64_t seconds) { return base::format_rfc3339(base::WallTime(std::chrono::seconds(seconds))); };
   Rows rows;
   for (const Value& config : dump["configs"].items())
     for (auto [list, state] : {std::pair{"dynamic_warming_secrets", "WARMING"}, std::pair{"dynamic_active_secrets", "ACTIVE"}})
@@ -237,7 +230,6 @@ std::string listener_type(const Value& listener) {
 bool wanted(const Args& args, std::string_view flag, const std::string& value) {
   return !args.has(flag) || base::iequals(args.value(flag), value);
 }
-
 
 std::vector<Value> select_listeners(const Value& dump, const Args& args) {
   auto out = listeners_of(dump);
@@ -421,10 +413,9 @@ int istioctl_proxy_config(int argc, char** argv) {
 
   Value dump, endpoints;
   if (!file.empty()) {
-    std::ifstream in(file, std::ios::binary);
-    std::stringstream s;
-    s << in.rdbuf();
-    auto parsed = base::parse_json(s.str());
+    auto text = base::read_file(file);
+    if (!text) return istioctl_error(text.error().text());
+    auto parsed = base::parse_json(*text);
     if (!parsed) return istioctl_error(fmt::format("{}: {}", file, parsed.error().text()));
     (kind == 'e' ? endpoints : dump) = std::move(*parsed);
   } else {

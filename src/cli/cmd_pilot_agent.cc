@@ -5,16 +5,14 @@
 
 #include <cstdio>
 #include <cstdlib>
-#include <fstream>
-#include <iostream>
-#include <sstream>
 #include <thread>
 
+#include "base/file.h"
 #include "base/log.h"
 #include "base/strings.h"
+#include "cli/agent_probes.h"
 #include "cli/commands.h"
 #include "envoy/config/bootstrap/v3/bootstrap.pb.h"
-#include "cli/agent_probes.h"
 #include "http/client.h"
 #include "node/interception/istio_iptables.h"
 #include "proxy/agent.h"
@@ -26,13 +24,6 @@ namespace fairlead::cli {
 namespace {
 
 constexpr std::string_view kAdmin = "127.0.0.1:15000";
-
-std::string read_file(const std::string& path) {
-  std::ifstream in(path, std::ios::binary);
-  std::ostringstream out;
-  out << in.rdbuf();
-  return out.str();
-}
 
 // The first address that is not loopback, for when INSTANCE_IP is not given.
 std::string own_address() {
@@ -88,8 +79,8 @@ int run_proxy(const std::vector<std::string>& args) {
   o.ip = o.environment("INSTANCE_IP");
   if (o.ip.empty()) o.ip = own_address();
   o.proxy_config = o.environment("PROXY_CONFIG");
-  o.labels = read_file("/etc/istio/pod/labels");
-  o.annotations = read_file("/etc/istio/pod/annotations");
+  o.labels = base::read_file("/etc/istio/pod/labels").value_or("");
+  o.annotations = base::read_file("/etc/istio/pod/annotations").value_or("");
   // "warning", or "misc:error,http:debug": the first word without a scope counts.
   for (std::string_view word : base::split(flag(args, "--proxyLogLevel"), ','))
     if (auto level = base::parse_log_level(word)) base::set_log_level(*level);
@@ -126,10 +117,10 @@ int run_proxy(const std::vector<std::string>& args) {
   if (identity->secure) {
     // Read anew for each connection: tokens and the root are renewed.
     ads.refresh = [root_file, token_file](xds::AdsOptions& a) {
-      if (auto tls = io::TlsContext::client({.ca_pem = proxy::Identity::read(root_file), .alpn = {"h2"}})) a.tls = *tls;
+      if (auto tls = io::TlsContext::client({.ca_pem = base::read_file(root_file).value_or(""), .alpn = {"h2"}})) a.tls = *tls;
       else FL_LOG_WARN("agent", "{}: {}", root_file, tls.error().text());
       a.headers = {};
-      a.headers.add("authorization", "Bearer " + std::string(base::trim(proxy::Identity::read(token_file))));
+      a.headers.add("authorization", "Bearer " + std::string(base::trim(base::read_file(token_file).value_or(""))));
     };
     ads.refresh(ads);
   }

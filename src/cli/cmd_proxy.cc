@@ -1,10 +1,9 @@
 // fairlead proxy: the data plane.
 #include <CLI/CLI.hpp>
 
-#include <fstream>
 #include <iostream>
-#include <sstream>
 
+#include "base/file.h"
 #include "base/log.h"
 #include "cli/commands.h"
 #include "envoy/config/bootstrap/v3/bootstrap.pb.h"
@@ -60,11 +59,9 @@ int cmd_proxy(int argc, char** argv) {
       return 0;
     }
   } else if (!file.empty()) {
-    std::ifstream in(file, std::ios::binary);
-    if (!in) return fail(file + ": can't be read");
-    std::ostringstream all;
-    all << in.rdbuf();
-    text = all.str();
+    auto read = base::read_file(file);
+    if (!read) return fail(file + ": can't be read");
+    text = std::move(*read);
   } else if (yaml.empty()) {
     return fail("give a bootstrap with -c FILE or --config-yaml TEXT, or --listen ADDRESS --to HOST:PORT");
   }

@@ -23,6 +23,7 @@
 #include <set>
 #include <sstream>
 
+#include "base/file.h"
 #include "base/strings.h"
 #include "base/time.h"
 #include "base/value.h"
@@ -95,13 +96,6 @@ int parse(CLI::App& app, int argc, char** argv) {
 int complain(const std::string& text) {
   std::fprintf(stderr, "fairlead: %s\n", text.c_str());
   return 1;
-}
-
-std::string slurp(const std::string& path) {
-  std::ifstream in(path, std::ios::binary);
-  std::ostringstream out;
-  out << in.rdbuf();
-  return out.str();
 }
 
 bool spill(const std::string& path, const std::string& text) {
@@ -247,7 +241,7 @@ int follow_start(io::Fd report, const MeshOptions& mesh, Clock::time_point began
 }
 
 bool is_empty_kubeconfig(const std::string& path) {
-  auto documents = base::parse_yaml(slurp(path), path);
+  auto documents = base::parse_yaml(base::read_file(path).value_or(""), path);
   if (!documents) return false;
   for (auto& d : *documents)
     if (!d["clusters"].empty() || !d["users"].empty() || !d["contexts"].empty()) return false;
@@ -267,7 +261,7 @@ std::map<pid_t, ProcessInfo> processes() {
   for (auto& entry : std::filesystem::directory_iterator("/proc", ignored)) {
     pid_t pid = std::atoi(entry.path().filename().c_str());
     if (pid <= 0) continue;
-    std::string stat = slurp(entry.path().string() + "/stat");
+    std::string stat = base::read_file(entry.path().string() + "/stat").value_or("");
     size_t open = stat.find('('), close = stat.rfind(')');
     if (open == std::string::npos || close == std::string::npos) continue;
     int parent = 0;
@@ -279,7 +273,7 @@ std::map<pid_t, ProcessInfo> processes() {
 
 // Proportional set size in KiB: shared pages count for each sharer's part.
 long pss_kib(pid_t pid) {
-  std::istringstream in(slurp("/proc/" + std::to_string(pid) + "/smaps_rollup"));
+  std::istringstream in(base::read_file("/proc/" + std::to_string(pid) + "/smaps_rollup").value_or(""));
   for (std::string line; std::getline(in, line);)
     if (line.starts_with("Pss:")) return std::atol(line.c_str() + 4);
   return 0;
@@ -289,9 +283,9 @@ std::string mib(long kib) { return fmt::format("{:.1f} MiB", static_cast<double>
 
 base::Result<Value> api_get(const std::string& data_dir, int port, const std::string& path) {
   io::TlsOptions tls;
-  tls.certificate_pem = slurp(data_dir + "/pki/admin.crt");
-  tls.key_pem = slurp(data_dir + "/pki/admin.key");
-  tls.ca_pem = slurp(data_dir + "/pki/ca.crt");
+  tls.certificate_pem = base::read_file(data_dir + "/pki/admin.crt").value_or("");
+  tls.key_pem = base::read_file(data_dir + "/pki/admin.key").value_or("");
+  tls.ca_pem = base::read_file(data_dir + "/pki/ca.crt").value_or("");
   auto context = io::TlsContext::client(tls);
   if (!context) return std::unexpected(context.error());
   http::ClientOptions options;
@@ -342,7 +336,7 @@ int cmd_up(int argc, char** argv) {
   node::AgentConfig config;
   // What an earlier up of this mesh was told holds until something else is said.
   std::string config_path = mesh.data_dir + "/config.json";
-  auto old = base::parse_json(slurp(config_path));
+  auto old = base::parse_json(base::read_file(config_path).value_or(""));
   if (old) config = node::agent_config_from_value(*old);
   config.name = mesh.name;
   config.data_dir = mesh.data_dir;
@@ -379,7 +373,7 @@ int cmd_up(int argc, char** argv) {
   std::string kubeconfig = store::default_kubeconfig_path(mesh.kubeconfig);
   // What `down` needs to know: where the context went, and whether the file is ours.
   std::string record_path = mesh.data_dir + "/kubeconfig.json";
-  auto record = base::parse_json(slurp(record_path));
+  auto record = base::parse_json(base::read_file(record_path).value_or(""));
   bool ours = ::access(kubeconfig.c_str(), F_OK) != 0 || (record && (*record)["path"].as_string() == kubeconfig && (*record)["created"].as_bool());
   spill(record_path, Value::object({{"path", kubeconfig}, {"created", ours}}).dump());
   (void)store::merge_context(mesh.data_dir + "/kubeconfig", mesh.context(), kube);
@@ -433,7 +427,7 @@ int cmd_down(int argc, char** argv) {
     return complain("the node does not end; its processes: fuser " + mesh.data_dir + "/node.lock");
   ::unlink((mesh.data_dir + "/control.sock").c_str());
 
-  auto record = base::parse_json(slurp(mesh.data_dir + "/kubeconfig.json"));
+  auto record = base::parse_json(base::read_file(mesh.data_dir + "/kubeconfig.json").value_or(""));
   std::string kubeconfig = !mesh.kubeconfig.empty() ? mesh.kubeconfig : record ? (*record)["path"].as_string() : "";
   if (!kubeconfig.empty()) {
     if (auto ok = store::remove_context(kubeconfig, mesh.context()); !ok) std::fprintf(stderr, "fairlead: %s\n", ok.error().text().c_str());

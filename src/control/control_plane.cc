@@ -8,9 +8,9 @@
 #include "control/debug_pages.h"
 #include "control/discovery/generate.h"
 #include "control/files.h"
+#include "control/istiod_certificate.h"
 #include "control/registry.h"
 #include "control/webhook.h"
-#include "control/webhook_certificate.h"
 #include "xds/server.h"
 
 namespace fairlead::control {
@@ -38,7 +38,7 @@ class ControlPlane::Core final : xds::Delegate {
            .on_error = [name](const base::Error& e) { FL_LOG_WARN("api", "{}: {}", name, e.text()); }}));
     }
     if (options_.https.valid()) {
-      certificate_ = std::make_unique<WebhookCertificate>(loop_, *client_, options_.ns, [this](std::shared_ptr<const io::TlsContext> tls, const SigningCa& ca) {
+      certificate_ = std::make_unique<IstiodCertificate>(loop_, *client_, options_.ns, [this](std::shared_ptr<const io::TlsContext> tls, const SigningCa& ca) {
         authority_ = std::make_unique<CertificateAuthority>(*client_, ca, [this] { return snapshot_ ? snapshot_->mesh.trust_domains[0] : std::string("cluster.local"); });
         tls_ = std::move(tls);
         serve_webhook();
@@ -217,7 +217,7 @@ class ControlPlane::Core final : xds::Delegate {
   std::map<xds::SessionId, Client> clients_;
   xds::AdsServer ads_;
   std::vector<std::unique_ptr<store::Informer>> informers_;
-  std::unique_ptr<WebhookCertificate> certificate_;
+  std::unique_ptr<IstiodCertificate> certificate_;
   std::unique_ptr<CertificateAuthority> authority_;
   std::shared_ptr<const io::TlsContext> tls_;
   std::unique_ptr<http::Server> grpc_, secure_grpc_, https_, http_, monitoring_;

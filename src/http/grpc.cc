@@ -4,6 +4,11 @@
 
 namespace fairlead::http {
 
+bool is_grpc_type(std::string_view content_type) {
+  constexpr std::string_view kType = "application/grpc";
+  return content_type.starts_with(kType) && (content_type.size() == kType.size() || content_type[kType.size()] == '+');
+}
+
 std::string grpc_frame(std::string_view message) {
   std::string out;
   out.reserve(message.size() + 5);

@@ -10,6 +10,9 @@
 
 namespace fairlead::http {
 
+// Whether a content-type is gRPC's: "application/grpc", also with "+proto" or the like; not gRPC-Web's.
+bool is_grpc_type(std::string_view content_type);
+
 std::string grpc_frame(std::string_view message);  // uncompressed
 
 // Cuts a byte stream into messages.

@@ -64,4 +64,11 @@ std::string query_param(std::string_view query, std::string_view name);
 bool has_query_param(std::string_view query, std::string_view name);
 std::vector<std::pair<std::string, std::string>> query_params(std::string_view query);
 
+// The host of an authority, without its port; an IPv6 address keeps its brackets.
+inline std::string_view authority_host(std::string_view authority) {
+  size_t colon = authority.rfind(':');
+  if (colon != std::string_view::npos && authority.find(']', colon) != std::string_view::npos) colon = std::string_view::npos;
+  return authority.substr(0, colon);
+}
+
 }  // namespace fairlead::http

@@ -8,6 +8,7 @@
 #include <algorithm>
 
 #include "base/recycled.h"
+#include "base/strings.h"
 #include "io/finish_write.h"
 #include "io/tls_state.h"
 
@@ -23,16 +24,6 @@ std::string alpn_wire(const std::vector<std::string>& protocols) {
 }
 
 namespace {
-
-std::string hex(const unsigned char* data, size_t length) {
-  static constexpr char kDigits[] = "0123456789abcdef";
-  std::string out;
-  for (size_t i = 0; i < length; ++i) {
-    out += kDigits[data[i] >> 4];
-    out += kDigits[data[i] & 15];
-  }
-  return out;
-}
 
 // An output buffer that one connection is done with serves the next: idle ones hold none.
 thread_local std::string spare_output;
@@ -198,7 +189,7 @@ class TlsTransport final : public Transport, public base::Recycled<TlsTransport>
     if (const SSL_SESSION* session = SSL_get0_session(ssl_)) {
       unsigned length = 0;
       const unsigned char* id = SSL_SESSION_get_id(session, &length);
-      info->session_id = hex(id, length);
+      info->session_id = base::hex_encode({reinterpret_cast<const char*>(id), length});
     }
     info->alpn = alpn();
     info->sni = sni();

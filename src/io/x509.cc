@@ -176,9 +176,7 @@ std::string hex_digest(X509* certificate, const EVP_MD* kind) {
   unsigned char bytes[EVP_MAX_MD_SIZE];
   unsigned length = 0;
   X509_digest(certificate, kind, bytes, &length);
-  std::string out;
-  for (unsigned i = 0; i < length; ++i) out += fmt::format("{:02x}", bytes[i]);
-  return out;
+  return base::hex_encode({reinterpret_cast<const char*>(bytes), length});
 }
 
 }  // namespace

@@ -3,21 +3,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <fstream>
-#include <sstream>
 
 #include "io/tls.h"
+#include "base/file.h"
 #include "node/node.h"
 
 namespace fairlead::node {
 namespace {
-
-std::string read_file(const std::string& path) {
-  std::ifstream in(path, std::ios::binary);
-  std::ostringstream out;
-  out << in.rdbuf();
-  return out.str();
-}
 
 // Whole or not at all: written beside, synced, renamed.
 base::Status write_file(const std::string& path, const std::string& text) {
@@ -39,9 +31,9 @@ base::Result<Pki> ensure_pki(const std::string& data_dir) {
   if (::mkdir(dir.c_str(), 0700) != 0 && errno != EEXIST) return base::fail_errno("cannot make " + dir);
   Pki pki;
   // ca.crt is written last: with it there, all of them are.
-  if (std::string ca = read_file(dir + "/ca.crt"); !ca.empty()) {
-    pki = {ca, read_file(dir + "/ca.key"), read_file(dir + "/server.crt"), read_file(dir + "/server.key"),
-           read_file(dir + "/admin.crt"), read_file(dir + "/admin.key"), read_file(dir + "/sa.key")};
+  if (std::string ca = base::read_file(dir + "/ca.crt").value_or(""); !ca.empty()) {
+    pki = {ca, base::read_file(dir + "/ca.key").value_or(""), base::read_file(dir + "/server.crt").value_or(""), base::read_file(dir + "/server.key").value_or(""),
+           base::read_file(dir + "/admin.crt").value_or(""), base::read_file(dir + "/admin.key").value_or(""), base::read_file(dir + "/sa.key").value_or("")};
     return pki;
   }
   io::CertificateRequest ca_request{.common_name = "fairlead-ca", .organizations = {}, .dns_names = {}, .ips = {}, .uris = {}, .is_ca = true, .valid_for = kValidFor};

@@ -6,7 +6,6 @@
 #include "base/strings.h"
 #include "io/tls.h"
 #include "proxy/stream_info.h"
-#include "proxy/url_escape.h"
 
 namespace fairlead::proxy {
 namespace {
@@ -64,7 +63,7 @@ bool tls_operator(std::string_view name, std::string_view time_format, const Str
   if (field == "TLS_VERSION") out = tls->version;
   else if (field == "TLS_CIPHER") out = tls->cipher;
   else if (field == "TLS_SESSION_ID") out = tls->session_id;
-  else if (field == "PEER_CERT") out = tls->peer_chain_pem.empty() ? std::string() : url_escape(tls->peer_chain_pem[0]);
+  else if (field == "PEER_CERT") out = tls->peer_chain_pem.empty() ? std::string() : base::url_encode(tls->peer_chain_pem[0]);
   else if (field.starts_with("PEER_")) return tls->peer && fact(field.substr(5), time_format, *tls->peer, out);
   else if (field.starts_with("LOCAL_")) return tls->local && fact(field.substr(6), time_format, *tls->local, out);
   return !out.empty();

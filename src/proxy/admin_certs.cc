@@ -1,9 +1,9 @@
 // /certs: certificates in use, as Envoy tells of them.
 #include "proxy/admin_certs.h"
 
-#include <ctime>
 #include <set>
 
+#include "base/time.h"
 #include "envoy/extensions/transport_sockets/tls/v3/secret.pb.h"
 #include "io/tls.h"
 #include "proxy/proto_json.h"
@@ -14,13 +14,7 @@ namespace {
 
 using base::Value;
 
-std::string iso(int64_t seconds) {
-  std::time_t t = seconds;
-  std::tm tm{};
-  gmtime_r(&t, &tm);
-  char text[32];
-  return {text, std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &tm)};
-}
+std::string iso(int64_t seconds) { return base::format_rfc3339(base::WallTime(std::chrono::seconds(seconds))); }
 
 Value details(const std::string& pem) {
   auto facts = io::certificate_facts(pem);
@@ -66,7 +60,7 @@ Value secrets_dump(const SecretManager& secrets) {
     Value typed = Value::object({{"@type", "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret"}});
     for (auto& m : message.mutable_members()) typed.set(m.key, std::move(m.value));
     Value one = Value::object({{"name", ref.name}, {"version_info", e.bytes ? e.version : "uninitialized"}});
-    if (e.bytes) one.set("last_updated", iso(std::chrono::duration_cast<std::chrono::seconds>(e.updated.time_since_epoch()).count()));
+    if (e.bytes) one.set("last_updated", base::format_rfc3339(e.updated));
     one.set("secret", std::move(typed));
     if (!e.error.empty()) one.set("error_state", Value::object({{"details", e.error}}));
     (e.bytes ? active : warming).push(std::move(one));

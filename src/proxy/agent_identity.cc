@@ -1,9 +1,8 @@
 #include "proxy/agent_identity.h"
 
 #include <algorithm>
-#include <fstream>
-#include <sstream>
 
+#include "base/file.h"
 #include "base/log.h"
 #include "base/strings.h"
 #include "envoy/extensions/transport_sockets/tls/v3/secret.pb.h"
@@ -20,13 +19,6 @@ Identity::Identity(io::Loop& loop, IdentityOptions options) : loop_(loop), optio
 
 Identity::~Identity() { *alive_ = false; }
 
-std::string Identity::read(const std::string& file) {
-  std::ifstream in(file, std::ios::binary);
-  std::ostringstream out;
-  out << in.rdbuf();
-  return out.str();
-}
-
 void Identity::want(const std::string& name) {
   wanted_.insert(name);
   if (auto secret = file_secret(name)) return options_.put(name, *secret);
@@ -35,7 +27,7 @@ void Identity::want(const std::string& name) {
 
 void Identity::request() {
   if (asking_) return;
-  std::string root = read(options_.ca_root_pem_file), token(base::trim(read(options_.token_file)));
+  std::string root = base::read_file(options_.ca_root_pem_file).value_or(""), token(base::trim(base::read_file(options_.token_file).value_or("")));
   if (root.empty() || token.empty()) return failed(fmt::format("{} or {} is not there", options_.ca_root_pem_file, options_.token_file));
   auto made = io::make_signing_request(options_.spiffe_id);
   if (!made) return failed(made.error().text());

@@ -34,8 +34,6 @@ class Identity {
   void want(const std::string& name);  // somebody asked for this secret
   // The secret that a name of files stands for ("file-cert:...", "file-root:..."), serialized; nothing for other names.
   static std::optional<std::string> file_secret(const std::string& name);
-  // Files as they are now, for the connection to istiod.
-  static std::string read(const std::string& file);
 
  private:
   void request();

@@ -2,7 +2,9 @@
 #include "proxy/exchange.h"
 
 #include "base/strings.h"
+#include "http/grpc.h"
 #include "proxy/overload.h"
+#include "proxy/tls_dial.h"
 
 namespace fairlead::proxy {
 
@@ -196,7 +198,7 @@ void Exchange::forward() {
   upstream_start_ = worker_.now();
 
   base::Nanos timeout = route_->timeout.value_or(std::chrono::seconds(15));
-  if (route_->max_grpc_timeout && request_.fields.get("content-type").starts_with("application/grpc")) {
+  if (route_->max_grpc_timeout && http::is_grpc_type(request_.fields.get("content-type"))) {
     // grpc-timeout: digits and a unit (H M S m u n).
     std::string_view text = request_.fields.get("grpc-timeout");
     if (text.size() >= 2) {
@@ -270,11 +272,7 @@ void Exchange::attempt() {
   using P = ClusterConfig::Protocol;
   P protocol = cluster_->config().protocol;
   bool h2 = protocol == P::kHttp2 || (protocol == P::kDownstream && request_.version == http::Version::kHttp2);
-  std::string_view name;
-  if (cluster_->config().auto_sni) {
-    name = request_.authority;
-    if (size_t colon = name.rfind(':'); colon != std::string_view::npos && name.find(']') == std::string_view::npos) name = name.substr(0, colon);
-  }
+  std::string_view name = cluster_->config().auto_sni ? server_name_of(request_.authority) : std::string_view();
   pool_ = &cluster_->pool(*host_, h2 ? UpstreamProtocol::kHttp2 : UpstreamProtocol::kHttp1, name);
   if (per_try_timeout_.count() > 0) {
     if (!try_timeout_) try_timeout_.emplace(worker_.loop(), [this] { on_try_timeout(); });

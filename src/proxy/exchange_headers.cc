@@ -3,7 +3,6 @@
 
 #include "base/strings.h"
 #include "io/tls.h"
-#include "proxy/url_escape.h"
 #include "proxy/exchange.h"
 #include "proxy/header_mutation.h"
 
@@ -212,9 +211,7 @@ void Exchange::normalise_host() {
   const HttpConfig& c = *config_;
   std::string_view authority = request_.authority;
   if (!c.strip_any_port && !c.strip_matching_port && !c.strip_trailing_dot) return;
-  size_t colon = authority.rfind(':');
-  if (colon != std::string_view::npos && authority.find(']', colon) != std::string_view::npos) colon = std::string_view::npos;
-  std::string_view host = authority.substr(0, colon), port = colon == std::string_view::npos ? std::string_view() : authority.substr(colon);
+  std::string_view host = http::authority_host(authority), port = authority.substr(host.size());
   if (!port.empty() && (c.strip_any_port || c.strip_matching_port)) {
     auto number = base::to_int(port.substr(1));
     if (number && (c.strip_any_port || *number == connection_->local.port())) port = {};
@@ -338,8 +335,8 @@ void Exchange::client_certificate_header() {
   if (tls->local)
     for (const auto& uri : tls->local->uris) add("By", uri);
   add("Hash", tls->peer->sha256);
-  if (c.cert_pem && !tls->peer_chain_pem.empty()) add("Cert", url_escape(tls->peer_chain_pem[0]), true);
-  if (c.cert_chain) add("Chain", url_escape(base::join(tls->peer_chain_pem, "")), true);
+  if (c.cert_pem && !tls->peer_chain_pem.empty()) add("Cert", base::url_encode(tls->peer_chain_pem[0]), true);
+  if (c.cert_chain) add("Chain", base::url_encode(base::join(tls->peer_chain_pem, "")), true);
   if (c.cert_subject) add("Subject", base::replace_all(base::replace_all(tls->peer->subject, "\\", "\\\\"), "\"", "\\\""), true);
   if (c.cert_uri) {
     for (const auto& uri : tls->peer->uris) add("URI", uri);

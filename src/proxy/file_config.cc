@@ -4,9 +4,8 @@
 
 #include <cerrno>
 #include <cstring>
-#include <fstream>
-#include <sstream>
 
+#include "base/file.h"
 #include "base/value.h"
 #include "envoy/config/cluster/v3/cluster.pb.h"
 #include "envoy/config/endpoint/v3/endpoint.pb.h"
@@ -41,12 +40,10 @@ std::string name_of(std::string_view type_url, const std::string& bytes) {
 }  // namespace
 
 base::Result<xds::ReceivedUpdate> read_config_file(const std::string& path, std::string_view type_url) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file) return base::fail(Code::kNotFound, "{} can't be read: {}", path, std::strerror(errno));
-  std::ostringstream text;
-  text << file.rdbuf();
+  auto text = base::read_file(path);
+  if (!text) return std::unexpected(text.error());
   (void)load_bootstrap("{}", path);  // the types that stand inside Any
-  auto parsed = base::parse_yaml(text.str(), path);
+  auto parsed = base::parse_yaml(*text, path);
   if (!parsed) return std::unexpected(parsed.error());
   if (parsed->size() != 1 || !(*parsed)[0].is_object()) return base::fail(Code::kInvalidArgument, "{}: one object with `resources` is expected", path);
   envoy::service::discovery::v3::DiscoveryResponse response;

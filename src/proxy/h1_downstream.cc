@@ -151,6 +151,7 @@ class H1Downstream final : public DownstreamConnection, public base::Recycled<H1
     if (!input.starts_with(kPreface)) {
       if (kPreface.starts_with(input)) {
         stash_.assign(input);
+        arm_headers();
         return false;
       }
       become_h1();

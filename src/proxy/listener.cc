@@ -121,14 +121,33 @@ class ReplayTransport final : public io::Transport, io::TransportSink {
   std::string bytes_;
 };
 
+void count_end(Accepted& accepted) {
+  if (!accepted.stats) return;
+  --accepted.stats->downstream_cx_active;
+  ++accepted.stats->downstream_cx_destroy;
+}
+
 // reset: what the client sent was read here and is answered by nobody; it is to see that, as it does when a socket is closed
 // with bytes unread.
 void close_accepted(Accepted& accepted, bool reset = false) {
   accepted.transport->close(reset);
-  if (accepted.stats) {
-    --accepted.stats->downstream_cx_active;
-    ++accepted.stats->downstream_cx_destroy;
-  }
+  count_end(accepted);
+}
+
+// A connection that ends before a chain has it stands in the listener's own log.
+void log_refused(Worker& worker, const ListenerConfig& config, const Accepted& accepted, uint32_t flags, std::string_view details, std::string_view failure) {
+  StreamInfo info;
+  info.start = worker.now();
+  info.start_wall = worker.wall_now();
+  info.end = base::Nanos(0);
+  info.connection_id = accepted.info.id;
+  info.flags = flags;
+  info.details = details;
+  info.downstream_failure = failure;
+  info.downstream_local = accepted.info.local_text;
+  info.downstream_remote = info.downstream_direct_remote = accepted.info.peer_text;
+  info.server_name = accepted.info.server_name;
+  worker.log(config.access_logs, info);
 }
 
 void hand_over(Worker& worker, Accepted&& accepted) {
@@ -163,7 +182,7 @@ class Handshaking final : public DownstreamConnection {
   void close() override {
     if (std::exchange(over_, true)) return;
     worker_.loop().dispose(std::move(handshake_));
-    count_end();
+    count_end(accepted_);
     worker_.forget(*this);
   }
   const ListenerConfig* listener() const override { return accepted_.listener.get(); }
@@ -180,30 +199,14 @@ class Handshaking final : public DownstreamConnection {
       hand_over(worker_, std::move(accepted_));
     } else {
       if (accepted_.stats && error.ends_with("timeout")) ++accepted_.stats->downstream_cx_transport_socket_connect_timeout;
-      log(error);
+      log_refused(worker_, *accepted_.listener, accepted_, 0, {}, error);
       transport->close();
       worker_.loop().dispose(std::move(transport));
-      count_end();
+      count_end(accepted_);
     }
     worker_.forget(*this);
   }
-  void log(const std::string& error) {
-    StreamInfo info;
-    info.start = worker_.now();
-    info.start_wall = worker_.wall_now();
-    info.end = base::Nanos(0);
-    info.connection_id = accepted_.info.id;
-    info.downstream_failure = error;
-    info.downstream_local = accepted_.info.local_text;
-    info.downstream_remote = info.downstream_direct_remote = accepted_.info.peer_text;
-    info.server_name = accepted_.info.server_name;
-    worker_.log(accepted_.listener->access_logs, info);
-  }
-  void count_end() {
-    if (!accepted_.stats) return;
-    --accepted_.stats->downstream_cx_active;
-    ++accepted_.stats->downstream_cx_destroy;
-  }
+
   Worker& worker_;
   Accepted accepted_;
   std::unique_ptr<Handshake> handshake_;
@@ -239,16 +242,7 @@ void start(Worker& worker, std::shared_ptr<const ListenerConfig> config, Accepte
   const FilterChain* chain = find_chain(*config, facts);
   if (!chain || (!chain->http && !chain->tcp)) {
     if (!chain && accepted.stats) ++accepted.stats->no_filter_chain_match;
-    StreamInfo info;
-    info.start = worker.now();
-    info.start_wall = worker.wall_now();
-    info.end = base::Nanos(0);
-    info.flags = kFlagNoRoute;
-    info.details = "filter_chain_not_found";
-    info.downstream_local = accepted.info.local_text;
-    info.downstream_remote = info.downstream_direct_remote = accepted.info.peer_text;
-    info.server_name = accepted.info.server_name;
-    worker.log(config->access_logs, info);
+    log_refused(worker, *config, accepted, kFlagNoRoute, "filter_chain_not_found", {});
     return close_accepted(accepted, !accepted.read_ahead.empty());
   }
   accepted.chain = chain;

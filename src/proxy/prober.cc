@@ -133,9 +133,7 @@ class HttpProber final : public Prober {
 
   // auto_sni: requests go by their host; a check has one when somebody gave it, and else only the address.
   std::string server_name() const {
-    const std::string& name = !host_->check_hostname.empty() ? host_->check_hostname : !check_.host.empty() ? check_.host : host_->hostname;
-    size_t colon = name.rfind(':');
-    return colon != std::string::npos && name.find(']') == std::string::npos ? name.substr(0, colon) : name;
+    return std::string(server_name_of(!host_->check_hostname.empty() ? host_->check_hostname : !check_.host.empty() ? check_.host : host_->hostname));
   }
 
   io::Loop& loop_;

@@ -1,14 +1,14 @@
 #include "proxy/secrets.h"
 
 #include <algorithm>
-#include <fstream>
-#include <sstream>
 
+#include "base/file.h"
 #include "base/log.h"
 #include "base/value.h"
 #include "envoy/extensions/transport_sockets/tls/v3/secret.pb.h"
 #include "envoy/service/discovery/v3/discovery.pb.h"
 #include "proxy/config/document.h"
+#include "xds/types.h"
 
 namespace fairlead::proxy {
 
@@ -17,20 +17,11 @@ using base::Status;
 
 namespace {
 
-constexpr std::string_view kSecret = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret";
-
-std::string read_text(const std::string& path) {
-  std::ifstream in(path, std::ios::binary);
-  std::ostringstream out;
-  out << in.rdbuf();
-  return out.str();
-}
-
 // A file as Envoy's path_config_source has it: a DiscoveryResponse with Secrets.
 base::Result<std::string> secret_in_file(const std::string& path, const std::string& name) {
-  std::ifstream probe(path);
-  if (!probe) return base::fail(Code::kNotFound, "{} can not be read", path);
-  auto documents = base::parse_yaml(read_text(path), path);
+  auto text = base::read_file(path);
+  if (!text) return std::unexpected(text.error());
+  auto documents = base::parse_yaml(*text, path);
   if (!documents) return std::unexpected(documents.error());
   if (documents->empty()) return base::fail(Code::kInvalidArgument, "{} is empty", path);
   envoy::service::discovery::v3::DiscoveryResponse response;
@@ -144,10 +135,10 @@ void SecretManager::update_streams() {
       options->delta = ref.delta;
       if (!ref.aggregated) options->service = "envoy.service.secret.v3.SecretDiscoveryService/" + std::string(ref.delta ? "DeltaSecrets" : "StreamSecrets");
       at = streams_.emplace(cluster, std::make_unique<Stream>(*this, cluster, loop_, std::move(*options))).first;
-      at->second->client.subscribe(kSecret, wanted);
+      at->second->client.subscribe(xds::kSecretType, wanted);
       at->second->client.start();
     } else {
-      at->second->client.subscribe(kSecret, wanted);
+      at->second->client.subscribe(xds::kSecretType, wanted);
     }
   }
 }
@@ -252,14 +243,14 @@ void SecretManager::watch_files() {
   for (const auto& s : sources()) files.merge(s->files());
   std::erase_if(digests_, [&](const auto& d) { return !files.contains(d.first); });
   for (const std::string& f : files)
-    if (!digests_.contains(f)) digests_[f] = io::sha256(read_text(f));
+    if (!digests_.contains(f)) digests_[f] = io::sha256(base::read_file(f).value_or(""));
   watch_.watch(files);
 }
 
 void SecretManager::files_changed() {
   std::set<std::string> changed;
   for (auto& [file, digest] : digests_) {
-    std::string now = io::sha256(read_text(file));
+    std::string now = io::sha256(base::read_file(file).value_or(""));
     if (now == digest) continue;
     digest = std::move(now);
     changed.insert(file);

@@ -57,57 +57,14 @@ std::string file_of(const envoy::config::core::v3::ConfigSource& from) {
   return from.has_path_config_source() ? from.path_config_source().path() : from.path();
 }
 
-// The ADS server of a bootstrap: its cluster must be static with one endpoint.
-base::Result<std::optional<xds::AdsOptions>> ads_from(const envoy::config::bootstrap::v3::Bootstrap& b) {
-  if (!b.dynamic_resources().has_ads_config()) {
-    for (const auto* from : {&b.dynamic_resources().lds_config(), &b.dynamic_resources().cds_config()})
-      if (from->config_source_specifier_case() != 0 && file_of(*from).empty())
-        return base::fail(Code::kInvalidArgument,
-                          "dynamic_resources: ADS and files are taken; give ads_config, and lds_config and cds_config with ads: {{}} or path_config_source");
-    return std::nullopt;
-  }
-  const auto& ads = b.dynamic_resources().ads_config();
-  using A = envoy::config::core::v3::ApiConfigSource;
-  xds::AdsOptions o;
-  if (ads.api_type() != A::GRPC && ads.api_type() != A::DELTA_GRPC)
-    return base::fail(Code::kInvalidArgument, "dynamic_resources.ads_config.api_type: GRPC or DELTA_GRPC is taken");
-  o.delta = ads.api_type() == A::DELTA_GRPC;
-  if (ads.grpc_services_size() == 0 || !ads.grpc_services(0).has_envoy_grpc())
-    return base::fail(Code::kInvalidArgument, "dynamic_resources.ads_config.grpc_services: one with envoy_grpc is required");
-  const std::string& name = ads.grpc_services(0).envoy_grpc().cluster_name();
-  for (const auto& c : b.static_resources().clusters()) {
-    if (c.name() != name) continue;
-    for (const auto& group : c.load_assignment().endpoints())
-      for (const auto& e : group.lb_endpoints()) {
-        o.host = e.endpoint().address().socket_address().address();
-        o.port = static_cast<uint16_t>(e.endpoint().address().socket_address().port_value());
-        return o;
-      }
-    return base::fail(Code::kInvalidArgument, "static_resources: the cluster {} of ads_config has no endpoint", name);
-  }
-  return base::fail(Code::kInvalidArgument, "dynamic_resources.ads_config: no static cluster is called {}", name);
-}
-
-Watchdog::Limits watchdog_limits(const envoy::config::bootstrap::v3::Bootstrap& b) {
-  Watchdog::Limits limits;
-  const auto& from = b.watchdogs().has_worker_watchdog() ? b.watchdogs().worker_watchdog() : b.watchdogs().main_thread_watchdog();
-  auto set = [](base::Nanos& to, const google::protobuf::Duration& d) { to = std::chrono::seconds(d.seconds()) + base::Nanos(d.nanos()); };
-  if (from.has_miss_timeout()) set(limits.miss, from.miss_timeout());
-  if (from.has_megamiss_timeout()) set(limits.megamiss, from.megamiss_timeout());
-  if (from.has_kill_timeout()) set(limits.kill, from.kill_timeout());
-  return limits;
-}
-
-// The gRPC server behind a static cluster with one endpoint: a socket address or a pipe.
-std::optional<xds::AdsOptions> reach(const envoy::config::bootstrap::v3::Bootstrap& b, const std::string& name, const ServerOptions& options) {
+// The gRPC server behind a static cluster's first endpoint: a socket address or a pipe.
+std::optional<xds::AdsOptions> reach(const envoy::config::bootstrap::v3::Bootstrap& b, const std::string& name) {
   for (const auto& c : b.static_resources().clusters()) {
     if (c.name() != name) continue;
     for (const auto& group : c.load_assignment().endpoints())
       for (const auto& e : group.lb_endpoints()) {
         const auto& address = e.endpoint().address();
         xds::AdsOptions o;
-        o.node = options.node;
-        o.socket_mark = options.socket_mark;
         if (address.has_pipe()) {
           o.unix_path = address.pipe().path();
           o.host = "localhost";
@@ -119,6 +76,38 @@ std::optional<xds::AdsOptions> reach(const envoy::config::bootstrap::v3::Bootstr
       }
   }
   return std::nullopt;
+}
+
+// The ADS server of a bootstrap, when it has one.
+base::Result<std::optional<xds::AdsOptions>> ads_from(const envoy::config::bootstrap::v3::Bootstrap& b) {
+  if (!b.dynamic_resources().has_ads_config()) {
+    for (const auto* from : {&b.dynamic_resources().lds_config(), &b.dynamic_resources().cds_config()})
+      if (from->config_source_specifier_case() != 0 && file_of(*from).empty())
+        return base::fail(Code::kInvalidArgument,
+                          "dynamic_resources: ADS and files are taken; give ads_config, and lds_config and cds_config with ads: {{}} or path_config_source");
+    return std::nullopt;
+  }
+  const auto& ads = b.dynamic_resources().ads_config();
+  using A = envoy::config::core::v3::ApiConfigSource;
+  if (ads.api_type() != A::GRPC && ads.api_type() != A::DELTA_GRPC)
+    return base::fail(Code::kInvalidArgument, "dynamic_resources.ads_config.api_type: GRPC or DELTA_GRPC is taken");
+  if (ads.grpc_services_size() == 0 || !ads.grpc_services(0).has_envoy_grpc())
+    return base::fail(Code::kInvalidArgument, "dynamic_resources.ads_config.grpc_services: one with envoy_grpc is required");
+  const std::string& name = ads.grpc_services(0).envoy_grpc().cluster_name();
+  auto o = reach(b, name);
+  if (!o) return base::fail(Code::kInvalidArgument, "dynamic_resources.ads_config: no static cluster with an endpoint is called {}", name);
+  o->delta = ads.api_type() == A::DELTA_GRPC;
+  return o;
+}
+
+Watchdog::Limits watchdog_limits(const envoy::config::bootstrap::v3::Bootstrap& b) {
+  Watchdog::Limits limits;
+  const auto& from = b.watchdogs().has_worker_watchdog() ? b.watchdogs().worker_watchdog() : b.watchdogs().main_thread_watchdog();
+  auto set = [](base::Nanos& to, const google::protobuf::Duration& d) { to = std::chrono::seconds(d.seconds()) + base::Nanos(d.nanos()); };
+  if (from.has_miss_timeout()) set(limits.miss, from.miss_timeout());
+  if (from.has_megamiss_timeout()) set(limits.megamiss, from.megamiss_timeout());
+  if (from.has_kill_timeout()) set(limits.kill, from.kill_timeout());
+  return limits;
 }
 
 }  // namespace
@@ -172,7 +161,11 @@ Status Server::start() {
   };
   hooks.local_sds_cluster = options_.local_sds_cluster;
   hooks.local_secret_wanted = options_.local_secret_wanted;
-  hooks.reach = [this](const std::string& cluster) { return reach(*options_.bootstrap, cluster, options_); };
+  hooks.reach = [this](const std::string& cluster) {
+    auto o = reach(*options_.bootstrap, cluster);
+    if (o) o->node = options_.node, o->socket_mark = options_.socket_mark;
+    return o;
+  };
   config_ = std::make_unique<ConfigManager>(loop_, std::move(hooks));
   config_->set_node(options_.node.id, options_.node.metadata);
 

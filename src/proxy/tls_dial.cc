@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "http/message.h"
 #include "proxy/tls_source.h"
 #include "proxy/worker.h"
 
@@ -19,6 +20,11 @@ const std::vector<std::string>* istio_alpn(const io::TlsContext& context, DialFo
 }
 
 }  // namespace
+
+std::string_view server_name_of(std::string_view authority) {
+  std::string_view host = http::authority_host(authority);
+  return host.starts_with('[') ? host.substr(1, host.size() - 2) : host;
+}
 
 const std::shared_ptr<TlsSource>& ClusterConfig::tls_for(const Host& host) const {
   for (const SocketMatch& m : socket_matches)

@@ -10,6 +10,9 @@
 
 namespace fairlead::proxy {
 
+// auto_sni: what a request's authority asks for, as a server name.
+std::string_view server_name_of(std::string_view authority);
+
 // What to wrap a connection to `host` in. http: the stream protocol of a pool; kTcp: bytes of a TCP proxy.
 enum class DialFor : uint8_t { kTcp, kHttp1, kHttp2 };
 struct Wrapped {

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstring>
 #include <ctime>
+#include <set>
 
 #include "base/memory.h"
 #include "proxy/exchange.h"
@@ -260,14 +261,17 @@ void Worker::collect(StatsSnapshot& into) {
   }
   for (auto& [name, stats] : http_stats_) into.add("http." + name + ".", *stats);
   for (auto& [name, stats] : tcp_stats_) into.add("tcp." + name + ".", *stats);
-  for (auto& [name, stats] : listener_stats_) into.add("listener." + name + ".", *stats);
+  // Those of TLS only where there is TLS, as in Envoy.
+  std::set<std::string_view> with_tls;
+  for (auto& l : listeners_) {
+    const ListenerConfig& c = l->config();
+    if (std::ranges::any_of(c.chains, [](const FilterChain& chain) { return chain.tls != nullptr; }) || (c.default_chain && c.default_chain->tls)) with_tls.insert(c.stat_name);
+  }
+  for (auto& [name, stats] : listener_stats_) {
+    into.add("listener." + name + ".", *stats);
+    if (with_tls.contains(name)) into.add("listener." + name + ".", stats->tls);
+  }
   for (auto& [key, local] : locals_) local->collect(into);
-  // Under Envoy's names only where there is TLS.
-  auto has_tls = [](const ListenerConfig& c) {
-    return std::ranges::any_of(c.chains, [](const FilterChain& chain) { return chain.tls != nullptr; }) || (c.default_chain && c.default_chain->tls);
-  };
-  for (auto& l : listeners_)
-    if (has_tls(l->config())) into.add("listener." + l->config().stat_name + ".", listener_stats(l->config().stat_name).tls);
 }
 
 // ------------------------------------------------------------------------------------------------------- the data path

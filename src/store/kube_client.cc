@@ -2,10 +2,9 @@
 
 #include <fmt/format.h>
 
-#include <fstream>
 #include <random>
-#include <sstream>
 
+#include "base/file.h"
 #include "base/log.h"
 #include "base/strings.h"
 #include "http/client.h"
@@ -22,13 +21,6 @@ constexpr base::Nanos kMaxBackoff = std::chrono::seconds(10);
 constexpr int kPageSize = 500;
 constexpr int kWatchSeconds = 300;  // the server ends a watch after this; a client timer guards against a silent peer
 
-std::string read_file(const std::string& path) {
-  std::ifstream in(path, std::ios::binary);
-  std::ostringstream out;
-  out << in.rdbuf();
-  return out.str();
-}
-
 std::string with_query(std::string path, const std::vector<std::pair<std::string, std::string>>& query) {
   char separator = path.find('?') == std::string::npos ? '?' : '&';
   for (const auto& [name, value] : query) {
@@ -43,7 +35,7 @@ http::Headers headers_for(const KubeConfig& config, std::string_view content_typ
   h.add("accept", "application/json");
   h.add("user-agent", config.user_agent);
   if (!content_type.empty()) h.add("content-type", content_type);
-  std::string token = config.token_file.empty() ? config.token : std::string(base::trim(read_file(config.token_file)));
+  std::string token = config.token_file.empty() ? config.token : std::string(base::trim(base::read_file(config.token_file).value_or("")));
   if (!token.empty()) h.add("authorization", "Bearer " + token);
   return h;
 }

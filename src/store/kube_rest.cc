@@ -2,9 +2,8 @@
 #include <fmt/format.h>
 
 #include <cstdlib>
-#include <fstream>
-#include <sstream>
 
+#include "base/file.h"
 #include "base/strings.h"
 #include "mesh/kinds.h"
 #include "store/kube_client.h"
@@ -16,13 +15,6 @@ using base::Code;
 
 constexpr const char* kAccountDir = "/var/run/secrets/kubernetes.io/serviceaccount/";
 
-std::string read_file(const std::string& path) {
-  std::ifstream in(path, std::ios::binary);
-  std::ostringstream out;
-  out << in.rdbuf();
-  return out.str();
-}
-
 }  // namespace
 
 base::Result<KubeConfig> in_cluster_config() {
@@ -33,9 +25,9 @@ base::Result<KubeConfig> in_cluster_config() {
   KubeConfig config;
   std::string name = std::string(host).find(':') == std::string::npos ? host : fmt::format("[{}]", host);
   config.server = fmt::format("https://{}:{}", name, port && *port ? port : "443");
-  config.tls.ca_pem = read_file(std::string(kAccountDir) + "ca.crt");
+  config.tls.ca_pem = base::read_file(std::string(kAccountDir) + "ca.crt").value_or("");
   config.token_file = std::string(kAccountDir) + "token";
-  std::string ns(base::trim(read_file(std::string(kAccountDir) + "namespace")));
+  std::string ns(base::trim(base::read_file(std::string(kAccountDir) + "namespace").value_or("")));
   if (!ns.empty()) config.ns = ns;
   if (config.tls.ca_pem.empty())
     return base::fail(Code::kFailedPrecondition, "{}ca.crt is missing or empty: the pod has no service account volume", kAccountDir);

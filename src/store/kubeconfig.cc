@@ -7,11 +7,10 @@
 #include <cerrno>
 #include <cstdlib>
 #include <filesystem>
-#include <fstream>
-#include <sstream>
 #include <thread>
 #include <vector>
 
+#include "base/file.h"
 #include "base/strings.h"
 #include "base/value.h"
 #include "store/kube_client.h"
@@ -26,20 +25,8 @@ namespace fs = std::filesystem;
 
 constexpr std::string_view kPodCredentials = "/var/run/secrets/kubernetes.io/serviceaccount";
 
-base::Result<std::string> read_file(const fs::path& path) {
-  std::ifstream in(path, std::ios::binary);
-  if (!in) {
-    int e = errno;
-    if (e == ENOENT) return fail(Code::kNotFound, "{}: no such file", path.string());
-    return base::fail_errno("cannot read " + path.string(), e);
-  }
-  std::stringstream s;
-  s << in.rdbuf();
-  return s.str();
-}
-
 base::Result<Value> read_config(const fs::path& path) {
-  auto text = read_file(path);
+  auto text = base::read_file(path.string());
   if (!text) return std::unexpected(text.error());
   auto docs = base::parse_yaml(*text, path.string());
   if (!docs) return std::unexpected(docs.error());
@@ -93,7 +80,7 @@ base::Result<std::string> pem(const Named& at, const char* field) {
   }
   const std::string& path = at.value[field].as_string();
   if (path.empty()) return std::string();
-  return read_file(fs::path(path).is_absolute() ? fs::path(path) : at.file.parent_path() / path);
+  return base::read_file(fs::path(path).is_absolute() ? path : (at.file.parent_path() / path).string());
 }
 
 base::Result<KubeContext> in_pod() {
@@ -105,11 +92,11 @@ base::Result<KubeContext> in_pod() {
   KubeContext out;
   std::string_view h = host;
   out.server = h.find(':') == std::string_view::npos ? fmt::format("https://{}:{}", h, port) : fmt::format("https://[{}]:{}", h, port);
-  auto token = read_file(folder / "token");
+  auto token = base::read_file((folder / "token").string());
   if (!token) return std::unexpected(token.error());
   out.token = std::string(base::trim(*token));
-  if (auto ca = read_file(folder / "ca.crt")) out.ca_pem = *ca;
-  if (auto ns = read_file(folder / "namespace")) out.ns = std::string(base::trim(*ns));
+  if (auto ca = base::read_file((folder / "ca.crt").string())) out.ca_pem = *ca;
+  if (auto ns = base::read_file((folder / "namespace").string())) out.ns = std::string(base::trim(*ns));
   out.context = "in-cluster";
   return out;
 }
@@ -264,7 +251,7 @@ base::Result<KubeContext> load_kubeconfig(std::string_view path, std::string_vie
     out.client_key_pem = std::move(*key);
     out.token = user->value["token"].as_string();
     if (const std::string& file = user->value["tokenFile"].as_string(); out.token.empty() && !file.empty()) {
-      auto token = read_file(file);
+      auto token = base::read_file(file);
       if (!token) return std::unexpected(token.error());
       out.token = std::string(base::trim(*token));
     }

@@ -17,6 +17,7 @@
 
 #include "base/value.h"
 #include "http/server.h"
+#include "xds/types.h"
 
 namespace envoy::service::discovery::v3 {
 class DiscoveryRequest;
@@ -25,12 +26,7 @@ class DeltaDiscoveryRequest;
 
 namespace fairlead::xds {
 
-// Type URLs, and the order in which they are pushed so that nothing refers to what is not there yet.
-inline constexpr std::string_view kClusterType = "type.googleapis.com/envoy.config.cluster.v3.Cluster";
-inline constexpr std::string_view kEndpointType = "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment";
-inline constexpr std::string_view kListenerType = "type.googleapis.com/envoy.config.listener.v3.Listener";
-inline constexpr std::string_view kRouteType = "type.googleapis.com/envoy.config.route.v3.RouteConfiguration";
-inline constexpr std::string_view kSecretType = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret";
+// The order in which types are pushed so that nothing refers to what is not there yet.
 inline constexpr std::string_view kPushOrder[] = {kClusterType, kEndpointType, kListenerType, kRouteType, kSecretType};
 // "CDS", "EDS" ...; the type URL itself for others.
 std::string_view short_type(std::string_view type_url);

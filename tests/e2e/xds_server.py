@@ -28,6 +28,7 @@ class Messages:
     """The message classes, made of the .proto files that the build has fetched."""
 
     def __init__(self):
+        assert PROTOS.exists(), "the .proto files are fetched by the build: make build"
         cached = PROTOS.parent / "tests.pb"
         if not cached.exists() or cached.stat().st_mtime < max(Path(__file__).stat().st_mtime, PROTOS.stat().st_mtime):
             handle, made = tempfile.mkstemp(dir=cached.parent)

@@ -47,8 +47,7 @@ void from_secrets(tls::CommonTlsContext& common, const Value& in, bool verify) {
     first = in["credentialNames"][0].as_string();
   }
   if (!verify) {
-    if (!in["subjectAltNames"].empty())
-      for (const auto& name : in["subjectAltNames"].items()) common.mutable_validation_context()->add_match_subject_alt_names()->set_exact(name.as_string());
+    for (const auto& name : in["subjectAltNames"].items()) common.mutable_validation_context()->add_match_subject_alt_names()->set_exact(name.as_string());
     return;
   }
   auto& combined = *common.mutable_combined_validation_context();

@@ -5,9 +5,8 @@
 #include <sys/stat.h>
 
 #include <array>
-#include <fstream>
-#include <sstream>
 
+#include "base/file.h"
 #include "base/strings.h"
 #include "node/kubelet/pod_worker.h"
 
@@ -211,10 +210,7 @@ void rotate_log(const std::string& path, int64_t limit_bytes) {
 }
 
 std::string log_tail(const std::string& path, int64_t lines, size_t max_bytes) {
-  std::ifstream in(path, std::ios::binary);
-  std::ostringstream all;
-  all << in.rdbuf();
-  std::string text = all.str(), out;
+  std::string text = base::read_file(path).value_or(""), out;
   text.erase(0, tail_offset(text, lines));
   for (auto record : base::split(text, '\n')) {
     CriLine line;

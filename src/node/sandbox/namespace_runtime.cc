@@ -14,8 +14,8 @@
 #include <csignal>
 #include <cstdlib>
 #include <fstream>
-#include <sstream>
 
+#include "base/file.h"
 #include "base/log.h"
 #include "base/strings.h"
 #include "node/agent/message.h"
@@ -129,11 +129,8 @@ class NamespaceRuntime final : public Runtime {
 
   base::Result<Image> image(const std::string& name) const override {
     std::string path = options_.data_dir + "/images.yaml";
-    std::ifstream in(path, std::ios::binary);
-    if (in) {
-      std::ostringstream text;
-      text << in.rdbuf();
-      auto image = user_image(name, text.str(), path);
+    if (auto text = base::read_file(path)) {
+      auto image = user_image(name, *text, path);
       if (image || image.error().code != base::Code::kNotFound) return image;
     }
     return builtin_image(name, path);

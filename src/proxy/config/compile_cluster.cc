@@ -524,7 +524,6 @@ base::Result<std::shared_ptr<const ClusterConfig>> Compiler::cluster(const clust
     limits(from, *c, previous);
     if (from.has_outlier_detection()) outliers(from.outlier_detection(), c->outlier.emplace());
     protocols(at, from, *c);
-    if (from.has_per_connection_buffer_limit_bytes()) c->buffer_limit_bytes = from.per_connection_buffer_limit_bytes().value();
     if (from.upstream_bind_config().has_source_address()) c->bind = compile_socket_address(at.at("upstream_bind_config.source_address"), from.upstream_bind_config().source_address());
     if (from.upstream_connection_options().has_tcp_keepalive()) {
       const auto& k = from.upstream_connection_options().tcp_keepalive();

@@ -21,7 +21,7 @@
 #include "proxy/config/compile_tls.h"
 #include "proxy/filters/istio_stats.h"
 #include "proxy/filters/registry.h"
-#include "proxy/filters/wire.h"
+#include "xds/wire.h"
 
 namespace fairlead::proxy {
 
@@ -31,7 +31,7 @@ namespace hcm_v3 = envoy::extensions::filters::network::http_connection_manager:
 namespace tcp_v3 = envoy::extensions::filters::network::tcp_proxy::v3;
 
 bool is_silent_filter(std::string_view type) {
-  // What they would do is seen only by who measures, or only with mutual TLS, where Istio's names of protocols are offered.
+  // The first is done for every upstream of Istio's (tls_dial.cc); the second is seen only by who measures.
   return type == "istio.envoy.config.filter.http.alpn.v2alpha1.FilterConfig" || type == "envoy.tcp.metadataexchange.config.MetadataExchange";
 }
 
@@ -379,7 +379,7 @@ FilterChain filter_chain(const CompileContext& at, const listener_v3::FilterChai
     } else if (source.type == "envoy.extensions.filters.network.mongo_proxy.v3.MongoProxy") {
       // delay = 3: a fault, which may not be left out; the rest counts what is said.
       bool delays = false;
-      for (WireReader wire(any.value()); wire.next();) delays |= wire.field() == 3;
+      for (xds::WireReader wire(any.value()); wire.next();) delays |= wire.field() == 3;
       if (delays) here.at("delay").refuse("delays of MongoDB operations are not taken");
       at.warn("network filter " + f.name());
       continue;

@@ -1,9 +1,7 @@
 #include "proxy/config/compile_tls.h"
 
 #include <algorithm>
-#include <fstream>
 #include <mutex>
-#include <sstream>
 
 #include "base/log.h"
 #include "base/strings.h"
@@ -12,6 +10,7 @@
 #include "envoy/config/core/v3/grpc_service.pb.h"
 #include "envoy/extensions/transport_sockets/tls/v3/tls.pb.h"
 #include "io/tls.h"
+#include "xds/wire.h"
 
 namespace fairlead::proxy {
 
@@ -27,30 +26,12 @@ bool is_plain(const core_v3::TransportSocket& from) {
   return from.name() == "envoy.transport_sockets.raw_buffer" || short_type(from.typed_config()).ends_with(".RawBuffer");
 }
 
-Result<std::string> read_source(const core_v3::DataSource& from, std::string_view what, std::set<std::string>& files) {
-  using D = core_v3::DataSource;
-  switch (from.specifier_case()) {
-    case D::kInlineString:
-      return from.inline_string();
-    case D::kInlineBytes:
-      return from.inline_bytes();
-    case D::kEnvironmentVariable: {
-      const char* value = std::getenv(from.environment_variable().c_str());
-      if (!value) return base::fail(Code::kInvalidArgument, "{}: the environment variable {} is not set", what, from.environment_variable());
-      return value;
-    }
-    case D::kFilename: {
-      files.insert(from.filename());
-      std::ifstream file(from.filename(), std::ios::binary);
-      if (!file) return base::fail(Code::kInvalidArgument, "{}: {} can not be read", what, from.filename());
-      std::ostringstream out;
-      out << file.rdbuf();
-      return out.str();
-    }
-    case D::SPECIFIER_NOT_SET:
-      return std::string();
-  }
-  return std::string();
+// files: what was read from, to be watched.
+Result<std::string> read_pem(const core_v3::DataSource& from, std::string_view what, std::set<std::string>& files) {
+  if (!from.filename().empty()) files.insert(from.filename());
+  auto text = read_source(from);
+  if (!text) return base::fail(Code::kInvalidArgument, "{}: {}", what, text.error().message);
+  return text;
 }
 
 struct SanMatcher {
@@ -211,8 +192,8 @@ class CompiledTls final : public TlsSource {
     if (from.has_pkcs12()) return base::fail(Code::kInvalidArgument, "{}: PKCS #12 is not taken; give certificate_chain and private_key", what);
     if (from.has_private_key_provider()) return base::fail(Code::kInvalidArgument, "{}: private key providers are not taken", what);
     if (from.has_password()) return base::fail(Code::kInvalidArgument, "{}: encrypted keys are not taken; give the key without a password", what);
-    auto chain = read_source(from.certificate_chain(), fmt::format("{}.certificate_chain", what), files);
-    auto key = read_source(from.private_key(), fmt::format("{}.private_key", what), files);
+    auto chain = read_pem(from.certificate_chain(), fmt::format("{}.certificate_chain", what), files);
+    auto key = read_pem(from.private_key(), fmt::format("{}.private_key", what), files);
     if (!chain) return std::unexpected(chain.error());
     if (!key) return std::unexpected(key.error());
     io::KeyPair pair{std::move(*chain), std::move(*key)};
@@ -228,8 +209,8 @@ class CompiledTls final : public TlsSource {
 
   static Status add_validation(const tls_v3::CertificateValidationContext& v, std::set<std::string>& files, io::TlsOptions& o) {
     constexpr std::string_view what = "validation_context";
-    auto ca = read_source(v.trusted_ca(), "validation_context.trusted_ca", files);
-    auto crl = read_source(v.crl(), "validation_context.crl", files);
+    auto ca = read_pem(v.trusted_ca(), "validation_context.trusted_ca", files);
+    auto crl = read_pem(v.crl(), "validation_context.crl", files);
     if (!ca) return std::unexpected(ca.error());
     if (!crl) return std::unexpected(crl.error());
     o.ca_pem = std::move(*ca);
@@ -237,7 +218,7 @@ class CompiledTls final : public TlsSource {
     if (v.has_system_root_certs() && o.ca_pem.empty()) {
       core_v3::DataSource system;
       system.set_filename("/etc/ssl/certs/ca-certificates.crt");
-      auto roots = read_source(system, "validation_context.system_root_certs", files);
+      auto roots = read_pem(system, "validation_context.system_root_certs", files);
       if (!roots) return std::unexpected(roots.error());
       o.ca_pem = std::move(*roots);
     }
@@ -298,7 +279,7 @@ class CompiledTls final : public TlsSource {
       ticket_keys = secret.session_ticket_keys();
     }
     for (const auto& k : ticket_keys.keys()) {
-      auto key = read_source(k, "session_ticket_keys", files);
+      auto key = read_pem(k, "session_ticket_keys", files);
       if (!key) return std::unexpected(key.error());
       o.ticket_keys.push_back(std::move(*key));
     }
@@ -375,28 +356,8 @@ std::shared_ptr<TlsSource> finish(const CompileContext& at, std::shared_ptr<Comp
 
 // A top-level bool that this version of the message does not know yet.
 bool unknown_bool(const std::string& bytes, unsigned field) {
-  for (size_t i = 0; i + 2 < bytes.size() + 1;) {
-    auto varint = [&](uint64_t& v) {
-      v = 0;
-      for (unsigned shift = 0; i < bytes.size() && shift < 64; shift += 7) {
-        auto b = static_cast<unsigned char>(bytes[i++]);
-        v |= static_cast<uint64_t>(b & 0x7f) << shift;
-        if (!(b & 0x80)) return true;
-      }
-      return false;
-    };
-    uint64_t tag, value;
-    if (!varint(tag)) return false;
-    if ((tag & 7) == 0) {
-      if (!varint(value)) return false;
-      if (tag >> 3 == field) return value != 0;
-    } else if ((tag & 7) == 2) {
-      if (!varint(value) || value > bytes.size() - i) return false;
-      i += value;
-    } else {
-      return false;
-    }
-  }
+  for (xds::WireReader wire(bytes); wire.next();)
+    if (wire.field() == field) return wire.number() != 0;
   return false;
 }
 

@@ -1,4 +1,4 @@
-// Transport sockets. Inside config/ only, but for decode_secret.
+// Transport sockets. Inside config/ only.
 #pragma once
 
 #include "proxy/config/compile_util.h"

@@ -3,9 +3,8 @@
 #include <google/protobuf/struct.pb.h>
 
 #include <cstdlib>
-#include <fstream>
-#include <sstream>
 
+#include "base/file.h"
 #include "base/log.h"
 #include "base/strings.h"
 #include "base/value.h"
@@ -160,29 +159,29 @@ Fraction compile_fraction(const envoy::type::v3::FractionalPercent& from) {
   return {static_cast<uint32_t>(std::min<uint64_t>(from.numerator() * scale, 1'000'000))};
 }
 
-std::string data_source(const CompileContext& at, const envoy::config::core::v3::DataSource& from) {
+base::Result<std::string> read_source(const envoy::config::core::v3::DataSource& from) {
   using D = envoy::config::core::v3::DataSource;
   switch (from.specifier_case()) {
     case D::kInlineString:
       return from.inline_string();
     case D::kInlineBytes:
       return from.inline_bytes();
-    case D::kEnvironmentVariable: {
-      const char* value = std::getenv(from.environment_variable().c_str());
-      if (!value) at.at("environment_variable").refuse("{} is not set", from.environment_variable());
-      return value;
-    }
-    case D::kFilename: {
-      std::ifstream file(from.filename(), std::ios::binary);
-      if (!file) at.at("filename").refuse("{} can not be read", from.filename());
-      std::ostringstream out;
-      out << file.rdbuf();
-      return out.str();
-    }
+    case D::kEnvironmentVariable:
+      if (const char* value = std::getenv(from.environment_variable().c_str())) return value;
+      return std::unexpected(base::Error{base::Code::kInvalidArgument, fmt::format("the environment variable {} is not set", from.environment_variable()), "environment_variable"});
+    case D::kFilename:
+      if (auto text = base::read_file(from.filename())) return text;
+      return std::unexpected(base::Error{base::Code::kInvalidArgument, from.filename() + " can not be read", "filename"});
     case D::SPECIFIER_NOT_SET:
-      return {};
+      break;
   }
-  return {};
+  return std::string();
+}
+
+std::string data_source(const CompileContext& at, const envoy::config::core::v3::DataSource& from) {
+  auto text = read_source(from);
+  if (!text) at.at(text.error().where).refuse("{}", text.error().message);
+  return std::move(*text);
 }
 
 std::string discovery_file(const CompileContext& at, const envoy::config::core::v3::ConfigSource& from) {

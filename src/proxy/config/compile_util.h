@@ -72,6 +72,8 @@ std::shared_ptr<const Regex> compile_regex(const CompileContext& at, const envoy
 StringMatcher compile_string(const CompileContext& at, const envoy::type::matcher::v3::StringMatcher& from);
 HeaderMatcher compile_header(const CompileContext& at, const envoy::config::route::v3::HeaderMatcher& from);
 Fraction compile_fraction(const envoy::type::v3::FractionalPercent& from);
+// Errors name the field in `where`.
+base::Result<std::string> read_source(const envoy::config::core::v3::DataSource& from);
 std::string data_source(const CompileContext& at, const envoy::config::core::v3::DataSource& from);
 // The file that endpoints or routes come from; empty: they come by ADS.
 std::string discovery_file(const CompileContext& at, const envoy::config::core::v3::ConfigSource& from);

@@ -575,7 +575,6 @@ struct ClusterConfig {
   HeaderCase header_case = HeaderCase::kLower;
   bool http1_trailers = false;
   std::optional<Nanos> idle_timeout;             // nothing: 1 h
-  size_t buffer_limit_bytes = 1 << 20;
   uint32_t panic_percent = 50;
   uint32_t choices = 2;
   uint64_t ring_min = 1024, ring_max = 8u << 20;

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "base/strings.h"
+#include "http/grpc.h"
 #include "proxy/config/model.h"
 #include "proxy/config/route_index.h"
 
@@ -96,7 +97,7 @@ const Route* RouteTable::find_route(const VirtualHost& host, const RequestHeader
   auto takes = [&](const Route& route) {
     if (!route.path.matches(path, request.method)) return false;
     if (!route.headers.empty() && !all_match(route.headers, request)) return false;
-    if (route.grpc && !request.fields.get("content-type").starts_with("application/grpc")) return false;
+    if (route.grpc && !http::is_grpc_type(request.fields.get("content-type"))) return false;
     if (route.fraction && !route.fraction->hit(random)) return false;
     return route.query.empty() || std::ranges::all_of(route.query, [q = request.query()](const QueryMatcher& m) { return m.matches(q); });
   };

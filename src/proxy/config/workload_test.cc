@@ -2,7 +2,6 @@
 
 #include <gtest/gtest.h>
 
-#include "proxy/filters/wire.h"
 
 namespace fairlead::proxy {
 namespace {
@@ -32,18 +31,6 @@ TEST(Workload, OfAnEndpointHasFiveParts) {
   EXPECT_EQ(w->name, "reviews-v1");
   EXPECT_EQ(w->canonical_name, "reviews");
   EXPECT_EQ(w->cluster, "Kubernetes");
-}
-
-TEST(WireReader, StopsAtWhatIsCutOff) {
-  // field 2: "ab"; field 6: 1; field 8 says five bytes and has one.
-  WireReader wire(std::string_view("\x12\x02" "ab\x30\x01\x42\x05x", 9));
-  ASSERT_TRUE(wire.next());
-  EXPECT_EQ(wire.field(), 2u);
-  EXPECT_EQ(wire.bytes(), "ab");
-  ASSERT_TRUE(wire.next());
-  EXPECT_EQ(wire.field(), 6u);
-  EXPECT_EQ(wire.number(), 1u);
-  EXPECT_FALSE(wire.next());
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 
 #include "base/strings.h"
 #include "envoy/extensions/filters/http/grpc_stats/v3/config.pb.h"
+#include "http/grpc.h"
 #include "proxy/exchange.h"
 #include "proxy/filters/registry.h"
 #include "proxy/upstream.h"
@@ -105,8 +106,6 @@ struct Call final : FilterState {
   bool ended = false;
 };
 
-bool is_grpc(std::string_view type) { return type.starts_with("application/grpc") && (type.size() == 16 || type[16] == '+'); }
-
 // "/service/method?query" -> both; false for anything else.
 bool split_path(std::string_view path, std::string_view& service, std::string_view& method) {
   path = path.substr(0, path.find('?'));
@@ -130,7 +129,7 @@ class GrpcStats final : public Filter {
   }
 
   Next on_request(Exchange& x) const override {
-    if (!is_grpc(x.request().fields.get("content-type"))) return Next::kGoOn;
+    if (!http::is_grpc_type(x.request().fields.get("content-type"))) return Next::kGoOn;
     Cluster* cluster = x.upstream_cluster();
     if (!cluster) return Next::kGoOn;
     std::string_view service, method;
@@ -164,7 +163,7 @@ class GrpcStats final : public Filter {
 
   void on_response_data(Exchange& x, std::string& bytes) const override {
     const ResponseHeaders& head = x.response();
-    if (head.status != 200 || !is_grpc(head.fields.get("content-type"))) return;
+    if (head.status != 200 || !http::is_grpc_type(head.fields.get("content-type"))) return;
     auto& call = *static_cast<Call*>(x.kept(*this));
     call.series->responses += call.response.count(bytes);
   }

@@ -1,6 +1,7 @@
 // envoy.filters.http.grpc_web: gRPC-Web from browsers to gRPC and back. The frames are the same; trailers become a last
 // frame of the body, and the text form is base64 around it all. Source: github.com/grpc/grpc, doc/PROTOCOL-WEB.md.
 #include "base/strings.h"
+#include "http/grpc.h"
 #include "proxy/exchange.h"
 #include "proxy/filters/registry.h"
 
@@ -54,7 +55,7 @@ class GrpcWeb final : public Filter {
     auto* state = static_cast<Web*>(x.kept(*this));
     if (!state) return;
     HeaderMap& fields = x.response().fields;
-    if (!fields.get("content-type").starts_with("application/grpc")) return;
+    if (!http::is_grpc_type(fields.get("content-type"))) return;
     fields.set("content-type", state->text_response ? "application/grpc-web-text+proto" : "application/grpc-web+proto");
     if (end) return;  // trailers-only: the status stands in the head already
     fields.remove("content-length");

@@ -8,10 +8,11 @@
 #include <set>
 
 #include "base/strings.h"
+#include "http/grpc.h"
 #include "proxy/exchange.h"
 #include "proxy/filters/registry.h"
-#include "proxy/filters/wire.h"
 #include "proxy/upstream.h"
+#include "xds/wire.h"
 
 namespace fairlead::proxy {
 
@@ -165,14 +166,14 @@ std::shared_ptr<const IstioStatsConfig> compile_istio_stats(const CompileContext
   // stats.PluginConfig: disable_host_header_fallback = 6, tcp_reporting_duration = 7, metrics = 8 {dimensions = 1, name = 2, tags_to_remove = 3, match = 4,
   // drop = 5}, definitions = 9, reporter = 10.
   if (source.any && source.fields.is_null()) {
-    for (WireReader wire(source.any->value()); wire.next();) {
+    for (xds::WireReader wire(source.any->value()); wire.next();) {
       if (wire.field() == 6) config->disable_host_header_fallback = wire.number() != 0;
       if (wire.field() == 9) at.warn("istio.stats definitions");
       if (wire.field() == 10 && wire.number() == 1) at.warn("istio.stats reporter SERVER_GATEWAY");
       if (wire.field() != 8) continue;
       std::string name;
       IstioStatsConfig::Override change;
-      for (WireReader metric(wire.bytes()); metric.next();) {
+      for (xds::WireReader metric(wire.bytes()); metric.next();) {
         if (metric.field() == 1) at.warn("istio.stats metrics.dimensions");
         if (metric.field() == 2) name = metric.bytes();
         if (metric.field() == 3) change.removed.emplace(metric.bytes());
@@ -214,7 +215,7 @@ class IstioStats final : public Filter {
     key.status = static_cast<int16_t>(info.status);
     key.flags = info.flags;
     key.protocol = IstioMetrics::Protocol::kHttp;
-    if (x.request().fields.get("content-type").starts_with("application/grpc")) {
+    if (http::is_grpc_type(x.request().fields.get("content-type"))) {
       key.protocol = IstioMetrics::Protocol::kGrpc;
       std::string_view status = info.response_trailers ? info.response_trailers->get("grpc-status") : std::string_view();
       if (status.empty()) status = x.response().fields.get("grpc-status");

@@ -2,6 +2,7 @@
 #include <atomic>
 
 #include "envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit.pb.h"
+#include "http/grpc.h"
 #include "proxy/config/compile_headers.h"
 #include "proxy/exchange.h"
 #include "proxy/filters/counters.h"
@@ -73,7 +74,7 @@ class LocalRateLimit final : public Filter {
     }
     ++*limit.count_enforced;
     for (const auto& add : limit.response_add) add_header(add, x.response().fields, x.info());
-    if (limit.resource_exhausted && x.request().fields.get("content-type").starts_with("application/grpc")) x.response().fields.add_view("grpc-status", "8");
+    if (limit.resource_exhausted && http::is_grpc_type(x.request().fields.get("content-type"))) x.response().fields.add_view("grpc-status", "8");
     x.reply(limit.status, "local_rate_limited", "local_rate_limited", kFlagRateLimited);
     return Next::kStop;
   }

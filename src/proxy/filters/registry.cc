@@ -2,8 +2,8 @@
 
 #include <google/protobuf/struct.pb.h>
 
-#include "proxy/filters/wire.h"
 #include "xds/struct_value.h"
+#include "xds/wire.h"
 
 namespace fairlead::proxy {
 namespace {
@@ -26,7 +26,7 @@ constexpr const FilterType* kTypes[] = {
 FilterSource::FilterSource(std::string filter_name, const google::protobuf::Any& from) : name(std::move(filter_name)), type(short_type(from)), any(&from) {
   if (type != "udpa.type.v1.TypedStruct" && type != "xds.type.v3.TypedStruct") return;
   // type_url = 1, value = 2 (a Struct). The views are of the resource, which outlives its compilation.
-  for (WireReader wire(from.value()); wire.next();) {
+  for (xds::WireReader wire(from.value()); wire.next();) {
     if (wire.field() == 1) type = wire.bytes().substr(wire.bytes().rfind('/') + 1);
     google::protobuf::Struct value;
     if (wire.field() == 2 && value.ParseFromArray(wire.bytes().data(), static_cast<int>(wire.bytes().size()))) fields = xds::to_value(value);

@@ -1,4 +1,4 @@
-#include "control/webhook_certificate.h"
+#include "control/istiod_certificate.h"
 
 #include "base/log.h"
 #include "base/strings.h"
@@ -14,15 +14,15 @@ constexpr std::string_view kConfiguration = "istio-sidecar-injector";
 
 }  // namespace
 
-WebhookCertificate::WebhookCertificate(io::Loop& loop, store::KubeClient& client, std::string ns,
+IstiodCertificate::IstiodCertificate(io::Loop& loop, store::KubeClient& client, std::string ns,
                                        std::function<void(std::shared_ptr<const io::TlsContext>, const SigningCa&)> on_ready)
     : client_(client), ns_(std::move(ns)), on_ready_(std::move(on_ready)), retry_(loop, [this] { load(); }) {
   load();
 }
 
-WebhookCertificate::~WebhookCertificate() { *alive_ = false; }
+IstiodCertificate::~IstiodCertificate() { *alive_ = false; }
 
-void WebhookCertificate::load() {
+void IstiodCertificate::load() {
   client_.get("secrets", ns_, "cacerts", [this, alive = alive_](base::Result<Value> secret) {
     if (!*alive) return;
     if (!secret) {
@@ -41,7 +41,7 @@ void WebhookCertificate::load() {
   });
 }
 
-void WebhookCertificate::load_own() {
+void IstiodCertificate::load_own() {
   client_.get("secrets", ns_, kSecret, [this, alive = alive_](base::Result<Value> secret) {
     if (!*alive) return;
     if (secret) {
@@ -74,7 +74,7 @@ void WebhookCertificate::load_own() {
   });
 }
 
-void WebhookCertificate::use(SigningCa signing) {
+void IstiodCertificate::use(SigningCa signing) {
   const io::KeyPair& ca = signing.signer;
   auto leaf = io::issue_certificate({.common_name = "istiod",
                                      .dns_names = {"istiod." + ns_ + ".svc", "istiod." + ns_ + ".svc.cluster.local", "istiod." + ns_,
@@ -106,7 +106,7 @@ void WebhookCertificate::use(SigningCa signing) {
                               .on_error = {}});
 }
 
-void WebhookCertificate::publish(const Value& configuration) {
+void IstiodCertificate::publish(const Value& configuration) {
   bool stale = false;
   Value updated = configuration;
   for (auto& webhook : updated["webhooks"].mutable_items()) {

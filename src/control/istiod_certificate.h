@@ -1,4 +1,4 @@
-// WebhookCertificate: the CA of the control plane, kept in Secret istio-ca-secret so that restarts and replicas share it,
+// IstiodCertificate: the CA of the control plane, kept in Secret istio-ca-secret so that restarts and replicas share it,
 // the serving certificate made from it, and caBundle in the injector's webhook configuration, put back whenever it is lost.
 // Source: Istio's self-signed CA (names of Secret and keys), its webhook patcher. Loop thread only.
 #pragma once
@@ -13,12 +13,12 @@
 
 namespace fairlead::control {
 
-class WebhookCertificate {
+class IstiodCertificate {
  public:
   // on_ready runs once, when there is a certificate to serve with.
-  WebhookCertificate(io::Loop& loop, store::KubeClient& client, std::string ns,
+  IstiodCertificate(io::Loop& loop, store::KubeClient& client, std::string ns,
                      std::function<void(std::shared_ptr<const io::TlsContext>, const SigningCa&)> on_ready);
-  ~WebhookCertificate();
+  ~IstiodCertificate();
 
   // The API server has been told the CA (or there is no webhook configuration to tell it in).
   bool published() const { return published_; }

@@ -4,16 +4,27 @@
 #include <cstdint>
 #include <string_view>
 
-namespace fairlead::proxy {
+namespace fairlead::xds {
 
-// Field after field of one message, as the wire has them. Ends at the first malformed byte.
+// Field after field of one message, as the wire has them. Ends at the first malformed byte; whole() tells.
 class WireReader {
  public:
   explicit WireReader(std::string_view message) : rest_(message) {}
 
   bool next() {
+    if (rest_.empty() || broken_) return false;
+    broken_ = !step();
+    return !broken_;
+  }
+  bool whole() const { return !broken_ && rest_.empty(); }
+  uint32_t field() const { return field_; }
+  uint64_t number() const { return number_; }         // of a varint
+  std::string_view bytes() const { return bytes_; }   // of everything else
+
+ private:
+  bool step() {
     uint64_t key = 0;
-    if (rest_.empty() || !varint(key)) return false;
+    if (!varint(key)) return false;
     field_ = static_cast<uint32_t>(key >> 3);
     bytes_ = {};
     number_ = 0;
@@ -32,11 +43,6 @@ class WireReader {
         return false;
     }
   }
-  uint32_t field() const { return field_; }
-  uint64_t number() const { return number_; }         // of a varint
-  std::string_view bytes() const { return bytes_; }   // of everything else
-
- private:
   bool varint(uint64_t& out) {
     out = 0;
     for (unsigned shift = 0; shift < 64 && !rest_.empty(); shift += 7) {
@@ -57,6 +63,7 @@ class WireReader {
   std::string_view rest_, bytes_;
   uint64_t number_ = 0;
   uint32_t field_ = 0;
+  bool broken_ = false;
 };
 
-}  // namespace fairlead::proxy
+}  // namespace fairlead::xds
