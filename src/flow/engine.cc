@@ -1,0 +1,459 @@
+#include "flow/engine.h"
+
+#include <time.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "flow/breaker.h"
+#include "flow/epoch.h"
+#include "flow/shaper.h"
+
+namespace fairlead::flow {
+namespace {
+
+constexpr std::string_view kDefaultContext = "sentinel_default_context";
+
+struct NamedNode {
+  std::string name;
+  NamedNode* next = nullptr;
+  Node node;
+};
+
+// Nodes by name: found without a lock, added under one, never removed.
+class NodeTable {
+ public:
+  ~NodeTable() {
+    for (auto& head : heads_)
+      for (NamedNode* node = head.load(std::memory_order_relaxed); node != nullptr;) delete std::exchange(node, node->next);
+    delete rest_.load(std::memory_order_relaxed);
+  }
+
+  Node& get(std::string_view name, std::size_t most) {
+    auto& head = heads_[std::hash<std::string_view>{}(name) % heads_.size()];
+    if (Node* found = find(head, name)) return *found;
+    if (Node* rest = rest_.load(std::memory_order_acquire)) return *rest;
+    const std::scoped_lock lock(adding_);
+    if (Node* found = find(head, name)) return *found;
+    if (size_ >= most) {
+      if (rest_.load(std::memory_order_relaxed) == nullptr) rest_.store(new Node, std::memory_order_release);
+      return *rest_.load(std::memory_order_relaxed);
+    }
+    ++size_;
+    auto* added = new NamedNode{.name = std::string(name), .next = head.load(std::memory_order_relaxed), .node = {}};
+    head.store(added, std::memory_order_release);
+    return added->node;
+  }
+
+ private:
+  static Node* find(const std::atomic<NamedNode*>& head, std::string_view name) {
+    for (NamedNode* node = head.load(std::memory_order_acquire); node != nullptr; node = node->next)
+      if (node->name == name) return &node->node;
+    return nullptr;
+  }
+
+  std::array<std::atomic<NamedNode*>, 16> heads_{};
+  std::atomic<Node*> rest_{nullptr};  // shared by all beyond the limit
+  std::mutex adding_;
+  std::size_t size_ = 0;
+};
+
+struct FlowCheck {
+  enum class Who : std::uint8_t { Everyone, Others, One };
+  Who who;
+  int strategy;
+  int index;
+  std::string app;
+  std::string context;          // chain
+  Node* reference = nullptr;    // relate
+  std::shared_ptr<Shaper> shaper;
+};
+
+struct BreakerCheck {
+  int index;
+  std::shared_ptr<Breaker> breaker;
+};
+
+struct AuthorityCheck {
+  int index;
+  bool black;
+  std::vector<std::string> apps;
+};
+
+bool lists(const std::vector<std::string>& apps, std::string_view origin) {
+  return std::any_of(apps.begin(), apps.end(), [&](const std::string& app) { return app == origin; });
+}
+
+template <class Rule>
+std::vector<std::string> drop_invalid(std::vector<Rule>& rules, std::vector<int>& positions) {
+  std::vector<std::string> problems;
+  std::vector<Rule> valid;
+  for (std::size_t i = 0; i < rules.size(); ++i) {
+    if (std::string text = problem(rules[i]); !text.empty()) {
+      problems.push_back("rule " + std::to_string(i) + ": " + text);
+    } else {
+      positions.push_back(static_cast<int>(i));
+      valid.push_back(std::move(rules[i]));
+    }
+  }
+  rules = std::move(valid);
+  return problems;
+}
+
+}  // namespace
+
+// What one resource's rules ask, ready to be run. Immutable; replaced as a whole.
+struct Engine::Checks {
+  std::vector<AuthorityCheck> authority;
+  std::vector<FlowCheck> flow;
+  std::vector<BreakerCheck> breakers;
+  bool default_context = false;  // a chain rule names it
+};
+
+struct Engine::Shapers {
+  std::vector<int> flow_positions, degrade_positions, authority_positions;
+  std::vector<std::shared_ptr<Shaper>> flow;
+  std::vector<std::shared_ptr<Breaker>> degrade;
+};
+
+class Resource {
+ public:
+  explicit Resource(std::string_view of) : name(of) {}
+
+  const std::string name;
+  Resource* next = nullptr;
+  Node node;
+  NodeTable origins, contexts;
+  std::atomic<const void*> checks{nullptr};  // Engine::Checks
+};
+
+std::string_view to_string(Verdict verdict) {
+  static constexpr std::array<std::string_view, 9> names{"pass",       "flow",          "degrade",   "authority", "system qps",
+                                                         "system threads", "system RT", "system load", "system CPU"};
+  return names[static_cast<std::size_t>(verdict)];
+}
+
+std::string_view to_string(BreakerState state) {
+  return state == BreakerState::Closed ? "CLOSED" : state == BreakerState::Open ? "OPEN" : "HALF_OPEN";
+}
+
+Entry& Entry::operator=(Entry&& other) noexcept {
+  if (this == &other) return *this;
+  leave();
+  engine_ = std::exchange(other.engine_, nullptr);
+  resource_ = other.resource_;
+  origin_ = other.origin_;
+  context_ = other.context_;
+  begun_ms_ = other.begun_ms_;
+  wait_ns_ = other.wait_ns_;
+  count_ = other.count_;
+  rule_ = other.rule_;
+  verdict_ = other.verdict_;
+  inbound_ = other.inbound_;
+  failed_ = other.failed_;
+  return *this;
+}
+
+void Entry::leave() {
+  if (Engine* engine = std::exchange(engine_, nullptr)) engine->leave(*this);
+}
+
+Engine::Engine() : Engine(Options{}) {}
+
+Engine::Engine(const Options& options)
+    : options_(options),
+      table_(new std::atomic<Resource*>[kTableSize]()),
+      overflow_(std::make_unique<Resource>("")),
+      shapers_(std::make_unique<Shapers>()) {}
+
+Engine::~Engine() {
+  for (std::size_t i = 0; i < kTableSize; ++i)
+    for (Resource* resource = table_[i].load(); resource != nullptr;) {
+      delete static_cast<const Checks*>(resource->checks.load());
+      delete std::exchange(resource, resource->next);
+    }
+}
+
+std::int64_t Engine::now() const {
+  if (options_.now_ms != nullptr) return options_.now_ms(options_.clock);
+  timespec time{};
+  clock_gettime(CLOCK_REALTIME, &time);
+  return std::int64_t{time.tv_sec} * 1000 + time.tv_nsec / 1'000'000;
+}
+
+Resource* Engine::find(std::string_view name, std::size_t hash) const {
+  for (Resource* resource = table_[hash % kTableSize].load(std::memory_order_acquire); resource != nullptr; resource = resource->next)
+    if (resource->name == name) return resource;
+  return nullptr;
+}
+
+// With changing_ held.
+Resource& Engine::create(std::string_view name, std::size_t hash, bool named_by_rule) {
+  if (Resource* found = find(name, hash)) return *found;
+  if (!named_by_rule && resources_.load(std::memory_order_relaxed) >= options_.max_resources) return *overflow_;
+  auto* added = new Resource(name);
+  auto& head = table_[hash % kTableSize];
+  added->next = head.load(std::memory_order_relaxed);
+  head.store(added, std::memory_order_release);
+  resources_.fetch_add(1, std::memory_order_relaxed);
+  return *added;
+}
+
+Resource& Engine::resource(std::string_view name) {
+  const std::size_t hash = std::hash<std::string_view>{}(name);
+  if (Resource* found = find(name, hash)) return *found;
+  if (resources() < options_.max_resources) {
+    const std::scoped_lock lock(changing_);
+    Resource& added = create(name, hash, false);
+    if (&added != overflow_.get()) return added;
+  }
+  overflow_count_.fetch_add(1, std::memory_order_relaxed);
+  return *overflow_;
+}
+
+Node& Engine::node(Resource& resource) { return resource.node; }
+
+void Engine::on_breaker_change(BreakerListener listener) { listener_ = std::move(listener); }
+
+void Engine::set_system_status(double load, double cpu) {
+  load_now_.store(load, std::memory_order_relaxed);
+  cpu_now_.store(cpu, std::memory_order_relaxed);
+}
+
+std::vector<std::string> Engine::load(std::vector<FlowRule> rules) {
+  const std::scoped_lock lock(changing_);
+  shapers_->flow_positions.clear();
+  std::vector<std::string> problems = drop_invalid(rules, shapers_->flow_positions);
+  shapers_->flow.clear();
+  for (FlowRule& rule : rules) {
+    if (rule.limit_app.empty()) rule.limit_app = "default";
+    shapers_->flow.push_back(std::make_shared<Shaper>(rule));
+  }
+  flow_ = std::move(rules);
+  publish();
+  return problems;
+}
+
+std::vector<std::string> Engine::load(std::vector<DegradeRule> rules) {
+  const std::scoped_lock lock(changing_);
+  shapers_->degrade_positions.clear();
+  std::vector<std::string> problems = drop_invalid(rules, shapers_->degrade_positions);
+  std::vector<std::shared_ptr<Breaker>> breakers;
+  for (const DegradeRule& rule : rules) {
+    const auto& old = shapers_->degrade;
+    const auto same = std::find_if(old.begin(), old.end(), [&](const auto& each) { return each->rule() == rule; });
+    breakers.push_back(same != old.end() ? *same : std::make_shared<Breaker>(rule, &listener_));
+  }
+  shapers_->degrade = std::move(breakers);
+  degrade_ = std::move(rules);
+  publish();
+  return problems;
+}
+
+std::vector<std::string> Engine::load(std::vector<AuthorityRule> rules) {
+  const std::scoped_lock lock(changing_);
+  shapers_->authority_positions.clear();
+  std::vector<std::string> problems = drop_invalid(rules, shapers_->authority_positions);
+  authority_ = std::move(rules);
+  publish();
+  return problems;
+}
+
+void Engine::load(const std::vector<SystemRule>& rules) {
+  const std::scoped_lock lock(changing_);
+  SystemRule least;
+  bool any = false;
+  const auto lower = [&any](auto& to, auto value) {
+    if (value < 0) return;
+    any = true;
+    to = to < 0 ? value : std::min(to, value);
+  };
+  for (const SystemRule& rule : rules) {
+    lower(least.highest_system_load, rule.highest_system_load);
+    if (rule.highest_cpu_usage <= 1) lower(least.highest_cpu_usage, rule.highest_cpu_usage);
+    lower(least.qps, rule.qps);
+    lower(least.avg_rt, rule.avg_rt);
+    lower(least.max_thread, rule.max_thread);
+  }
+  max_load_ = least.highest_system_load;
+  max_cpu_ = least.highest_cpu_usage;
+  max_qps_ = least.qps;
+  max_rt_ = least.avg_rt;
+  max_thread_ = least.max_thread;
+  system_set_ = any;
+}
+
+// With changing_ held: builds the checks of every resource that has rules, swaps them in, and frees the old ones.
+void Engine::publish() {
+  std::vector<std::pair<Resource*, std::unique_ptr<Checks>>> fresh;
+  const auto named = [this](const std::string& name) -> Resource& { return create(name, std::hash<std::string_view>{}(name), true); };
+  std::vector<std::pair<std::string_view, Checks*>> index;
+  const auto checks_of = [&](const std::string& name) -> Checks& {
+    const auto at = std::lower_bound(index.begin(), index.end(), name, [](const auto& a, const std::string& b) { return a.first < b; });
+    if (at != index.end() && at->first == name) return *at->second;
+    Resource& resource = named(name);
+    Checks* checks = fresh.emplace_back(&resource, std::make_unique<Checks>()).second.get();
+    index.insert(at, {resource.name, checks});
+    return *checks;
+  };
+  for (std::size_t i = 0; i < flow_.size(); ++i) {
+    const FlowRule& rule = flow_[i];
+    FlowCheck check{.who = rule.limit_app == "default" ? FlowCheck::Who::Everyone
+                           : rule.limit_app == "other" ? FlowCheck::Who::Others
+                                                       : FlowCheck::Who::One,
+                    .strategy = rule.strategy,
+                    .index = shapers_->flow_positions[i],
+                    .app = rule.limit_app,
+                    .context = rule.ref_resource,
+                    .shaper = shapers_->flow[i]};
+    if (rule.strategy == kStrategyRelate) check.reference = &named(rule.ref_resource).node;
+    Checks& checks = checks_of(rule.resource);
+    if (rule.strategy == kStrategyChain && rule.ref_resource == kDefaultContext) checks.default_context = true;
+    checks.flow.push_back(std::move(check));
+  }
+  for (std::size_t i = 0; i < degrade_.size(); ++i)
+    checks_of(degrade_[i].resource).breakers.push_back({.index = shapers_->degrade_positions[i], .breaker = shapers_->degrade[i]});
+  for (std::size_t i = 0; i < authority_.size(); ++i) {
+    AuthorityCheck check{.index = shapers_->authority_positions[i], .black = authority_[i].strategy == kAuthorityBlack, .apps = {}};
+    std::string_view rest = authority_[i].limit_app;
+    for (std::size_t comma = 0; comma != std::string_view::npos; rest.remove_prefix(comma == std::string_view::npos ? 0 : comma + 1)) {
+      comma = rest.find(',');
+      check.apps.emplace_back(rest.substr(0, comma));
+    }
+    checks_of(authority_[i].resource).authority.push_back(std::move(check));
+  }
+  std::vector<std::unique_ptr<const Checks>> old;
+  for (auto& [resource, checks] : fresh) {
+    // Rules for everyone come after those for one origin; equal ones stay in the order of the list.
+    std::stable_partition(checks->flow.begin(), checks->flow.end(), [](const FlowCheck& c) { return c.who != FlowCheck::Who::Everyone; });
+    old.emplace_back(static_cast<const Checks*>(resource->checks.exchange(checks.release())));
+  }
+  for (std::size_t i = 0; i < kTableSize; ++i)
+    for (Resource* resource = table_[i].load(std::memory_order_relaxed); resource != nullptr; resource = resource->next) {
+      const bool kept = std::any_of(fresh.begin(), fresh.end(), [&](const auto& each) { return each.first == resource; });
+      if (!kept && resource->checks.load() != nullptr) old.emplace_back(static_cast<const Checks*>(resource->checks.exchange(nullptr)));
+    }
+  Epoch::wait_for_readers();
+}
+
+Verdict Engine::check_system(std::int64_t now, int count) {
+  if (const double most = max_qps_.load(std::memory_order_relaxed); most >= 0 && static_cast<double>(inbound_.pass_qps(now) + count) > most)
+    return Verdict::SystemQps;
+  const std::int64_t threads = inbound_.threads();
+  if (const std::int64_t most = max_thread_.load(std::memory_order_relaxed); most >= 0 && threads > most) return Verdict::SystemThread;
+  if (const std::int64_t most = max_rt_.load(std::memory_order_relaxed); most >= 0 && inbound_.average_rt(now) > static_cast<double>(most))
+    return Verdict::SystemRt;
+  if (const double most = max_load_.load(std::memory_order_relaxed); most >= 0 && load_now_.load(std::memory_order_relaxed) > most) {
+    // Under load as many calls may run as the best half second and the best RT allow (BBR's idea).
+    const double capacity = inbound_.max_success_qps(now) * static_cast<double>(inbound_.min_rt(now)) / 1000;
+    if (threads > 1 && static_cast<double>(threads) > capacity) return Verdict::SystemLoad;
+  }
+  if (const double most = max_cpu_.load(std::memory_order_relaxed); most >= 0 && cpu_now_.load(std::memory_order_relaxed) > most)
+    return Verdict::SystemCpu;
+  return Verdict::Pass;
+}
+
+Entry Engine::enter(std::string_view name, const Call& call) { return enter(resource(name), call); }
+
+Entry Engine::enter(Resource& resource, const Call& call) {
+  Entry entry;
+  const std::int64_t now = this->now();
+  entry.engine_ = this;
+  entry.resource_ = &resource;
+  entry.begun_ms_ = now;
+  entry.count_ = call.count;
+  entry.inbound_ = call.inbound;
+  if (!call.origin.empty()) entry.origin_ = &resource.origins.get(call.origin, options_.max_nodes_per_resource);
+  bool borrowed = false;
+  {
+    const Epoch::Reading reading;
+    const auto* checks = static_cast<const Checks*>(resource.checks.load(std::memory_order_seq_cst));
+    if (!call.context.empty()) {
+      entry.context_ = &resource.contexts.get(call.context, options_.max_nodes_per_resource);
+    } else if (checks != nullptr && checks->default_context) {
+      entry.context_ = &resource.contexts.get(kDefaultContext, options_.max_nodes_per_resource);
+    }
+    // The order of Sentinel's slots: authority, system, flow, breakers.
+    static const Checks kNone;
+    check(entry, checks != nullptr ? *checks : kNone, call, now);
+    borrowed = entry.rule_ == -2;
+    if (borrowed) entry.rule_ = -1;
+  }
+  const std::array<Node*, 4> nodes{&resource.node, entry.context_, entry.origin_, call.inbound ? &inbound_ : nullptr};
+  for (Node* node : nodes) {
+    if (node == nullptr) continue;
+    if (entry.verdict_ != Verdict::Pass) {
+      node->add_block(now, call.count);
+    } else {
+      node->add_threads(1);
+      if (!borrowed) node->add_pass(now, call.count);
+    }
+  }
+  if (entry.verdict_ != Verdict::Pass) entry.engine_ = nullptr;
+  return entry;
+}
+
+// Leaves the answer in the entry; rule_ -2 means that a place of the next window was borrowed.
+void Engine::check(Entry& entry, const Checks& checks, const Call& call, std::int64_t now) {
+  const auto refuse = [&entry](Verdict verdict, int rule) {
+    entry.verdict_ = verdict;
+    entry.rule_ = rule;
+  };
+  if (!call.origin.empty())
+    for (const AuthorityCheck& rule : checks.authority)
+      if (lists(rule.apps, call.origin) == rule.black) return refuse(Verdict::Authority, rule.index);
+
+  if (call.inbound && system_set_.load(std::memory_order_relaxed))
+    if (const Verdict verdict = check_system(now, call.count); verdict != Verdict::Pass) return refuse(verdict, -1);
+
+  for (const FlowCheck& rule : checks.flow) {
+    bool own = false;  // counted for the origin alone
+    if (rule.who == FlowCheck::Who::One) {
+      if (rule.app != call.origin) continue;
+      own = true;
+    } else if (rule.who == FlowCheck::Who::Others) {
+      if (call.origin.empty()) continue;
+      if (std::any_of(checks.flow.begin(), checks.flow.end(), [&](const FlowCheck& each) { return each.app == call.origin; })) continue;
+      own = true;
+    }
+    Node* node = own ? entry.origin_ : &entry.resource_->node;
+    if (rule.strategy == kStrategyRelate) {
+      node = rule.reference;
+    } else if (rule.strategy == kStrategyChain) {
+      if (rule.context != (call.context.empty() ? kDefaultContext : call.context)) continue;
+      node = entry.context_;
+    }
+    if (node == nullptr) continue;
+    const Shaper::Answer answer = rule.shaper->ask(*node, now, call.count, call.prioritized, entry.wait_ns_);
+    if (answer == Shaper::Answer::Refuse) return refuse(Verdict::Flow, rule.index);
+    if (answer == Shaper::Answer::Borrowed) return refuse(Verdict::Pass, -2);
+  }
+
+  // A breaker that went half open for this call opens again if a later breaker refuses it.
+  std::uint64_t probing = 0;
+  for (std::size_t i = 0; i < checks.breakers.size(); ++i) {
+    bool probe = false;
+    if (!checks.breakers[i].breaker->pass(now, probe)) {
+      for (std::size_t j = 0; j < std::min<std::size_t>(i, 64); ++j)
+        if ((probing >> j & 1) != 0) checks.breakers[j].breaker->probe_refused();
+      return refuse(Verdict::Degrade, checks.breakers[i].index);
+    }
+    if (probe && i < 64) probing |= std::uint64_t{1} << i;
+  }
+}
+
+void Engine::leave(Entry& entry) {
+  const std::int64_t now = this->now();
+  const std::int64_t rt = now - entry.begun_ms_;
+  for (Node* node : {&entry.resource_->node, entry.context_, entry.origin_, entry.inbound_ ? &inbound_ : nullptr}) {
+    if (node == nullptr) continue;
+    node->add_done(now, rt, entry.count_, entry.failed_);
+    node->add_threads(-1);
+  }
+  if (entry.resource_->checks.load(std::memory_order_relaxed) == nullptr) return;
+  const Epoch::Reading reading;
+  if (const auto* checks = static_cast<const Checks*>(entry.resource_->checks.load(std::memory_order_seq_cst)))
+    for (const BreakerCheck& each : checks->breakers) each.breaker->done(now, rt, entry.failed_);
+}
+
+}  // namespace fairlead::flow

@@ -1,0 +1,152 @@
+// The flow control engine: asks, for each call of a resource, whether the rules let it pass. Decides as sentinel-core 1.8.8 does.
+//
+//   flow::Engine engine;
+//   engine.load({flow::FlowRule{.resource = "orders", .count = 100}});
+//   if (auto entry = engine.enter("orders")) { ...; if (failed) entry.trace(); } else { answer 429 }
+//
+// Any thread may call anything at any time. A check takes no lock and allocates nothing once it has seen the resource, origin and
+// context. load() swaps the rules and waits until no check looks at the old ones (microseconds).
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "flow/rules.h"
+#include "flow/window.h"
+
+namespace fairlead::flow {
+
+enum class Verdict : std::uint8_t { Pass, Flow, Degrade, Authority, SystemQps, SystemThread, SystemRt, SystemLoad, SystemCpu };
+enum class BreakerState : std::uint8_t { Closed, Open, HalfOpen };
+std::string_view to_string(Verdict verdict);
+std::string_view to_string(BreakerState state);
+
+struct Call {
+  std::string_view context;  // name of the entrance; empty: the default one
+  std::string_view origin;   // who calls; empty: unknown
+  int count = 1;
+  bool prioritized = false;  // may borrow from the next window instead of being refused
+  bool inbound = false;      // counts for the system rules
+};
+
+class Resource;
+class Engine;
+
+// One call in progress; leaving ends it. Movable, and may end on another thread than it began on. Must not outlive its engine.
+class [[nodiscard]] Entry {
+ public:
+  Entry() = default;
+  Entry(Entry&& other) noexcept { *this = std::move(other); }
+  Entry& operator=(Entry&& other) noexcept;
+  ~Entry() { leave(); }
+
+  explicit operator bool() const { return verdict_ == Verdict::Pass; }
+  Verdict verdict() const { return verdict_; }
+  // Position, in the list that was loaded, of the rule that refused; -1 if none did.
+  int rule() const { return rule_; }
+  // A call that passed must wait this long before it goes on (rate limiter, borrowed place). The engine never sleeps by itself.
+  std::int64_t wait_ns() const { return wait_ns_; }
+
+  // The call failed: counts for exceptions and for breakers.
+  void trace() { failed_ = true; }
+  void leave();
+
+ private:
+  friend class Engine;
+
+  Engine* engine_ = nullptr;  // null: nothing (more) to end
+  Resource* resource_ = nullptr;
+  Node* origin_ = nullptr;
+  Node* context_ = nullptr;
+  std::int64_t begun_ms_ = 0;
+  std::int64_t wait_ns_ = 0;
+  int count_ = 1;
+  int rule_ = -1;
+  Verdict verdict_ = Verdict::Pass;
+  bool inbound_ = false;
+  bool failed_ = false;
+};
+
+class Engine {
+ public:
+  struct Options {
+    // Milliseconds; null: the system's clock. Must not be negative.
+    std::int64_t (*now_ms)(void*) = nullptr;
+    void* clock = nullptr;
+    // Resources beyond this number that no rule names are counted together, in overflow(); those with rules are always checked.
+    std::size_t max_resources = 100'000;
+    // Origins (contexts) of a resource beyond this number share one node: checked together, so rather refused than unchecked.
+    std::size_t max_nodes_per_resource = 1'024;
+  };
+  // Called inside a check or an exit, so it must be short; may not call load().
+  using BreakerListener = std::function<void(const DegradeRule&, BreakerState from, BreakerState to)>;
+
+  Engine();
+  explicit Engine(const Options& options);
+  ~Engine();
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
+
+  // Each replaces all rules of its kind. Invalid rules are left out; the answer holds a sentence for each, with its position.
+  std::vector<std::string> load(std::vector<FlowRule> rules);
+  // Breakers whose rule stays equal keep their state.
+  std::vector<std::string> load(std::vector<DegradeRule> rules);
+  std::vector<std::string> load(std::vector<AuthorityRule> rules);
+  void load(const std::vector<SystemRule>& rules);
+
+  Entry enter(std::string_view resource, const Call& call = {});
+  // The same without the search by name. The resource lives as long as the engine.
+  Entry enter(Resource& resource, const Call& call = {});
+  Resource& resource(std::string_view name);
+
+  // For the rules of load (1 minute average) and CPU (0..1), which the program measures; -1: unknown.
+  void set_system_status(double load, double cpu);
+  void on_breaker_change(BreakerListener listener);  // before the first load()
+
+  Node& node(Resource& resource);
+  Node& inbound() { return inbound_; }
+  std::size_t resources() const { return resources_.load(std::memory_order_relaxed); }
+  std::uint64_t overflow() const { return overflow_count_.load(std::memory_order_relaxed); }
+
+ private:
+  friend class Entry;
+  struct Checks;
+
+  void leave(Entry& entry);
+  std::int64_t now() const;
+  Resource* find(std::string_view name, std::size_t hash) const;
+  Resource& create(std::string_view name, std::size_t hash, bool named_by_rule);
+  void publish();
+  Verdict check_system(std::int64_t now, int count);
+  void check(Entry& entry, const Checks& checks, const Call& call, std::int64_t now);
+
+  const Options options_;
+  static constexpr std::size_t kTableSize = 1 << 14;
+  std::unique_ptr<std::atomic<Resource*>[]> table_;
+  std::atomic<std::size_t> resources_{0};
+  std::atomic<std::uint64_t> overflow_count_{0};
+  std::unique_ptr<Resource> overflow_;
+  Node inbound_;
+
+  std::atomic<double> max_load_{-1}, max_cpu_{-1}, max_qps_{-1};
+  std::atomic<std::int64_t> max_rt_{-1}, max_thread_{-1};
+  std::atomic<bool> system_set_{false};
+  std::atomic<double> load_now_{-1}, cpu_now_{-1};
+
+  std::mutex changing_;  // load() and new resources
+  BreakerListener listener_;
+  std::vector<FlowRule> flow_;
+  std::vector<DegradeRule> degrade_;
+  std::vector<AuthorityRule> authority_;
+  struct Shapers;
+  std::unique_ptr<Shapers> shapers_;
+};
+
+}  // namespace fairlead::flow

@@ -1,0 +1,135 @@
+// Replays the recorded sequences of tests/flow/ and compares every answer with that of Sentinel 1.8.8 (tests/flow/README.md).
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <map>
+#include <sstream>
+
+#include "flow/engine.h"
+
+namespace fairlead::flow {
+namespace {
+
+class Replay {
+ public:
+  explicit Replay(int number) : now_(1'700'000'000'000 + std::int64_t{number} * 600'000), engine_({.now_ms = &Replay::clock, .clock = this}) {}
+
+  void line(const std::string& text) {
+    std::istringstream in(text);
+    std::string kind;
+    in >> kind;
+    if (kind == "F") {
+      FlowRule rule;
+      std::string ref;
+      in >> rule.resource >> rule.limit_app >> rule.grade >> rule.count >> rule.strategy >> ref >> rule.control_behavior >>
+          rule.warm_up_period_sec >> rule.max_queueing_time_ms;
+      rule.ref_resource = rule.strategy == kStrategyChain ? "c" + ref : ref;
+      flow_.push_back(rule);
+    } else if (kind == "D") {
+      DegradeRule rule;
+      in >> rule.resource >> rule.grade >> rule.count >> rule.time_window >> rule.min_request_amount >> rule.slow_ratio_threshold >>
+          rule.stat_interval_ms;
+      degrade_.push_back(rule);
+    } else if (kind == "A") {
+      AuthorityRule rule;
+      in >> rule.resource >> rule.limit_app >> rule.strategy;
+      authority_.push_back(rule);
+    } else if (kind == "Y") {
+      SystemRule rule;
+      in >> rule.qps >> rule.avg_rt >> rule.max_thread;
+      system_.push_back(rule);
+    } else {
+      event(kind, in);
+    }
+  }
+
+  std::string answers;
+
+ private:
+  static std::int64_t clock(void* self) { return static_cast<Replay*>(self)->now_; }
+
+  void event(const std::string& kind, std::istringstream& in) {
+    if (!std::exchange(loaded_, true)) {
+      EXPECT_TRUE(engine_.load(flow_).empty());
+      EXPECT_TRUE(engine_.load(degrade_).empty());
+      EXPECT_TRUE(engine_.load(authority_).empty());
+      engine_.load(system_);
+    }
+    std::int64_t step = 0;
+    in >> step;
+    now_ += step;
+    if (kind == "X") {
+      int id = 0, failed = 0;
+      in >> id >> failed;
+      if (const auto found = running_.find(id); found != running_.end()) {
+        if (failed != 0) found->second.trace();
+        running_.erase(found);
+      }
+      return;
+    }
+    std::string resource, context, origin;
+    int count = 0, flags = 0, id = 0;
+    in >> resource >> context >> origin >> count >> flags >> id;
+    context = "c" + context;
+    if (origin == "-") origin.clear();
+    Entry entry = engine_.enter(
+        resource, {.context = context, .origin = origin, .count = count, .prioritized = (flags & 1) != 0, .inbound = (flags & 2) != 0});
+    if (!answers.empty()) answers += ' ';
+    switch (entry.verdict()) {
+      case Verdict::Pass:
+        answers += entry.wait_ns() == 0 ? "." : "w" + std::to_string(entry.wait_ns());
+        running_.emplace(id, std::move(entry));
+        break;
+      case Verdict::Flow:
+        answers += "F" + std::to_string(entry.rule());
+        break;
+      case Verdict::Degrade:
+        answers += "D" + std::to_string(entry.rule());
+        break;
+      case Verdict::Authority:
+        answers += "A" + std::to_string(entry.rule());
+        break;
+      default:
+        answers += entry.verdict() == Verdict::SystemQps ? "Yqps" : entry.verdict() == Verdict::SystemThread ? "Ythread" : "Yrt";
+    }
+  }
+
+  std::int64_t now_;
+  Engine engine_;
+  bool loaded_ = false;
+  std::vector<FlowRule> flow_;
+  std::vector<DegradeRule> degrade_;
+  std::vector<AuthorityRule> authority_;
+  std::vector<SystemRule> system_;
+  std::map<int, Entry> running_;
+};
+
+class Parity : public testing::TestWithParam<const char*> {};
+
+TEST_P(Parity, EveryAnswerIsThatOfSentinel) {
+  const std::string base = std::string(FAIRLEAD_SOURCE_DIR) + "/tests/flow/";
+  std::ifstream sequences(base + "sequences/" + GetParam() + ".txt"), answers(base + "answers/" + GetParam() + ".txt");
+  ASSERT_TRUE(sequences && answers);
+  std::string line, step, expected;
+  int number = 0, wrong = 0;
+  while (std::getline(sequences, line)) {
+    Replay replay(++number);
+    std::istringstream steps(line);
+    while (std::getline(steps, step, ';')) replay.line(step);
+    ASSERT_TRUE(std::getline(answers, expected));
+    if (replay.answers == expected) continue;
+    if (++wrong <= 2) {
+      EXPECT_EQ(replay.answers, expected) << "sequence " << number << ": " << line;
+    }
+  }
+  EXPECT_EQ(wrong, 0) << "of " << number << " sequences";
+  EXPECT_GE(number, 200);
+}
+
+INSTANTIATE_TEST_SUITE_P(Kinds, Parity,
+                         testing::Values("reject", "thread", "origin", "relation", "warmup", "throttle", "warmup_throttle", "priority",
+                                         "degrade", "authority", "system"),
+                         [](const auto& info) { return std::string(info.param); });
+
+}  // namespace
+}  // namespace fairlead::flow

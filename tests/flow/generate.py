@@ -1,0 +1,116 @@
+"""Writes tests/flow/sequences/*.txt: seeded, so that the same program writes the same files. Format: README.md here."""
+import pathlib
+import random
+
+HERE = pathlib.Path(__file__).resolve().parent
+SEQUENCES = 200
+ORIGINS = ["-", "-", "app1", "app2", "app3"]
+
+
+def number(value):
+    return f"{value:g}"
+
+
+def flow(resource=0, app="default", grade=1, count=5.0, strategy=0, ref=0, behavior=0, warm=10, queue=500):
+    return f"F {resource} {app} {grade} {number(count)} {strategy} {ref} {behavior} {warm} {queue}"
+
+
+def events(r, n, pace, resources=1, contexts=1, origins=("-",), counts=(1,), flags=(0,), rt=(0, 30), errors=0.0, leave=0.9):
+    """n entries about `pace` ms apart, some bursts and some idle gaps between; exits follow in their own time."""
+    now, due, out, last = 0, [], [], 0
+
+    def emit(at, text):
+        nonlocal last
+        head, tail = text.split(" ", 1)
+        out.append(f"{head} {at - last} {tail}")
+        last = at
+
+    for i in range(n):
+        now += r.choice([0, 0, 1, pace, pace, 2 * pace, r.randint(0, 4 * pace), r.choice([0, 500, 1000, 3100])])
+        while due and due[0][0] <= now:
+            at, index, failed = due.pop(0)
+            emit(at, f"X {index} {failed}")
+        emit(now, f"E {r.randrange(resources)} {r.randrange(contexts)} {r.choice(origins)} {r.choice(counts)} {r.choice(flags)} {i}")
+        if r.random() < leave:
+            due.append((now + r.randint(*rt), i, int(r.random() < errors)))
+            due.sort()
+    return out
+
+
+def reject(r):
+    rules = [flow(count=r.choice([0, 1, 2, 3.5, 5, 8, 20]))]
+    return rules + events(r, 25, r.choice([5, 40, 90]), counts=(1, 1, 1, 2), rt=(0, 200))
+
+
+def thread(r):
+    return [flow(grade=0, count=r.choice([0, 1, 2, 4]))] + events(r, 25, 20, counts=(1, 1, 2), rt=(5, 400), flags=(0, 2))
+
+
+def origin(r):
+    rules = [flow(app="app1", count=r.randint(0, 4)), flow(app="other", count=r.randint(1, 4))]
+    if r.random() < 0.5:
+        rules.append(flow(count=r.randint(4, 9)))
+    r.shuffle(rules)
+    return rules + events(r, 28, 40, origins=ORIGINS, resources=2)
+
+
+def relation(r):
+    rules = [flow(strategy=1, ref=1, count=r.randint(1, 4)), flow(resource=1, strategy=2, ref=1, count=r.randint(1, 4))]
+    if r.random() < 0.3:
+        rules.append(flow(resource=2, app="app2", strategy=r.choice([1, 2]), ref=1, count=2))
+    return rules + events(r, 30, 40, origins=ORIGINS, resources=3, contexts=2)
+
+
+def warmup(r):
+    rules = [flow(behavior=1, count=r.choice([3, 6, 10, 15, 2.5]), warm=r.choice([1, 2, 5, 10]))]
+    return rules + events(r, 40, r.choice([60, 150, 300]), counts=(1, 1, 2))
+
+
+def throttle(r):
+    rules = [flow(behavior=2, count=r.choice([0, 1, 3, 10, 20, 7.5, 1000, 1500]), queue=r.choice([1, 20, 100, 500, 2000]))]
+    return rules + events(r, 25, r.choice([3, 40, 120]), counts=(1, 1, 1, 2))
+
+
+def warmup_throttle(r):
+    rules = [flow(behavior=3, count=r.choice([2, 5, 10, 25, 7.5]), warm=r.choice([1, 3, 10]), queue=r.choice([20, 200, 900]))]
+    return rules + events(r, 30, r.choice([20, 80, 200]))
+
+
+def priority(r):
+    return [flow(count=r.choice([1, 2, 4, 6]))] + events(r, 28, r.choice([15, 50, 110]), counts=(1, 1, 2), flags=(0, 1, 1))
+
+
+def degrade(r):
+    rules = []
+    for _ in range(r.choice([1, 1, 2])):
+        grade = r.randrange(3)
+        count = [r.choice([10, 50, 100]), r.choice([0, 0.2, 0.5, 1]), r.choice([0, 1, 3])][grade]
+        rules.append(f"D 0 {grade} {number(count)} {r.choice([1, 2, 3])} {r.choice([1, 2, 5])} "
+                     f"{number(r.choice([0, 0.3, 0.5, 1]))} {r.choice([500, 1000, 1000, 2700])}")
+    if r.random() < 0.2:
+        rules.append(flow(count=3))
+    return rules + events(r, 30, r.choice([30, 90, 250]), rt=(0, 150), errors=r.choice([0, 0.2, 0.5, 0.9]), leave=1)
+
+
+def authority(r):
+    rules = [f"A 0 {r.choice(['app1', 'app1,app2', 'app', 'app2,app3', 'app11,app1'])} {r.randrange(2)}"]
+    if r.random() < 0.4:
+        rules.append(flow(count=3))
+    return rules + events(r, 14, 40, origins=ORIGINS, resources=2)
+
+
+def system(r):
+    rules = [f"Y {number(r.choice([-1, 1, 3, 6.5]))} {r.choice([-1, 20, 60])} {r.choice([-1, 0, 2])}"]
+    if r.random() < 0.3:
+        rules.append(f"Y {r.choice([2, 9])} -1 -1")
+    return rules + events(r, 28, 40, resources=2, flags=(0, 2, 2), rt=(0, 120), counts=(1, 1, 2), origins=ORIGINS)
+
+
+KINDS = [reject, thread, origin, relation, warmup, throttle, warmup_throttle, priority, degrade, authority, system]
+
+(HERE / "sequences").mkdir(exist_ok=True)
+for kind in KINDS:
+    lines = []
+    for i in range(SEQUENCES):
+        lines.append(";".join(kind(random.Random(f"{kind.__name__} {i}"))))
+    (HERE / "sequences" / f"{kind.__name__}.txt").write_text("\n".join(lines) + "\n")

@@ -1,0 +1,181 @@
+package replay;
+
+import com.alibaba.csp.sentinel.AsyncEntry;
+import com.alibaba.csp.sentinel.EntryType;
+import com.alibaba.csp.sentinel.Env;
+import com.alibaba.csp.sentinel.Tracer;
+import com.alibaba.csp.sentinel.context.ContextUtil;
+import com.alibaba.csp.sentinel.slots.block.AbstractRule;
+import com.alibaba.csp.sentinel.slots.block.BlockException;
+import com.alibaba.csp.sentinel.slots.block.authority.AuthorityException;
+import com.alibaba.csp.sentinel.slots.block.authority.AuthorityRule;
+import com.alibaba.csp.sentinel.slots.block.authority.AuthorityRuleManager;
+import com.alibaba.csp.sentinel.slots.block.degrade.DegradeException;
+import com.alibaba.csp.sentinel.slots.block.degrade.DegradeRule;
+import com.alibaba.csp.sentinel.slots.block.degrade.DegradeRuleManager;
+import com.alibaba.csp.sentinel.slots.block.flow.FlowException;
+import com.alibaba.csp.sentinel.slots.block.flow.FlowRule;
+import com.alibaba.csp.sentinel.slots.block.flow.FlowRuleManager;
+import com.alibaba.csp.sentinel.slots.system.SystemBlockException;
+import com.alibaba.csp.sentinel.slots.system.SystemRule;
+import com.alibaba.csp.sentinel.slots.system.SystemRuleManager;
+import java.io.PrintWriter;
+import java.nio.file.Files;
+import java.nio.file.Paths;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+
+/** Format of the sequences: tests/flow/README.md. */
+public final class Replay {
+    private static int sequence;
+    private static boolean loaded;
+    private static List<FlowRule> flow;
+    private static List<DegradeRule> degrade;
+    private static List<AuthorityRule> authority;
+    private static List<SystemRule> system;
+    private static final Map<String, AsyncEntry> running = new HashMap<>();
+
+    private static String resource(String index) { return "r" + sequence + "_" + index; }
+
+    public static void run(String from, String to) throws Exception {
+        StringBuilder answer = new StringBuilder();
+        try (PrintWriter out = new PrintWriter(to, "UTF-8")) {
+            for (String line : Files.readAllLines(Paths.get(from))) {
+                begin();
+                for (String step : line.split(";")) {
+                    String[] w = step.split(" ");
+                    if (!w[0].equals("E") && !w[0].equals("X")) {
+                        rule(w);
+                        continue;
+                    }
+                    load();
+                    Clock.nowMs += Long.parseLong(w[1]);
+                    if (w[0].equals("X")) {
+                        exit(w[2], w[3].equals("1"));
+                    } else {
+                        answer.append(answer.length() == 0 ? "" : " ").append(enter(w));
+                    }
+                }
+                finish(answer, out);
+            }
+        }
+    }
+
+    private static void finish(StringBuilder answer, PrintWriter out) {
+        for (AsyncEntry entry : running.values()) {
+            entry.exit();
+        }
+        running.clear();
+        out.print(answer + "\n");
+        answer.setLength(0);
+    }
+
+    private static void begin() {
+        sequence++;
+        // Far from the sequence before, so that nothing of it is left in the node of all entries.
+        Clock.nowMs = 1_700_000_000_000L + sequence * 600_000L;
+        flow = new ArrayList<>();
+        degrade = new ArrayList<>();
+        authority = new ArrayList<>();
+        system = new ArrayList<>();
+        loaded = false;
+    }
+
+    private static void load() {
+        if (!loaded) {
+            FlowRuleManager.loadRules(flow);
+            DegradeRuleManager.loadRules(degrade);
+            AuthorityRuleManager.loadRules(authority);
+            SystemRuleManager.loadRules(system);
+            loaded = true;
+        }
+    }
+
+    private static void rule(String[] w) {
+        switch (w[0]) {
+            case "F": {
+                FlowRule rule = new FlowRule(resource(w[1]));
+                rule.setId((long) flow.size());
+                rule.setLimitApp(w[2]);
+                rule.setGrade(Integer.parseInt(w[3]));
+                rule.setCount(Double.parseDouble(w[4]));
+                rule.setStrategy(Integer.parseInt(w[5]));
+                if (rule.getStrategy() == 1) {
+                    rule.setRefResource(resource(w[6]));
+                } else if (rule.getStrategy() == 2) {
+                    rule.setRefResource("c" + w[6]);
+                }
+                rule.setControlBehavior(Integer.parseInt(w[7]));
+                rule.setWarmUpPeriodSec(Integer.parseInt(w[8]));
+                rule.setMaxQueueingTimeMs(Integer.parseInt(w[9]));
+                flow.add(rule);
+                break;
+            }
+            case "D": {
+                DegradeRule rule = new DegradeRule(resource(w[1]));
+                rule.setId((long) degrade.size());
+                rule.setGrade(Integer.parseInt(w[2]));
+                rule.setCount(Double.parseDouble(w[3]));
+                rule.setTimeWindow(Integer.parseInt(w[4]));
+                rule.setMinRequestAmount(Integer.parseInt(w[5]));
+                rule.setSlowRatioThreshold(Double.parseDouble(w[6]));
+                rule.setStatIntervalMs(Integer.parseInt(w[7]));
+                degrade.add(rule);
+                break;
+            }
+            case "A": {
+                AuthorityRule rule = new AuthorityRule();
+                rule.setId((long) authority.size());
+                rule.setResource(resource(w[1]));
+                rule.setLimitApp(w[2]);
+                rule.setStrategy(Integer.parseInt(w[3]));
+                authority.add(rule);
+                break;
+            }
+            case "Y": {
+                SystemRule rule = new SystemRule();
+                rule.setQps(Double.parseDouble(w[1]));
+                rule.setAvgRt(Long.parseLong(w[2]));
+                rule.setMaxThread(Long.parseLong(w[3]));
+                system.add(rule);
+                break;
+            }
+            default:
+                throw new IllegalArgumentException(w[0]);
+        }
+    }
+
+    private static void exit(String id, boolean failed) {
+        AsyncEntry entry = running.remove(id);
+        if (entry != null) {
+            if (failed) {
+                Tracer.traceEntry(new RuntimeException(), entry);
+            }
+            entry.exit();
+        }
+    }
+
+    /** E dt resource context origin count flags id; flags: 1 prioritized, 2 inbound. */
+    private static String enter(String[] w) {
+        Clock.waitedNs = 0;
+        int flags = Integer.parseInt(w[6]);
+        ContextUtil.enter("c" + w[3], w[4].equals("-") ? "" : w[4]);
+        try {
+            AsyncEntry entry = Env.sph.asyncEntryWithType(resource(w[2]), 0, (flags & 2) != 0 ? EntryType.IN : EntryType.OUT,
+                Integer.parseInt(w[5]), (flags & 1) != 0, new Object[0]);
+            running.put(w[7], entry);
+            return Clock.waitedNs == 0 ? "." : "w" + Clock.waitedNs;
+        } catch (BlockException e) {
+            if (e instanceof SystemBlockException) {
+                return "Y" + ((SystemBlockException) e).getLimitType();
+            }
+            AbstractRule rule = e.getRule();
+            String kind = e instanceof FlowException ? "F" : e instanceof DegradeException ? "D" : e instanceof AuthorityException ? "A" : "?";
+            return kind + rule.getId();
+        } finally {
+            ContextUtil.exit();
+        }
+    }
+}
