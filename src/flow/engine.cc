@@ -330,8 +330,9 @@ void Engine::publish() {
   }
   for (std::size_t i = 0; i < kTableSize; ++i)
     for (Resource* resource = table_[i].load(std::memory_order_relaxed); resource != nullptr; resource = resource->next) {
+      if (resource->checks.load() == nullptr) continue;
       const bool kept = std::any_of(fresh.begin(), fresh.end(), [&](const auto& each) { return each.first == resource; });
-      if (!kept && resource->checks.load() != nullptr) old.emplace_back(static_cast<const Checks*>(resource->checks.exchange(nullptr)));
+      if (!kept) old.emplace_back(static_cast<const Checks*>(resource->checks.exchange(nullptr)));
     }
   Epoch::wait_for_readers();
 }
