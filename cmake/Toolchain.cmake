@@ -31,7 +31,8 @@ add_library(fairlead_warnings INTERFACE)
 if(FAIRLEAD_SANITIZE)
   add_link_options(-fsanitize=${FAIRLEAD_SANITIZE})
   # g++ 12 sees uninitialized variants that are not there once sanitizers keep it from inlining.
-  target_compile_options(fairlead_warnings INTERFACE -fsanitize=${FAIRLEAD_SANITIZE} -fno-sanitize-recover=all -Wno-maybe-uninitialized)
+  target_compile_options(fairlead_warnings INTERFACE -fsanitize=${FAIRLEAD_SANITIZE} -fno-sanitize-recover=all
+    $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
 endif()
 if(FAIRLEAD_SANITIZE MATCHES thread)
   # Protobuf's messages have one more member under this macro, and generated code and library are built without it.
