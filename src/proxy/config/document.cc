@@ -259,6 +259,9 @@ class Reader {
     const pb::EnumValueDescriptor* value = from.is_int()      ? type->FindValueByNumber(static_cast<int>(from.as_int()))
                                            : from.is_string() ? type->FindValueByName(from.as_string())
                                                               : nullptr;
+    // Envoy reads the names of enumerations without regard to case: codec_type: auto.
+    for (int i = 0; !value && from.is_string() && i < type->value_count(); ++i)
+      if (base::iequals(type->value(i)->name(), from.as_string())) value = type->value(i);
     if (!value) {
       std::string names;
       for (int i = 0; i < type->value_count(); ++i) names += (i ? ", " : "") + type->value(i)->name();

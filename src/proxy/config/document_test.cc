@@ -45,6 +45,10 @@ TEST(Document, FindsEveryProblemWithItsLine) {
             "b.yaml:6:40: static_resources.clusters[0].per_connection_buffer_limit_bytes: a whole number from 0 to 4294967295 is expected, this is -1");
 }
 
+TEST(Document, TakesNamesOfEnumerationsInAnyCase) {
+  EXPECT_EQ(problems_of("static_resources: {clusters: [{name: c, type: strict_dns, lb_policy: Least_Request}]}"), "");
+}
+
 TEST(Document, RefusesTwoMembersOfAOneof) {
   EXPECT_EQ(problems_of("static_resources: {clusters: [{name: c, type: EDS, cluster_type: {name: x}}]}"),
             "b.yaml:1:66: static_resources.clusters[0].cluster_type: stands beside type; only one of them may be given");
