@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from parity_diff import Known, differences, normal
-from parity_istio import ROOT
+from parity_istio import ROOT, build
 from parity_world import World, load_case
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -72,5 +72,6 @@ def test_every_line_of_the_table_is_needed(known, request):
     ran = [item for item in request.session.items if item.fspath == request.node.fspath]
     if len(ran) < len(CASES) + len(STEPS) + 1:
         pytest.skip("only a part of the cases has run")
+    build(".")  # where Istio's generators can't be built, no case has been compared
     idle = [e["path"] for i, e in enumerate(known.entries) if i not in known.used and not e.get("sometimes")]
     assert not idle, idle
