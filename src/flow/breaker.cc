@@ -51,7 +51,6 @@ void Breaker::done(std::int64_t now, std::int64_t rt, bool failed) {
     // The time is set first: another thread that sees Open must not find the old one over.
     if (bad) retry_.store(retry, std::memory_order_release);
     change(BreakerState::HalfOpen, bad ? BreakerState::Open : BreakerState::Closed);
-    if (!bad) turn(now);
     return;
   }
   if (total < rule_.min_request_amount) return;

@@ -3,6 +3,8 @@
 #include <time.h>
 
 #include <algorithm>
+#include <sstream>
+#include <unordered_map>
 #include <utility>
 
 #include "flow/breaker.h"
@@ -84,19 +86,14 @@ bool lists(const std::vector<std::string>& apps, std::string_view origin) {
   return std::any_of(apps.begin(), apps.end(), [&](const std::string& app) { return app == origin; });
 }
 
-template <class Rule>
-std::vector<std::string> drop_invalid(std::vector<Rule>& rules, std::vector<int>& positions) {
+// Hands the valid rules on with their positions, and answers a sentence for each of the others.
+template <class Rule, class Take>
+std::vector<std::string> sift(std::vector<Rule>& rules, Take take) {
   std::vector<std::string> problems;
-  std::vector<Rule> valid;
   for (std::size_t i = 0; i < rules.size(); ++i) {
-    if (std::string text = problem(rules[i]); !text.empty()) {
-      problems.push_back("rule " + std::to_string(i) + ": " + text);
-    } else {
-      positions.push_back(static_cast<int>(i));
-      valid.push_back(std::move(rules[i]));
-    }
+    if (std::string text = problem(rules[i]); !text.empty()) problems.push_back("rule " + std::to_string(i) + ": " + text);
+    else take(rules[i], static_cast<int>(i));
   }
-  rules = std::move(valid);
   return problems;
 }
 
@@ -110,10 +107,20 @@ struct Engine::Checks {
   bool default_context = false;  // a chain rule names it
 };
 
-struct Engine::Shapers {
-  std::vector<int> flow_positions, degrade_positions, authority_positions;
-  std::vector<std::shared_ptr<Shaper>> flow;
-  std::vector<std::shared_ptr<Breaker>> degrade;
+// The rules as they were loaded, without the invalid ones.
+struct Engine::Loaded {
+  struct Flow {
+    FlowRule rule;
+    int index;
+    std::shared_ptr<Shaper> shaper;
+  };
+  struct Authority {
+    AuthorityRule rule;
+    int index;
+  };
+  std::vector<Flow> flow;
+  std::vector<BreakerCheck> degrade;  // a breaker has its rule
+  std::vector<Authority> authority;
 };
 
 class Resource {
@@ -164,7 +171,7 @@ Engine::Engine(const Options& options)
     : options_(options),
       table_(new std::atomic<Resource*>[kTableSize]()),
       overflow_(std::make_unique<Resource>("")),
-      shapers_(std::make_unique<Shapers>()) {}
+      loaded_(std::make_unique<Loaded>()) {}
 
 Engine::~Engine() {
   for (std::size_t i = 0; i < kTableSize; ++i)
@@ -222,39 +229,33 @@ void Engine::set_system_status(double load, double cpu) {
 
 std::vector<std::string> Engine::load(std::vector<FlowRule> rules) {
   const std::scoped_lock lock(changing_);
-  shapers_->flow_positions.clear();
-  std::vector<std::string> problems = drop_invalid(rules, shapers_->flow_positions);
-  shapers_->flow.clear();
-  for (FlowRule& rule : rules) {
+  loaded_->flow.clear();
+  auto problems = sift(rules, [this](FlowRule& rule, int index) {
     if (rule.limit_app.empty()) rule.limit_app = "default";
-    shapers_->flow.push_back(std::make_shared<Shaper>(rule));
-  }
-  flow_ = std::move(rules);
+    auto shaper = std::make_shared<Shaper>(rule);
+    loaded_->flow.push_back({.rule = std::move(rule), .index = index, .shaper = std::move(shaper)});
+  });
   publish();
   return problems;
 }
 
 std::vector<std::string> Engine::load(std::vector<DegradeRule> rules) {
   const std::scoped_lock lock(changing_);
-  shapers_->degrade_positions.clear();
-  std::vector<std::string> problems = drop_invalid(rules, shapers_->degrade_positions);
-  std::vector<std::shared_ptr<Breaker>> breakers;
-  for (const DegradeRule& rule : rules) {
-    const auto& old = shapers_->degrade;
-    const auto same = std::find_if(old.begin(), old.end(), [&](const auto& each) { return each->rule() == rule; });
-    breakers.push_back(same != old.end() ? *same : std::make_shared<Breaker>(rule, &listener_));
-  }
-  shapers_->degrade = std::move(breakers);
-  degrade_ = std::move(rules);
+  const auto old = std::exchange(loaded_->degrade, {});
+  auto problems = sift(rules, [&](const DegradeRule& rule, int index) {
+    const auto same = std::find_if(old.begin(), old.end(), [&](const BreakerCheck& each) { return each.breaker->rule() == rule; });
+    loaded_->degrade.push_back({.index = index, .breaker = same != old.end() ? same->breaker : std::make_shared<Breaker>(rule, &listener_)});
+  });
   publish();
   return problems;
 }
 
 std::vector<std::string> Engine::load(std::vector<AuthorityRule> rules) {
   const std::scoped_lock lock(changing_);
-  shapers_->authority_positions.clear();
-  std::vector<std::string> problems = drop_invalid(rules, shapers_->authority_positions);
-  authority_ = std::move(rules);
+  loaded_->authority.clear();
+  auto problems = sift(rules, [this](AuthorityRule& rule, int index) {
+    loaded_->authority.push_back({.rule = std::move(rule), .index = index});
+  });
   publish();
   return problems;
 }
@@ -285,54 +286,45 @@ void Engine::load(const std::vector<SystemRule>& rules) {
 
 // With changing_ held: builds the checks of every resource that has rules, swaps them in, and frees the old ones.
 void Engine::publish() {
-  std::vector<std::pair<Resource*, std::unique_ptr<Checks>>> fresh;
   const auto named = [this](const std::string& name) -> Resource& { return create(name, std::hash<std::string_view>{}(name), true); };
-  std::vector<std::pair<std::string_view, Checks*>> index;
+  std::unordered_map<Resource*, std::unique_ptr<Checks>> fresh;
   const auto checks_of = [&](const std::string& name) -> Checks& {
-    const auto at = std::lower_bound(index.begin(), index.end(), name, [](const auto& a, const std::string& b) { return a.first < b; });
-    if (at != index.end() && at->first == name) return *at->second;
-    Resource& resource = named(name);
-    Checks* checks = fresh.emplace_back(&resource, std::make_unique<Checks>()).second.get();
-    index.insert(at, {resource.name, checks});
+    auto& checks = fresh[&named(name)];
+    if (!checks) checks = std::make_unique<Checks>();
     return *checks;
   };
-  for (std::size_t i = 0; i < flow_.size(); ++i) {
-    const FlowRule& rule = flow_[i];
+  for (const auto& [rule, index, shaper] : loaded_->flow) {
     FlowCheck check{.who = rule.limit_app == "default" ? FlowCheck::Who::Everyone
                            : rule.limit_app == "other" ? FlowCheck::Who::Others
                                                        : FlowCheck::Who::One,
                     .strategy = rule.strategy,
-                    .index = shapers_->flow_positions[i],
+                    .index = index,
                     .app = rule.limit_app,
                     .context = rule.ref_resource,
-                    .shaper = shapers_->flow[i]};
+                    .shaper = shaper};
     if (rule.strategy == kStrategyRelate) check.reference = &named(rule.ref_resource).node;
     Checks& checks = checks_of(rule.resource);
     if (rule.strategy == kStrategyChain && rule.ref_resource == kDefaultContext) checks.default_context = true;
     checks.flow.push_back(std::move(check));
   }
-  for (std::size_t i = 0; i < degrade_.size(); ++i)
-    checks_of(degrade_[i].resource).breakers.push_back({.index = shapers_->degrade_positions[i], .breaker = shapers_->degrade[i]});
-  for (std::size_t i = 0; i < authority_.size(); ++i) {
-    AuthorityCheck check{.index = shapers_->authority_positions[i], .black = authority_[i].strategy == kAuthorityBlack, .apps = {}};
-    std::string_view rest = authority_[i].limit_app;
-    for (std::size_t comma = 0; comma != std::string_view::npos; rest.remove_prefix(comma == std::string_view::npos ? 0 : comma + 1)) {
-      comma = rest.find(',');
-      check.apps.emplace_back(rest.substr(0, comma));
-    }
-    checks_of(authority_[i].resource).authority.push_back(std::move(check));
+  for (const BreakerCheck& check : loaded_->degrade) checks_of(check.breaker->rule().resource).breakers.push_back(check);
+  for (const auto& [rule, index] : loaded_->authority) {
+    AuthorityCheck check{.index = index, .black = rule.strategy == kAuthorityBlack, .apps = {}};
+    std::istringstream apps(rule.limit_app);
+    for (std::string app; std::getline(apps, app, ',');) check.apps.push_back(app);
+    checks_of(rule.resource).authority.push_back(std::move(check));
   }
-  std::vector<std::unique_ptr<const Checks>> old;
-  for (auto& [resource, checks] : fresh) {
-    // Rules for everyone come after those for one origin; equal ones stay in the order of the list.
+  // Rules for everyone come after those for one origin; equal ones stay in the order of the list.
+  for (auto& [resource, checks] : fresh)
     std::stable_partition(checks->flow.begin(), checks->flow.end(), [](const FlowCheck& c) { return c.who != FlowCheck::Who::Everyone; });
-    old.emplace_back(static_cast<const Checks*>(resource->checks.exchange(checks.release())));
-  }
+
+  std::vector<std::unique_ptr<const Checks>> old;
   for (std::size_t i = 0; i < kTableSize; ++i)
     for (Resource* resource = table_[i].load(std::memory_order_relaxed); resource != nullptr; resource = resource->next) {
-      if (resource->checks.load() == nullptr) continue;
-      const bool kept = std::any_of(fresh.begin(), fresh.end(), [&](const auto& each) { return each.first == resource; });
-      if (!kept) old.emplace_back(static_cast<const Checks*>(resource->checks.exchange(nullptr)));
+      const auto at = fresh.find(resource);
+      const Checks* checks = at != fresh.end() ? at->second.release() : nullptr;
+      if (const void* before = resource->checks.load(std::memory_order_relaxed); before != checks)
+        old.emplace_back(static_cast<const Checks*>(resource->checks.exchange(checks)));
     }
   Epoch::wait_for_readers();
 }
@@ -365,7 +357,7 @@ Entry Engine::enter(Resource& resource, const Call& call) {
   entry.count_ = call.count;
   entry.inbound_ = call.inbound;
   if (!call.origin.empty()) entry.origin_ = &resource.origins.get(call.origin, options_.max_nodes_per_resource);
-  bool borrowed = false;
+  bool borrowed = false;  // its place in the next window is counted already
   {
     const Epoch::Reading reading;
     const auto* checks = static_cast<const Checks*>(resource.checks.load(std::memory_order_seq_cst));
@@ -376,9 +368,7 @@ Entry Engine::enter(Resource& resource, const Call& call) {
     }
     // The order of Sentinel's slots: authority, system, flow, breakers.
     static const Checks kNone;
-    check(entry, checks != nullptr ? *checks : kNone, call, now);
-    borrowed = entry.rule_ == -2;
-    if (borrowed) entry.rule_ = -1;
+    borrowed = check(entry, checks != nullptr ? *checks : kNone, call, now);
   }
   const std::array<Node*, 4> nodes{&resource.node, entry.context_, entry.origin_, call.inbound ? &inbound_ : nullptr};
   for (Node* node : nodes) {
@@ -394,11 +384,12 @@ Entry Engine::enter(Resource& resource, const Call& call) {
   return entry;
 }
 
-// Leaves the answer in the entry; rule_ -2 means that a place of the next window was borrowed.
-void Engine::check(Entry& entry, const Checks& checks, const Call& call, std::int64_t now) {
+// Leaves the answer in the entry. True: the call passes in a place borrowed from the next window.
+bool Engine::check(Entry& entry, const Checks& checks, const Call& call, std::int64_t now) {
   const auto refuse = [&entry](Verdict verdict, int rule) {
     entry.verdict_ = verdict;
     entry.rule_ = rule;
+    return false;
   };
   if (!call.origin.empty())
     for (const AuthorityCheck& rule : checks.authority)
@@ -427,7 +418,7 @@ void Engine::check(Entry& entry, const Checks& checks, const Call& call, std::in
     if (node == nullptr) continue;
     const Shaper::Answer answer = rule.shaper->ask(*node, now, call.count, call.prioritized, entry.wait_ns_);
     if (answer == Shaper::Answer::Refuse) return refuse(Verdict::Flow, rule.index);
-    if (answer == Shaper::Answer::Borrowed) return refuse(Verdict::Pass, -2);
+    if (answer == Shaper::Answer::Borrowed) return true;
   }
 
   // A breaker that went half open for this call opens again if a later breaker refuses it.
@@ -441,6 +432,7 @@ void Engine::check(Entry& entry, const Checks& checks, const Call& call, std::in
     }
     if (probe && i < 64) probing |= std::uint64_t{1} << i;
   }
+  return false;
 }
 
 void Engine::leave(Entry& entry) {

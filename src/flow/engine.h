@@ -85,7 +85,7 @@ class Engine {
     // Origins (contexts) of a resource beyond this number share one node: checked together, so rather refused than unchecked.
     std::size_t max_nodes_per_resource = 1'024;
   };
-  // Called inside a check or an exit, so it must be short; may not call load().
+  // Called inside a check or an exit, so it must be short; may call nothing of the engine.
   using BreakerListener = std::function<void(const DegradeRule&, BreakerState from, BreakerState to)>;
 
   Engine();
@@ -125,7 +125,7 @@ class Engine {
   Resource& create(std::string_view name, std::size_t hash, bool named_by_rule);
   void publish();
   Verdict check_system(std::int64_t now, int count);
-  void check(Entry& entry, const Checks& checks, const Call& call, std::int64_t now);
+  bool check(Entry& entry, const Checks& checks, const Call& call, std::int64_t now);
 
   const Options options_;
   static constexpr std::size_t kTableSize = 1 << 14;
@@ -142,11 +142,8 @@ class Engine {
 
   std::mutex changing_;  // load() and new resources
   BreakerListener listener_;
-  std::vector<FlowRule> flow_;
-  std::vector<DegradeRule> degrade_;
-  std::vector<AuthorityRule> authority_;
-  struct Shapers;
-  std::unique_ptr<Shapers> shapers_;
+  struct Loaded;
+  std::unique_ptr<Loaded> loaded_;
 };
 
 }  // namespace fairlead::flow

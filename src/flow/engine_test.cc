@@ -67,9 +67,6 @@ TEST(FlowEngine, TellsBreakerChangesAndKeepsTheStateOfAnEqualRule) {
   const std::vector<DegradeRule> rules{{.resource = "a", .grade = kDegradeErrorCount, .count = 0, .time_window = 1, .min_request_amount = 1}};
   engine.load(rules);
   engine.enter("a").trace();
-  Entry failing = engine.enter("a");
-  failing.trace();
-  failing.leave();
   engine.load(rules);
   EXPECT_EQ(engine.enter("a").verdict(), Verdict::Degrade);
   clock.now += 1000;

@@ -152,17 +152,17 @@ metadata: {name: full, labels: {app: full}, annotations: {note: kept}}
 spec:
   terminationGracePeriodSeconds: 1
   initContainers:
-  - {name: prepare, image: busybox, command: [sh, -c, "echo prepared > /work/file"], volumeMounts: [{name: work, mountPath: /work}]}
+  - {name: prepare, image: busybox, command: [sh, -c, "echo prepared > /scratch/file"], volumeMounts: [{name: scratch, mountPath: /scratch}]}
   - name: helper
     image: busybox
     restartPolicy: Always
-    command: [sh, -c, "sleep 0.3; touch /work/helping; sleep infinity"]
-    startupProbe: {exec: {command: [test, -f, /work/helping]}, periodSeconds: 1, failureThreshold: 30}
-    volumeMounts: [{name: work, mountPath: /work}]
+    command: [sh, -c, "sleep 0.3; touch /scratch/helping; sleep infinity"]
+    startupProbe: {exec: {command: [test, -f, /scratch/helping]}, periodSeconds: 1, failureThreshold: 30}
+    volumeMounts: [{name: scratch, mountPath: /scratch}]
   containers:
   - name: main
     image: busybox
-    command: [sh, -c, "ls /work/helping && exec sleep infinity"]
+    command: [sh, -c, "ls /scratch/helping && exec sleep infinity"]
     env:
     - {name: NAME, valueFrom: {fieldRef: {fieldPath: metadata.name}}}
     - {name: ADDRESS, valueFrom: {fieldRef: {fieldPath: status.podIP}}}
@@ -170,16 +170,16 @@ spec:
     - {name: MODE, valueFrom: {configMapKeyRef: {name: settings, key: mode}}}
     - {name: URL, value: "http://$(NAME)/$(MODE)"}
     volumeMounts:
-    - {name: work, mountPath: /work}
+    - {name: scratch, mountPath: /scratch}
     - {name: conf, mountPath: /conf, readOnly: true}
   volumes:
-  - {name: work, emptyDir: {}}
+  - {name: scratch, emptyDir: {}}
   - {name: conf, configMap: {name: settings, items: [{key: deep, path: a/b}]}}
 """)
     machine.kubectl("wait", "--for=condition=Ready", "pod/full", "--timeout=30s")
     assert "2/2" in machine.kubectl("get", "pod", "full").stdout
     run = lambda command: machine.kubectl("exec", "full", "-c", "main", "--", "sh", "-c", command).stdout
-    assert run("cat /work/file /conf/a/b") == "prepared\nwater"
+    assert run("cat /scratch/file /conf/a/b") == "prepared\nwater"
     ip = machine.kubectl("get", "pod", "full", "-o", "jsonpath={.status.podIP}").stdout
     assert run("echo $URL $ADDRESS $NOTE") == f"http://full/fast {ip} kept\n"
     assert run("cat /var/run/secrets/kubernetes.io/serviceaccount/namespace") == "default"
