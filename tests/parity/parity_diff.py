@@ -45,6 +45,7 @@ KEYS = {
     "listener_filters": lambda f: f["name"],
     "access_log": lambda f: f["name"],
     "virtual_hosts": lambda h: h["name"],
+    "query_parameters": lambda q: q["name"],  # all must match; Istio writes them in the order of a map in Go
     "endpoints": _locality,
     "lb_endpoints": lambda e: _address(e.get("endpoint", {}).get("address", {})),
     "additional_addresses": lambda a: _address(a.get("address", {})),
