@@ -13,14 +13,10 @@ import time
 
 import pytest
 
+from ports import free_port
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 FAIRLEAD = os.environ.get("FAIRLEAD", str(ROOT / "build" / "fairlead"))
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 @contextlib.contextmanager

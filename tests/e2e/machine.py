@@ -4,11 +4,12 @@ import os
 import pathlib
 import pwd
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
 import uuid
+
+from ports import free_port
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 FAIRLEAD = pathlib.Path(os.environ.get("FAIRLEAD", ROOT / "build" / "fairlead"))
@@ -27,12 +28,6 @@ def eventually(check, timeout=20, every=0.1):
         if time.monotonic() > end:
             raise problem or AssertionError(f"did not come true within {timeout} s")
         time.sleep(every)
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 def ended(pid):

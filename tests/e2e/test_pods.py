@@ -5,7 +5,8 @@ import sys
 import time
 import urllib.request
 
-from machine import eventually, free_port
+from machine import eventually
+from ports import free_port
 
 DEPLOYMENT = """
 apiVersion: apps/v1

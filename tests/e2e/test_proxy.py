@@ -11,12 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from ports import free_port
+
 FAIRLEAD = Path(os.environ.get("FAIRLEAD", Path(__file__).resolve().parents[2] / "build" / "fairlead"))
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as s:
-        return s.getsockname()[1]
 
 
 class Origin(http.server.BaseHTTPRequestHandler):

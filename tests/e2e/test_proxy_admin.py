@@ -8,7 +8,8 @@ import subprocess
 import pytest
 
 from machine import eventually
-from test_proxy import FAIRLEAD, free_port, get, origin  # noqa: F401  (origin is a fixture)
+from ports import free_port
+from test_proxy import FAIRLEAD, get, origin  # noqa: F401  (origin is a fixture)
 
 LISTENER = """
 admin: {{address: {{socket_address: {{address: 127.0.0.1, port_value: {admin}}}}}}}

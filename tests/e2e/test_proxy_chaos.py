@@ -13,13 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from ports import free_port
+
 SECONDS = float(os.environ.get("SOAK_SECONDS", 5))  # how long the longer tests keep up their load: `make soak` takes its time
 FAIRLEAD = Path(os.environ.get("FAIRLEAD", Path(__file__).resolve().parents[2] / "build" / "fairlead"))
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as s:
-        return s.getsockname()[1]
 
 
 def get(port, path, headers={}, timeout=20):
@@ -590,7 +587,8 @@ def test_names_that_change_their_addresses_cost_no_request(kind, tmp_path):
     """In a network and a mount namespace of its own, with a name server that answers what the test wants."""
     (tmp_path / "resolv.conf").write_text("nameserver 127.0.0.1\noptions timeout:1 attempts:1\n")
     inside = f'ip link set lo up && mount --bind "{tmp_path}/resolv.conf" /etc/resolv.conf && exec "$0" "$@"'
-    ran = subprocess.run(["unshare", "-Urnm", "sh", "-c", inside, sys.executable, __file__, kind, str(tmp_path)], capture_output=True, text=True, timeout=60 + 2 * SECONDS)
+    ran = subprocess.run(["unshare", "-Urnm", "sh", "-c", inside, sys.executable, __file__, kind, str(tmp_path)], capture_output=True, text=True,
+                         timeout=60 + 2 * SECONDS, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)})
     assert ran.returncode == 0, ran.stdout + ran.stderr
 
 

@@ -9,7 +9,8 @@ import threading
 import pytest
 
 from machine import eventually
-from test_proxy import FAIRLEAD, free_port, get
+from ports import free_port
+from test_proxy import FAIRLEAD, get
 
 TYPE = "type.googleapis.com/envoy.extensions.filters.http."
 

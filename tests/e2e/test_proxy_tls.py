@@ -7,7 +7,8 @@ import time
 
 import pytest
 
-from test_proxy import FAIRLEAD, free_port, get, origin  # noqa: F401  (origin is a fixture)
+from ports import free_port
+from test_proxy import FAIRLEAD, get, origin  # noqa: F401  (origin is a fixture)
 
 pytestmark = pytest.mark.skipif(not (shutil.which("openssl") and shutil.which("curl")), reason="openssl and curl are needed")
 

@@ -7,7 +7,8 @@ import subprocess
 import threading
 import time
 
-from test_proxy import free_port, get, origin  # noqa: F401  (origin is a fixture)
+from ports import free_port
+from test_proxy import get, origin  # noqa: F401  (origin is a fixture)
 from test_proxy_tls import cluster, http_filters, listener, pki, pytestmark, server_socket, start, stat, wait_for  # noqa: F401
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: a.test\r\nConnection: close\r\n\r\n"

@@ -10,7 +10,8 @@ import urllib.request
 
 import pytest
 
-from machine import below, ended, eventually, free_port
+from machine import below, ended, eventually
+from ports import free_port
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="prepares a namespace, which needs root")
 

@@ -2,7 +2,8 @@ import subprocess
 
 import pytest
 
-from wire import Origin, Proxy, free_port, cluster, listener, manager
+from ports import free_port
+from wire import Origin, Proxy, cluster, listener, manager
 
 
 @pytest.fixture

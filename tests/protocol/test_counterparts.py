@@ -8,7 +8,8 @@ import time
 
 import pytest
 
-from wire import Origin, Raw, cluster, downstream_tls, free_port, h2_cluster, listener, manager, wait_for
+from ports import free_port
+from wire import Origin, Raw, cluster, downstream_tls, h2_cluster, listener, manager, wait_for
 
 SBIN = "/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/usr/bin:/bin"
 

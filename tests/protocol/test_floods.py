@@ -10,7 +10,8 @@ import pytest
 
 pytest.importorskip("hpack", reason="python3-h2 is not installed")
 from h2raw import ACK, CONTINUATION, DATA, END_HEADERS, END_STREAM, H2, HEADERS, PING, PREFACE, PRIORITY, RST, SETTINGS, WINDOW, frame, get, literal, settings
-from wire import Origin, Proxy, Raw, cluster, free_port, listener, manager, wait_for
+from ports import free_port
+from wire import Origin, Proxy, Raw, cluster, listener, manager, wait_for
 
 MIB = 1 << 20
 FLOOD_SECONDS = max(2, float(os.environ.get("SOAK_SECONDS", 0)) / 10)

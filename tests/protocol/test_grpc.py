@@ -4,7 +4,8 @@ from concurrent import futures
 
 import pytest
 
-from wire import ROUTER, free_port, h2_cluster, listener, manager, wait_for
+from ports import free_port
+from wire import ROUTER, h2_cluster, listener, manager, wait_for
 
 grpc = pytest.importorskip("grpc", reason="python3-grpcio is not installed")
 

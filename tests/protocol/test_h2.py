@@ -6,7 +6,8 @@ import pytest
 
 pytest.importorskip("hpack", reason="python3-h2 is not installed")
 from h2raw import ACK, DATA, END_HEADERS, END_STREAM, GOAWAY, H2, HEADERS, PING, frame, get, literal
-from wire import Origin, Proxy, cluster, free_port, listener, manager
+from ports import free_port
+from wire import Origin, Proxy, cluster, listener, manager
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from wire import downstream_tls, free_port, listener, manager, cluster
+from ports import free_port
+from wire import downstream_tls, listener, manager, cluster
 
 PROGRAM = "github.com/summerwind/h2spec/cmd/h2spec@v2.2.1"
 

@@ -3,7 +3,8 @@ import json
 
 import pytest
 
-from wire import Origin, Proxy, Raw, cluster, free_port, listener, manager
+from ports import free_port
+from wire import Origin, Proxy, Raw, cluster, listener, manager
 
 XFF = "type.googleapis.com/envoy.extensions.http.original_ip_detection.xff.v3.XffConfig"
 CUSTOM = "type.googleapis.com/envoy.extensions.http.original_ip_detection.custom_header.v3.CustomHeaderConfig"

@@ -2,7 +2,8 @@
 The origin keeps the raw bytes it was sent, so that a second request hidden in the first would be seen."""
 import pytest
 
-from wire import Raw, h2_cluster, cluster, free_port, listener, manager
+from ports import free_port
+from wire import Raw, h2_cluster, cluster, listener, manager
 
 H = "host: a\r\n"
 

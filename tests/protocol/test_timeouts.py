@@ -3,7 +3,8 @@ import time
 
 import pytest
 
-from wire import Origin, Raw, cluster, free_port, listener, manager
+from ports import free_port
+from wire import Origin, Raw, cluster, listener, manager
 
 
 @pytest.fixture

@@ -6,7 +6,8 @@ import time
 
 import pytest
 
-from wire import Origin, Raw, cluster, free_port, h2_cluster, listener, manager
+from ports import free_port
+from wire import Origin, Raw, cluster, h2_cluster, listener, manager
 
 WEBSOCKET = {"upgrade_configs": [{"upgrade_type": "websocket"}]}
 ASK = b"GET /%s HTTP/1.1\r\nhost: a\r\nconnection: Upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"

@@ -1,0 +1,1 @@
+"""Here, so that pytest finds ports.py and whatever else all tests share."""
