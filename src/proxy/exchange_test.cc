@@ -41,6 +41,7 @@ static_resources:
               - match: {prefix: /abort}
                 route: {cluster: one}
                 typed_per_filter_config: {envoy.filters.http.fault: {"@type": type.googleapis.com/envoy.extensions.filters.http.fault.v3.HTTPFault, abort: {http_status: 418, percentage: {numerator: 100}}}}
+              - {match: {prefix: /h2}, route: {cluster: h2}}
               - {match: {prefix: /nowhere}, route: {cluster: missing}}
               - {match: {prefix: /watched}, route: {cluster: watched}}
               - {match: {prefix: /}, route: {cluster: one, prefix_rewrite: /up/}}
@@ -52,6 +53,7 @@ static_resources:
   - {name: one, type: STATIC, http_protocol_options: {enable_trailers: true}, load_assignment: {cluster_name: one, endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: {address: 10.0.0.1, port_value: 80}}}}]}]}}
   - {name: watched, type: STATIC, outlier_detection: {consecutive_5xx: 1}, load_assignment: {cluster_name: watched, endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: {address: 10.0.0.5, port_value: 80}}}}]}]}}
   - {name: two, type: STATIC, load_assignment: {cluster_name: two, endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: {address: 10.0.0.2, port_value: 80}}}}]}]}}
+  - {name: h2, type: STATIC, http2_protocol_options: {}, load_assignment: {cluster_name: h2, endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: {address: 10.0.0.6, port_value: 80}}}}]}]}}
   - {name: budget, type: STATIC, circuit_breakers: {thresholds: [{retry_budget: {budget_percent: {value: 20}, min_retry_concurrency: 0}}]}, load_assignment: {cluster_name: budget, endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: {address: 10.0.0.4, port_value: 80}}}}]}]}}
   - {name: limited, type: STATIC, circuit_breakers: {thresholds: [{max_connections: 1, max_pending_requests: 1}]}, load_assignment: {cluster_name: limited, endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: {address: 10.0.0.3, port_value: 80}}}}]}]}}
 )";
@@ -415,6 +417,22 @@ TEST_F(ExchangeTest, CountsCallsAndMessagesOfGrpc) {
   EXPECT_EQ(n("cluster.one.grpc.a.B.Other.total"), -1);  // not listed
   EXPECT_EQ(n("cluster.one.grpc.total"), 1);             // without a status there is nothing to count
   EXPECT_EQ(n("cluster.one.grpc.response_message_count"), 2);
+}
+
+// Whoever waits for a stream hears of the end of its connection, even if it was HTTP/2's library that gave it up.
+TEST_F(ExchangeTest, AnHttp2UpstreamThatSpeaksSomethingElseIsAnswered) {
+  Peer c = client();
+  EXPECT_EQ(get(c, "/h2"), "");
+  ASSERT_EQ(endpoints_.size(), 1u);
+  endpoints_[0].write(std::string_view("\0\0\0\4\0\0\0\0\0", 9));
+  turn();
+  endpoints_[0].write("HTTP/1.1 500 x\r\n\r\n");
+  turn();
+  std::string answer = c.read();
+  EXPECT_TRUE(answer.starts_with("HTTP/1.1 502 Bad Gateway\r\n")) << answer;
+  EXPECT_TRUE(answer.ends_with("reset reason: protocol error")) << answer;
+  worker_->logs().flush();
+  EXPECT_EQ(log_, "502 UPE upstream_reset_before_response_started{protocol_error}\n");
 }
 
 TEST_F(ExchangeTest, RefusesASmuggledRequest) {

@@ -252,12 +252,13 @@ class H2Upstream final : public UpstreamConnection, http::H2Sink, io::TransportS
       io::IoResult r = transport_->read(buffer);
       if (r.status == io::IoStatus::kAgain) return;
       if (r.status != io::IoStatus::kOk) return on_broken(ResetReason::kTermination, {});
-      if (auto ok = session_->feed(std::string_view(buffer.data(), r.bytes)); !ok) {
-        ++stats().upstream_cx_protocol_error;
-        return on_broken(ResetReason::kProtocolError, ok.error().message);
-      }
+      if (auto ok = session_->feed(std::string_view(buffer.data(), r.bytes)); !ok) return protocol_error(ok.error().message);
       worker().mark(*this);
     }
+  }
+  void protocol_error(std::string_view detail) {
+    ++stats().upstream_cx_protocol_error;
+    on_broken(ResetReason::kProtocolError, detail);
   }
   void flush() override {
     if (gone_) return;
@@ -271,7 +272,11 @@ class H2Upstream final : public UpstreamConnection, http::H2Sink, io::TransportS
       out.erase(0, r.bytes);
       if (!all) break;
     }
-    if (!gone_ && ((close_when_idle_ && open_ == 0) || session_->over())) close();
+    if (gone_) return;
+    bool over = session_->over();
+    // A session that ended under streams that still wait has said GOAWAY to an error of the peer.
+    if (over && open_ > 0) protocol_error({});
+    else if (over || (close_when_idle_ && open_ == 0)) close();
   }
 
   std::unique_ptr<http::H2Session> session_;
