@@ -80,6 +80,7 @@ def test_logs_exec_and_port_forward(machine):
     machine.serve()
     machine.run_pod("talk", command='["sh", "-c", "echo one; echo two >&2; while :; do sleep 0.2; echo more; done"]')
     assert machine.kubectl("logs", "talk", "--limit-bytes=8").stdout == "one\ntwo\n"
+    eventually(lambda: machine.kubectl("logs", "talk", "--tail=1").stdout == "more\n")
     with subprocess.Popen(machine.argv("kubectl", "--kubeconfig", str(machine.data / "kubeconfig"), "logs", "-f", "talk", "--tail=1"),
                           env=machine.environment(), stdout=subprocess.PIPE, text=True) as follow:
         assert [follow.stdout.readline() for _ in range(3)] == ["more\n"] * 3
