@@ -88,10 +88,17 @@ class Machine:
         argv = self.argv("kubectl", "--kubeconfig", str(self.data / "kubeconfig"), *args)
         return subprocess.run(argv, env=self.environment(), capture_output=True, text=True, timeout=timeout, check=check, input=input)
 
-    def serve(self, *flags, before=()):
-        """Starts it and waits for the API server: most tests here need no control plane."""
+    def start(self, *flags, before=()):
         argv = self.argv(*before, str(FAIRLEAD), "up", "--name", self.name, "--data-dir", str(self.data), "--port", str(self.port), "--profile", "minimal", *flags)
         self.starting.append(subprocess.Popen(argv, env=self.environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True))
+        return self.starting[-1]
+
+    def serve(self, *flags, before=()):
+        """Starts it and waits for the API server: most tests here need no control plane."""
+        self.start(*flags, before=before)
+        self.wait_for_api()
+
+    def wait_for_api(self):
         eventually(lambda: self.kubectl("get", "--raw", "/readyz").stdout == "ok")
 
     def status(self):
