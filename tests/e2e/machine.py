@@ -96,9 +96,6 @@ class Machine:
     def serve(self, *flags, before=()):
         """Starts it and waits for the API server: most tests here need no control plane."""
         self.start(*flags, before=before)
-        self.wait_for_api()
-
-    def wait_for_api(self):
         eventually(lambda: self.kubectl("get", "--raw", "/readyz").stdout == "ok")
 
     def status(self):
