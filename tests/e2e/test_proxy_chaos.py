@@ -38,6 +38,9 @@ class Origin:
         # slow (a byte at a time), refuse (a reset before anything is read), short (says that it keeps connections for 2 s), 503
         self.manner = "good"
         self.open = set()
+        self.idle = set()            # of those, the ones that wait for a request
+        self.changes = 0
+        self.lock = threading.Lock()
         origin = self
 
         class Handler(socketserver.BaseRequestHandler):
@@ -49,6 +52,8 @@ class Origin:
                     pass
                 finally:
                     origin.open.discard(self.request)
+                    with origin.lock:
+                        origin.idle.discard(self.request)
 
             def talk(self):
                 pending = b""
@@ -56,13 +61,17 @@ class Origin:
                     self.request.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                     return self.request.close()
                 while True:
+                    with origin.lock:
+                        origin.idle.add(self.request)
                     while b"\r\n\r\n" not in pending:
                         data = self.request.recv(65536)
                         if not data:
                             return
                         pending += data
                     head, pending = pending.split(b"\r\n\r\n", 1)
-                    manner = origin.manner
+                    with origin.lock:
+                        origin.idle.discard(self.request)
+                        manner, changes = origin.manner, origin.changes
                     if manner == "hang":
                         time.sleep(5)
                         return
@@ -80,7 +89,7 @@ class Origin:
                         self.request.sendall(answer)
                     if manner == "half_close":
                         self.request.shutdown(socket.SHUT_WR)
-                    if manner in ("close_after", "cut"):
+                    if manner in ("close_after", "cut") or changes != origin.changes:
                         return
 
         class Server(socketserver.ThreadingTCPServer):
@@ -91,6 +100,17 @@ class Origin:
         self.server = Server((ip, port), Handler)
         self.port = self.server.server_address[1]
         threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
+
+    def change(self, manner):
+        """Another manner, on new connections: those that wait are closed, those that answer go behind their answer."""
+        with self.lock:
+            self.manner = manner
+            self.changes += 1
+            for s in self.idle:
+                try:
+                    s.shutdown(socket.SHUT_RDWR)
+                except OSError:
+                    pass
 
     def kill(self):
         self.server.shutdown()
@@ -266,12 +286,7 @@ def test_an_upstream_that_is_slow_or_resets_each_connection_costs_no_request(run
     proxy = run({"name": "c", "type": "STATIC", "load_assignment": assignment("c", a.port, b.port)}, RETRIES)
     load = Load(proxy.port)
     for manner in ("slow", "refuse", "good", "refuse", "slow"):
-        b.manner = manner
-        for s in list(b.open):  # new connections, in the new manner
-            try:
-                s.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
+        b.change(manner)
         time.sleep(SECONDS / 10)
     load.stop()
     assert load.bad == [] and load.good > 50

@@ -10,7 +10,7 @@ import pytest
 from ports import free_port
 from wire import downstream_tls, listener, manager, cluster
 
-PROGRAM = "github.com/summerwind/h2spec/cmd/h2spec@v2.2.1"
+PROGRAM = "github.com/summerwind/h2spec/cmd/h2spec@v2.2.1+incompatible"
 
 
 @pytest.fixture(scope="session")
