@@ -9,9 +9,7 @@
 #include "envoy/config/bootstrap/v3/bootstrap.pb.h"
 #include "envoy/config/cluster/v3/cluster.pb.h"
 #include "envoy/config/endpoint/v3/endpoint.pb.h"
-#include "envoy/config/listener/v3/listener.pb.h"
-#include "envoy/config/route/v3/route.pb.h"
-#include "io/transport.h"
+#include "proxy/config_manager_util.h"
 #include "proxy/tls_source.h"
 #include "xds/types.h"
 
@@ -20,44 +18,14 @@ namespace fairlead::proxy {
 using base::Code;
 using base::Status;
 
-namespace {
-
-constexpr auto kInitialFetch = std::chrono::seconds(15);  // Envoy's initial_fetch_timeout
-
-size_t kind_of(std::string_view url) { return url == xds::kClusterType ? 0 : url == xds::kEndpointType ? 1 : url == xds::kListenerType ? 2 : url == xds::kRouteType ? 3 : 4; }
-
-base::Error named(base::Error error, std::string_view kind, const std::string& name) {
-  error.where = fmt::format("{} {}{}{}", kind, name, error.where.empty() ? "" : ": ", error.where);
-  return error;
-}
-
-// Route tables that a listener waits for.
-void rds_names(const ListenerConfig& config, std::set<std::string>& out) {
-  auto one = [&](const FilterChain& c) {
-    if (c.http && !c.http->rds_name.empty()) out.insert(c.http->rds_name);
-  };
-  for (const FilterChain& c : config.chains) one(c);
-  if (config.default_chain) one(*config.default_chain);
-}
-
-}  // namespace
-
 ConfigManager::ConfigManager(io::Loop& loop, Hooks hooks)
     : loop_(loop), hooks_(std::move(hooks)), compiler_(names_),
-      secrets_(loop, {.changed = [this] { loop_.post([this] { secrets_changed(); }); },
-                      .reach = [this](const std::string& cluster) { return hooks_.reach ? hooks_.reach(cluster) : std::nullopt; },
+      streams_(loop, [this](const std::string& cluster) { return hooks_.reach ? hooks_.reach(cluster) : std::nullopt; },
+               [this](const DiscoverySource& from, const xds::ReceivedUpdate& update) { return take(update, &from); }),
+      secrets_(loop, streams_, {.changed = [this] { loop_.post([this] { secrets_changed(); }); },
                       .local_cluster = hooks_.local_sds_cluster,
                       .local_wanted = hooks_.local_secret_wanted}),
-      resolver_(io::make_resolver(loop)), initial_wait_(loop, [this] {
-        initial_wait_over_ = true;
-        ConfigUpdate update;
-        // Endpoints and routes that never came: serve what there is.
-        for (auto& [name, c] : clusters_)
-          if (!c->found) warmed(*c, update);
-        activate_listeners(update);
-        send(std::move(update));
-      }),
-      uneject_(loop, [this] {
+      resolver_(io::make_resolver(loop)), uneject_(loop, [this] {
         auto now = loop_.now();
         std::vector<HostPtr> due;
         for (const Ejected& e : ejected_)
@@ -86,7 +54,10 @@ void ConfigManager::close_sockets() {
 }
 
 Status ConfigManager::load_static(const envoy::config::bootstrap::v3::Bootstrap& bootstrap) {
-  if (auto ok = compiler_.bootstrap(bootstrap); !ok) return ok;
+  compiler_.ads_by_options = hooks_.ads_by_options;
+  auto sources = compiler_.bootstrap(bootstrap);
+  if (!sources) return std::unexpected(sources.error());
+  sources_ = std::move(*sources);
   ConfigUpdate update;
   auto now = std::chrono::system_clock::now();
   for (int i = 0; i < bootstrap.static_resources().clusters_size(); ++i) {
@@ -116,113 +87,6 @@ Status ConfigManager::load_static(const envoy::config::bootstrap::v3::Bootstrap&
   return {};
 }
 
-void ConfigManager::use_ads(xds::AdsClient& ads, bool clusters, bool listeners) {
-  ads_ = &ads;
-  wants_cds_ = clusters;
-  wants_lds_ = listeners;
-  if (clusters) ads.subscribe_all(xds::kClusterType);
-  if (listeners) ads.subscribe_all(xds::kListenerType);
-  refresh_subscriptions();
-}
-
-Status ConfigManager::use_files(const std::string& clusters, const std::string& listeners) {
-  wants_cds_ = wants_cds_ || !clusters.empty();
-  wants_lds_ = wants_lds_ || !listeners.empty();
-  for (auto& [url, path] : {std::pair(xds::kClusterType, clusters), std::pair(xds::kListenerType, listeners)})
-    if (!path.empty())
-      if (auto ok = follow_file(url, path); !ok) return ok;
-  return {};
-}
-
-// What can't be read or is refused later is told and changes nothing; at the start it is for the caller to decide.
-Status ConfigManager::follow_file(std::string_view type_url, const std::string& path) {
-  if (!followed_.emplace(path, type_url).second) return {};
-  if (hooks_.bind) {
-    if (!ads_ && !initial_wait_over_ && !initial_wait_.armed()) initial_wait_.arm(kInitialFetch);
-    if (!files_) files_ = std::make_unique<FileWatcher>(loop_);
-    auto watched = files_->watch(path, [this, url = std::string(type_url), path] {
-      if (auto ok = load_file(url, path); !ok) FL_LOG_WARN("config", "{} is not taken: {}", path, ok.error().text());
-      else FL_LOG_INFO("config", "{} was taken", path);
-    });
-    if (!watched) return watched;
-  }
-  return load_file(type_url, path);
-}
-
-Status ConfigManager::load_file(std::string_view type_url, const std::string& path) {
-  auto update = read_config_file(path, type_url);
-  if (!update) {
-    ++rejected_[kind_of(type_url)];
-    return std::unexpected(update.error());
-  }
-  return on_update(*update);
-}
-
-void ConfigManager::refresh_subscriptions() {
-  std::set<std::string> eds, rds;
-  std::map<std::string, std::string_view> files;
-  for (auto& [name, c] : clusters_) {
-    if (c->config->type != ClusterConfig::Type::kEds) continue;
-    if (c->config->eds_path.empty()) eds.insert(c->config->eds_name);
-    else files.emplace(c->config->eds_path, xds::kEndpointType);
-  }
-  std::set<std::string> wanted;
-  for (auto& [name, l] : listeners_) {
-    auto one = [&](const FilterChain& chain) {
-      if (!chain.http || chain.http->rds_name.empty()) return;
-      wanted.insert(chain.http->rds_name);
-      if (chain.http->rds_path.empty()) rds.insert(chain.http->rds_name);
-      else files.emplace(chain.http->rds_path, xds::kRouteType);
-    };
-    for (const FilterChain& chain : l.config->chains) one(chain);
-    if (l.config->default_chain) one(*l.config->default_chain);
-  }
-  for (const std::string& name : static_routes_) rds.erase(name), wanted.erase(name);
-  secrets_.prune();
-  if (ads_) {
-    ads_->subscribe(xds::kSecretType, secrets_.ads_names());
-    ads_->subscribe(xds::kEndpointType, std::move(eds));
-    ads_->subscribe(xds::kRouteType, std::move(rds));
-  }
-  for (auto& [path, url] : files)
-    if (auto ok = follow_file(url, path); !ok) FL_LOG_WARN("config", "{} is not taken: {}", path, ok.error().text());
-  std::erase_if(followed_, [&](const auto& f) {
-    bool stays = f.second == xds::kClusterType || f.second == xds::kListenerType || files.contains(f.first);
-    if (!stays && files_) files_->forget(f.first);
-    return !stays;
-  });
-  std::vector<std::string> gone;
-  for (auto& [name, r] : routes_)
-    if (!wanted.contains(name)) gone.push_back(name);
-  if (gone.empty()) return;
-  ConfigUpdate update;
-  for (const std::string& name : gone) {
-    routes_.erase(name);
-    update.removed_routes.push_back(name);
-  }
-  send(std::move(update));
-}
-
-void ConfigManager::on_stream(bool up, std::string_view) {
-  // The clock for what the first listeners and clusters refer to.
-  if (up && !initial_wait_over_ && !initial_wait_.armed()) initial_wait_.arm(kInitialFetch);
-}
-
-Status ConfigManager::on_update(const xds::ReceivedUpdate& update) {
-  Status status;
-  bool was = initialized();
-  if (update.type_url == xds::kClusterType) status = update_clusters(update);
-  else if (update.type_url == xds::kEndpointType) status = update_endpoints(update);
-  else if (update.type_url == xds::kListenerType) status = update_listeners(update);
-  else if (update.type_url == xds::kRouteType) status = update_routes(update);
-  else if (update.type_url == xds::kSecretType) status = secrets_.on_update(update);
-  ++(status ? updates_ : rejected_)[kind_of(update.type_url)];
-  if (!status) FL_LOG_WARN("config", "refused an update: {}", status.error().text());
-  else FL_LOG_DEBUG("config", "{}: {} changed, {} removed", update.type_url.substr(update.type_url.rfind('.') + 1), update.changed.size(), update.removed.size());
-  if (initialized() != was) hooks_.ready_changed();
-  return status;
-}
-
 // ----------------------------------------------------------------------------------------------------------- clusters
 
 Status ConfigManager::update_clusters(const xds::ReceivedUpdate& update) {
@@ -246,9 +110,8 @@ Status ConfigManager::update_clusters(const xds::ReceivedUpdate& update) {
     for (auto& [name, c] : clusters_)
       if (c->source.dynamic && !present.contains(name)) gone.push_back(name);
   for (const std::string& name : gone) remove_cluster(name, out);
-  cds_received_ = true;
-  activate_listeners(out);
-  send(std::move(out));
+  cds_.received = true;
+  settle(std::move(out));
   refresh_subscriptions();
   return {};
 }
@@ -300,15 +163,13 @@ void ConfigManager::put_cluster(std::shared_ptr<const ClusterConfig> config, Res
   if (c.warm || c.found || may_warm(c)) return warmed(c, out);
   if (c.config->type == Type::kEds && !c.endpoints) {
     // Not waited for longer than this: requests then meet "no healthy upstream" until endpoints come.
-    base::Nanos wait = c.config->eds_fetch_timeout.value_or(kInitialFetch);
-    if (wait.count() > 0) {
+    if (base::Nanos wait = c.config->eds_source.initial_fetch; wait.count() > 0 && hooks_.bind) {
       c.fetch_timer = std::make_unique<io::Timer>(loop_, [this, name] {
         auto at = clusters_.find(name);
         if (at == clusters_.end() || at->second->found) return;
         ConfigUpdate late;
         warmed(*at->second, late);
-        activate_listeners(late);
-        send(std::move(late));
+        settle(std::move(late));
       });
       c.fetch_timer->arm(wait);
     }
@@ -318,8 +179,7 @@ void ConfigManager::put_cluster(std::shared_ptr<const ClusterConfig> config, Res
 // A cluster serves when its endpoints are there, and each had its first check.
 bool ConfigManager::may_warm(const ClusterState& c) const {
   if (c.checks_wait) return false;
-  if (initial_wait_over_ && c.config->type == ClusterConfig::Type::kEds && !c.endpoints && !ads_) return true;
-  if (c.config->type == ClusterConfig::Type::kEds && !c.assigned && (ads_ || !c.config->eds_path.empty())) return false;
+  if (c.config->type == ClusterConfig::Type::kEds && !c.assigned && comes(c.config->eds_source)) return false;
   return std::ranges::all_of(c.checkers, [](const auto& checker) { return checker->all_checked(); });
 }
 
@@ -342,7 +202,6 @@ bool ConfigManager::cluster_warm(const ClusterState& c) const {
 }
 
 void ConfigManager::secrets_changed() {
-  bool was = initialized();
   ConfigUpdate out;
   for (auto& [name, c] : clusters_) {
     if (c->checks_wait && cluster_warm(*c)) {
@@ -353,9 +212,7 @@ void ConfigManager::secrets_changed() {
     }
     if (c->pending && c->found) warmed(*c, out);
   }
-  activate_listeners(out);
-  send(std::move(out));
-  if (initialized() != was) hooks_.ready_changed();
+  settle(std::move(out));
 }
 
 void ConfigManager::remove_cluster(const std::string& name, ConfigUpdate& out) {
@@ -439,259 +296,15 @@ Status ConfigManager::update_endpoints(const xds::ReceivedUpdate& update) {
     endpoint_sets_.erase(name);
     endpoint_sources_.erase(name);
     for (auto& [cluster_name, c] : clusters_)
-      if (c->config->type == ClusterConfig::Type::kEds && c->config->eds_name == name) set_endpoints(*c, std::make_shared<const EndpointSet>(), out);
-  }
-  activate_listeners(out);
-  send(std::move(out));
-  return {};
-}
-
-// ---------------------------------------------------------------------------------------------------------- listeners
-
-Status ConfigManager::update_listeners(const xds::ReceivedUpdate& update) {
-  std::vector<std::pair<std::shared_ptr<const ListenerConfig>, Resource>> compiled;
-  std::vector<std::string> problems;
-  for (const auto& r : update.changed) {
-    envoy::config::listener::v3::Listener from;
-    if (!from.ParseFromString(r.bytes)) return base::fail(Code::kInvalidArgument, "listener {}: the bytes are not a Listener", r.name);
-    auto known = listeners_.find(from.name());
-    if (known != listeners_.end() && (!known->second.source.dynamic || known->second.source.bytes == r.bytes)) continue;
-    auto l = compiler_.listener(from, r.version);
-    if (!l) {
-      if (known != listeners_.end()) known->second.error = l.error().text();
-      return std::unexpected(named(l.error(), "listener", from.name()));
-    }
-    compiled.emplace_back(std::move(*l), Resource{r.bytes, r.version, std::chrono::system_clock::now(), true});
-  }
-  // Sockets first: a port that is taken refuses the update before anything changed.
-  for (auto& [config, source] : compiled) {
-    if (auto bound = put_listener(config, std::move(source)); !bound) problems.push_back(named(bound.error(), "listener", config->name).text());
-  }
-  ConfigUpdate out;
-  std::set<std::string> present;
-  for (const auto& r : update.changed) present.insert(r.name);
-  std::vector<std::string> gone = update.removed;
-  if (update.complete)
-    for (auto& [name, l] : listeners_)
-      if (l.source.dynamic && !present.contains(name)) gone.push_back(name);
-  for (const std::string& name : gone) {
-    auto at = listeners_.find(name);
-    if (at == listeners_.end() || !at->second.source.dynamic) continue;
-    listeners_.erase(at);
-    bound_.erase(name);
-    if (auto fds = pending_fds_.extract(name); fds)
-      for (int fd : fds.mapped())
-        if (fd >= 0) ::close(fd);
-    out.removed_listeners.push_back(name);
-  }
-  lds_received_ = true;
-  activate_listeners(out);
-  send(std::move(out));
-  refresh_subscriptions();
-  if (!problems.empty()) return base::fail(Code::kInvalidArgument, "{}", base::join(problems, "; "));
-  return {};
-}
-
-Status ConfigManager::bind(const ListenerConfig& config, std::vector<int>& fds) {
-  for (unsigned i = 0; i < hooks_.workers; ++i) {
-    io::ListenOptions options;
-    options.reuse_port = config.address.is_ip() && hooks_.workers > 1;
-    options.transparent = config.transparent;
-    options.backlog = static_cast<int>(config.backlog);
-    io::Address at = config.address;
-    // Port 0: the first socket picks, the others join it.
-    if (at.is_ip() && at.port() == 0 && !fds.empty())
-      if (auto a = io::local_address(fds[0])) at.set_port(a->port());
-    auto fd = io::listen(at, options);
-    if (!fd) {
-      for (int open : fds) ::close(open);
-      fds.clear();
-      return base::fail(Code::kFailedPrecondition, "can't listen on {}: {}", config.address.text(), fd.error().message);
-    }
-    fds.push_back(fd->release());
-  }
-  return {};
-}
-
-Status ConfigManager::put_listener(std::shared_ptr<const ListenerConfig> config, Resource source) {
-  auto bound = bound_.find(config->name);
-  bool keep = bound != bound_.end() && bound->second == config->address;
-  if (hooks_.bind && config->bind && !keep) {
-    std::vector<int> fds;
-    if (auto ok = bind(*config, fds); !ok) return ok;
-    if (auto old = pending_fds_.find(config->name); old != pending_fds_.end())
-      for (int fd : old->second) ::close(fd);
-    if (auto a = io::local_address(fds[0])) FL_LOG_INFO("config", "listener {} on {}", config->name, a->text());
-    pending_fds_[config->name] = std::move(fds);
-    bound_[config->name] = config->address;
-  }
-  for (const FilterChain& c : config->chains)
-    if (c.tls) secrets_.attach(c.tls);
-  if (config->default_chain && config->default_chain->tls) secrets_.attach(config->default_chain->tls);
-  ListenerState& l = listeners_[config->name];
-  l.active = false;
-  l.config = std::move(config);
-  l.source = std::move(source);
-  l.error.clear();
-  return {};
-}
-
-bool ConfigManager::listener_warm(const ListenerConfig& config) const {
-  auto waits = [this](const FilterChain& c) { return c.tls && secrets_.waits(*c.tls); };
-  if (std::ranges::any_of(config.chains, waits) || (config.default_chain && waits(*config.default_chain))) return false;
-  if (initial_wait_over_) return true;
-  std::set<std::string> names;
-  rds_names(config, names);
-  for (const std::string& name : names)
-    if (!routes_.contains(name) && (ads_ || !followed_.empty())) return false;
-  // At the start clusters come first, so that the first request finds its endpoints.
-  if (wants_cds_ && !cds_received_) return false;
-  for (auto& [name, c] : clusters_)
-    if (!c->warm) return false;
-  return true;
-}
-
-void ConfigManager::activate_listeners(ConfigUpdate& out) {
-  for (auto& [name, l] : listeners_) {
-    if (l.active || !listener_warm(*l.config)) continue;
-    l.active = true;
-    out.listeners.push_back({l.config, -1});
-  }
-}
-
-void ConfigManager::send(ConfigUpdate update) {
-  if (update.clusters.empty() && update.removed_clusters.empty() && update.endpoints.empty() && update.routes.empty() &&
-      update.removed_routes.empty() && update.listeners.empty() && update.removed_listeners.empty())
-    return;
-  std::vector<std::vector<int>> fds;
-  for (auto& l : update.listeners) {
-    auto at = pending_fds_.extract(l.config->name);
-    fds.push_back(at ? std::move(at.mapped()) : std::vector<int>(hooks_.workers, -1));
-  }
-  std::vector<ConfigUpdate::NewListener> listeners = std::move(update.listeners);
-  update.listeners.clear();
-  hooks_.send(std::move(update), listeners, fds);
-}
-
-// ------------------------------------------------------------------------------------------------------------- routes
-
-Status ConfigManager::update_routes(const xds::ReceivedUpdate& update) {
-  std::vector<std::pair<std::shared_ptr<const RouteTable>, Resource>> compiled;
-  for (const auto& r : update.changed) {
-    envoy::config::route::v3::RouteConfiguration from;
-    if (!from.ParseFromString(r.bytes)) return base::fail(Code::kInvalidArgument, "routes {}: the bytes are not a RouteConfiguration", r.name);
-    auto known = routes_.find(from.name());
-    if (known != routes_.end() && known->second.source.bytes == r.bytes) continue;
-    auto table = compiler_.route(from, r.version);
-    if (!table) return std::unexpected(named(table.error(), "routes", from.name()));
-    compiled.emplace_back(std::move(*table), Resource{r.bytes, r.version, std::chrono::system_clock::now(), true});
-  }
-  ConfigUpdate out;
-  for (auto& [table, source] : compiled) {
-    RouteState& r = routes_[table->name];
-    r.table = table;
-    r.source = std::move(source);
-    out.routes.push_back(table);
-  }
-  for (const std::string& name : update.removed) {
-    routes_.erase(name);
-    out.removed_routes.push_back(name);
-  }
-  activate_listeners(out);
-  send(std::move(out));
-  return {};
-}
-
-bool ConfigManager::initialized() const {
-  if ((wants_cds_ && !cds_received_) || (wants_lds_ && !lds_received_)) return false;
-  return std::ranges::all_of(listeners_, [](const auto& l) { return l.second.active; });
-}
-
-// --------------------------------------------------------------------------------------------------------- statistics
-
-void ConfigManager::stats(StatsSnapshot& into) const {
-  static constexpr std::string_view kNames[] = {"cluster_manager.cds", "", "listener_manager.lds", ""};
-  for (size_t i : {0, 2}) {
-    into.counters[std::string(kNames[i]) + ".update_success"] += updates_[i];
-    into.counters[std::string(kNames[i]) + ".update_rejected"] += rejected_[i];
-    into.counters[std::string(kNames[i]) + ".update_attempt"] += updates_[i] + rejected_[i];
-  }
-  into.counters["cluster_manager.eds.update_success"] += updates_[1];
-  into.counters["cluster_manager.eds.update_rejected"] += rejected_[1];
-  secrets_.stats(into);
-  into.counters["http.rds.update_success"] += updates_[3];
-  into.counters["http.rds.update_rejected"] += rejected_[3];
-  size_t active = 0, warming = 0;
-  for (auto& [name, c] : clusters_) {
-    ++(c->warm ? active : warming);
-    std::string p = "cluster." + c->config->stat_name + ".";
-    size_t hosts = c->endpoints ? c->endpoints->hosts.size() : 0, healthy = 0, degraded = 0, ejected = 0;
-    if (c->endpoints)
-      for (const HostPtr& h : c->endpoints->hosts) {
-        HealthStatus status = h->health();
-        healthy += status == HealthStatus::kHealthy;
-        degraded += status == HealthStatus::kDegraded;
-        ejected += h->ejected.load(std::memory_order_relaxed);
+      if (c->config->type == ClusterConfig::Type::kEds && c->config->eds_name == name) {
+        set_endpoints(*c, std::make_shared<const EndpointSet>(), out);
+        if (!c->warm && may_warm(*c)) warmed(*c, out);
       }
-    into.gauges[p + "membership_total"] = hosts;
-    into.gauges[p + "membership_healthy"] = healthy;
-    into.gauges[p + "membership_degraded"] = degraded;
-    into.counters[p + "membership_change"] += c->membership_changes;
-    for (int high = 0; high < 2; ++high) {
-      const Thresholds& t = c->config->thresholds[high];
-      const Breakers& b = *c->config->breakers[high];
-      std::string q = p + "circuit_breakers." + (high ? "high." : "default.");
-      auto breaker = [&](std::string_view open, std::string_view remaining, uint32_t limit, const std::atomic<uint32_t>& used) {
-        uint32_t n = used.load(std::memory_order_relaxed);
-        into.gauges[q + std::string(open)] = limit < kUnlimited && n >= limit;
-        // As Envoy, what is left is told only where it is asked for.
-        into.gauges[q + std::string(remaining)] = !t.track_remaining ? 0 : limit > n ? limit - n : 0;
-      };
-      breaker("cx_open", "remaining_cx", t.max_connections, b.connections);
-      breaker("rq_open", "remaining_rq", t.max_requests, b.requests);
-      breaker("rq_pending_open", "remaining_pending", t.max_pending, b.pending);
-      breaker("rq_retry_open", "remaining_retries", t.max_retries, b.retries);
-    }
-    if (c->config->outlier) {
-      std::string q = p + "outlier_detection.";
-      into.gauges[q + "ejections_active"] = ejected;
-      into.counters[q + "ejections_enforced_total"] += c->ejections_total;
-      for (size_t kind = 0; kind < kEjectionKinds; ++kind) {
-        std::string k(to_string(static_cast<Ejection>(kind)));
-        into.counters[q + "ejections_detected_" + k] += c->detected[kind];
-        into.counters[q + "ejections_enforced_" + k] += c->enforced[kind];
-      }
-      into.counters[q + "ejections_overflow"] += c->ejections_overflow;
-    }
-    if (!c->checkers.empty()) {
-      std::string q = p + "health_check.";
-      for (const auto& checker : c->checkers) {
-        into.counters[q + "attempt"] += checker->counts().attempt;
-        into.counters[q + "success"] += checker->counts().success;
-        into.counters[q + "failure"] += checker->counts().failure;
-        into.counters[q + "network_failure"] += checker->counts().network_failure;
-      }
-      into.gauges[q + "healthy"] = healthy;
-      into.gauges[q + "degraded"] = degraded;
-    }
-    if (!c->config->dns.empty()) {
-      into.counters[p + "update_attempt"] += c->dns_attempts;
-      into.counters[p + "update_success"] += c->dns_success;
-      into.counters[p + "update_failure"] += c->dns_failure;
-    }
   }
-  into.gauges["cluster_manager.active_clusters"] = active;
-  into.gauges["cluster_manager.warming_clusters"] = warming;
-  size_t listening = 0;
-  for (auto& [name, l] : listeners_) listening += l.active;
-  into.gauges["listener_manager.total_listeners_active"] = listening;
-  into.gauges["listener_manager.total_listeners_warming"] = listeners_.size() - listening;
-  uint64_t warned = 0;
-  for (auto& [field, n] : compiler_.warnings()) warned += n;
-  into.counters["config.unsupported_fields"] += warned;
-  if (ads_) {
-    into.gauges["control_plane.connected_state"] = ads_->connected();
-  }
+  settle(std::move(out));
+  return {};
+  settle(std::move(out));
+  return {};
 }
 
 }  // namespace fairlead::proxy

@@ -15,6 +15,7 @@
 #include "base/value.h"
 #include "io/resolver.h"
 #include "proxy/config/compile.h"
+#include "proxy/discovery_streams.h"
 #include "proxy/file_config.h"
 #include "proxy/health_checker.h"
 #include "proxy/outlier.h"
@@ -44,27 +45,29 @@ class ConfigManager final : public xds::ClientSink {
     std::string local_sds_cluster;  // secrets of this gRPC cluster come from this process (put_local of secrets())
     std::function<void(const std::string& name)> local_secret_wanted;
     std::function<std::optional<xds::AdsOptions>(const std::string& cluster)> reach;  // a static cluster's gRPC server
+    bool ads = false;               // there will be an aggregated stream
+    bool ads_by_options = false;    // it is not the bootstrap's; clusters and listeners come by it as the next two say
+    bool ads_clusters = true, ads_listeners = true;
   };
   ConfigManager(io::Loop& loop, Hooks hooks);
   ~ConfigManager();
 
   // Errors name the field path. Sends the first update.
   base::Status load_static(const envoy::config::bootstrap::v3::Bootstrap& bootstrap);
-  // Subscribes on it: CDS and LDS at once, EDS and RDS as they are referred to.
-  void use_ads(xds::AdsClient& ads, bool clusters, bool listeners);
+  // After load_static(): subscribes to clusters and listeners where the bootstrap says that they come from, and to endpoints
+  // and routes as they are referred to. ads: the aggregated stream, if there is one. An error: a file can't be watched, or
+  // was refused.
+  base::Status start_discovery(xds::AdsClient* ads);
+  bool by_stream() const;           // clusters or listeners come by a stream
 
-  // Subscribes by file: LDS or CDS. An error: the file can't be watched, or was refused at the start.
-  base::Status use_files(const std::string& clusters, const std::string& listeners);
-
-  base::Status on_update(const xds::ReceivedUpdate& update) override;
-  void on_stream(bool up, std::string_view reason) override;
+  base::Status on_update(const xds::ReceivedUpdate& update) override;  // of the aggregated stream
 
   void eject(ClusterId cluster, HostPtr host, Ejection kind);   // posted by workers too
 
   // Everything that was asked for has come once.
   bool initialized() const;
-  bool listeners_received() const { return lds_received_ || !wants_lds_; }
-  bool clusters_received() const { return cds_received_ || !wants_cds_; }
+  bool listeners_received() const { return lds_.received || !lds_.wanted; }
+  bool clusters_received() const { return cds_.received || !cds_.wanted; }
 
   // --- for the admin pages
   struct Resource {
@@ -140,7 +143,13 @@ class ConfigManager final : public xds::ClientSink {
   bool listener_warm(const ListenerConfig& config) const;
   bool cluster_warm(const ClusterState& cluster) const;   // its secrets are there
   void secrets_changed();
+  base::Status take(const xds::ReceivedUpdate& update, const DiscoverySource* from);
+  base::Status apply(const xds::ReceivedUpdate& update, const DiscoverySource* from);
+  void refused(const xds::ReceivedUpdate& update);
+  void settle(ConfigUpdate update);
   void refresh_subscriptions();
+  void wait_for_routes();
+  bool comes(const DiscoverySource& from) const;
   base::Status follow_file(std::string_view type_url, const std::string& path);
   base::Status load_file(std::string_view type_url, const std::string& path);
   void send(ConfigUpdate update);
@@ -152,6 +161,7 @@ class ConfigManager final : public xds::ClientSink {
   Hooks hooks_;
   ClusterNames names_;
   Compiler compiler_;
+  DiscoveryStreams streams_;
   SecretManager secrets_;
   std::map<std::string, std::unique_ptr<ClusterState>> clusters_;
   std::map<std::string, ListenerState> listeners_;
@@ -165,9 +175,18 @@ class ConfigManager final : public xds::ClientSink {
   std::unique_ptr<FileWatcher> files_;
   std::map<std::string, std::string> followed_;           // path -> type
   xds::AdsClient* ads_ = nullptr;
-  bool wants_lds_ = false, wants_cds_ = false, lds_received_ = false, cds_received_ = false;
-  bool initial_wait_over_ = false;
-  io::Timer initial_wait_;
+  DynamicSources sources_;
+  std::map<std::string, DiscoverySource> eds_from_, rds_from_;  // what is wanted, and from where
+  // For the first of something: until it has come, or its time (initial_fetch_timeout) is over.
+  struct Wait {
+    bool wanted = false, received = false, over = false;
+    std::unique_ptr<io::Timer> timer;
+    bool waits() const { return wanted && !received && !over; }
+  };
+  Wait cds_, lds_;
+  std::map<std::string, Wait> route_waits_;   // by route table
+  bool discovery_started_ = false;
+  bool started_ = false;            // the first clusters are warm: new listeners don't wait for clusters
   struct Ejected {
     ClusterId cluster;
     HostPtr host;

@@ -95,7 +95,7 @@ void ConfigManager::dns_answer(const std::string& name, size_t target, base::Res
   ConfigUpdate out;
   set_endpoints(c, std::move(set), out);
   if (!c.warm && may_warm(c)) warmed(c, out);
-  send(std::move(out));
+  settle(std::move(out));
 }
 
 // ------------------------------------------------------------------------------------------------------ health checks
@@ -144,8 +144,7 @@ void ConfigManager::check_changed(const std::string& name) {
   });
   if (!c.warm && may_warm(c)) {
     warmed(c, out);
-    activate_listeners(out);
-    send(std::move(out));
+    settle(std::move(out));
   } else if (c.warm) {
     hooks_.hosts_changed(c.config->id);
   }

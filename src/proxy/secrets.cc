@@ -51,15 +51,8 @@ Status check(const std::string& name, const std::string& bytes) {
 
 }  // namespace
 
-struct SecretManager::Stream final : xds::ClientSink {
-  Stream(SecretManager& m, std::string c, io::Loop& loop, xds::AdsOptions options) : manager(m), cluster(std::move(c)), client(loop, std::move(options), *this) {}
-  Status on_update(const xds::ReceivedUpdate& update) override { return manager.on_update(update, &cluster); }
-  SecretManager& manager;
-  std::string cluster;
-  xds::AdsClient client;
-};
-
-SecretManager::SecretManager(io::Loop& loop, Hooks hooks) : loop_(loop), hooks_(std::move(hooks)), watch_(loop, [this] { files_changed(); }) {}
+SecretManager::SecretManager(io::Loop& loop, DiscoveryStreams& streams, Hooks hooks)
+    : loop_(loop), streams_(streams), hooks_(std::move(hooks)), watch_(loop, [this] { files_changed(); }) {}
 SecretManager::~SecretManager() = default;
 
 SecretLookup SecretManager::lookup() const {
@@ -106,40 +99,13 @@ void SecretManager::want(const SecretRef& ref) {
 }
 
 void SecretManager::update_streams() {
-  std::map<std::string, std::set<std::string>> names;
-  std::map<std::string, const SecretRef*> some;
-  for (auto& [ref, e] : entries_) {
-    if (ref.from != SecretRef::From::kCluster || ref.where == hooks_.local_cluster) continue;
-    names[ref.where].insert(ref.name);
-    some[ref.where] = &e.ref;
-  }
-  for (auto it = streams_.begin(); it != streams_.end();) {
-    if (names.contains(it->first)) {
-      ++it;
-      continue;
-    }
-    loop_.defer([gone = std::shared_ptr<Stream>(std::move(it->second))] {});  // it may be what is calling
-    it = streams_.erase(it);
-  }
-  for (auto& [cluster, wanted] : names) {
-    auto at = streams_.find(cluster);
-    if (at == streams_.end()) {
-      auto options = hooks_.reach(cluster);
-      if (!options) {
-        FL_LOG_WARN("secrets", "no static cluster is called {}; its secrets can not be asked for", cluster);
-        for (auto& [ref, e] : entries_)
-          if (ref.from == SecretRef::From::kCluster && ref.where == cluster) e.gave_up = true;
-        continue;
-      }
-      const SecretRef& ref = *some[cluster];
-      options->delta = ref.delta;
-      if (!ref.aggregated) options->service = "envoy.service.secret.v3.SecretDiscoveryService/" + std::string(ref.delta ? "DeltaSecrets" : "StreamSecrets");
-      at = streams_.emplace(cluster, std::make_unique<Stream>(*this, cluster, loop_, std::move(*options))).first;
-      at->second->client.subscribe(xds::kSecretType, wanted);
-      at->second->client.start();
-    } else {
-      at->second->client.subscribe(xds::kSecretType, wanted);
-    }
+  std::map<DiscoverySource, std::set<std::string>> names;
+  for (auto& [ref, e] : entries_)
+    if (ref.from == DiscoverySource::From::kCluster && ref.where != hooks_.local_cluster) names[e.ref].insert(ref.name);
+  for (const DiscoverySource& unknown : streams_.subscribe(xds::kSecretType, names)) {
+    FL_LOG_WARN("secrets", "no static cluster is called {}; its secrets can not be asked for", unknown.where);
+    for (auto& [ref, e] : entries_)
+      if (ref.from == DiscoverySource::From::kCluster && ref.where == unknown.where) e.gave_up = true;
   }
 }
 
@@ -159,12 +125,11 @@ std::set<std::string> SecretManager::ads_names() const {
   return out;
 }
 
-Status SecretManager::on_update(const xds::ReceivedUpdate& update, const std::string* cluster) {
+Status SecretManager::on_update(const xds::ReceivedUpdate& update, const DiscoverySource* from) {
   Status status;
   for (const auto& r : update.changed) {
     SecretRef ref;
-    ref.from = cluster ? SecretRef::From::kCluster : SecretRef::From::kAds;
-    if (cluster) ref.where = *cluster;
+    if (from) static_cast<DiscoverySource&>(ref) = *from;
     ref.name = r.name;
     auto at = entries_.find(ref);
     if (at == entries_.end()) continue;

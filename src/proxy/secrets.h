@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "proxy/discovery_streams.h"
 #include "proxy/file_watch.h"
 #include "proxy/stats.h"
 #include "proxy/tls_source.h"
@@ -23,13 +24,11 @@ class SecretManager {
  public:
   struct Hooks {
     std::function<void()> changed;   // a context was made, or the wait for one is over
-    // How the gRPC server of a cluster is reached; nothing: there is no such static cluster.
-    std::function<std::optional<xds::AdsOptions>(const std::string& cluster)> reach;
     // The agent of this process answers for this cluster, by put_local().
     std::string local_cluster;
     std::function<void(const std::string& name)> local_wanted;
   };
-  SecretManager(io::Loop& loop, Hooks hooks);
+  SecretManager(io::Loop& loop, DiscoveryStreams& streams, Hooks hooks);
   ~SecretManager();
 
   // Keeps its context made as long as somebody else holds it. Attaching again is nothing.
@@ -37,7 +36,7 @@ class SecretManager {
   // Drops what is no longer referred to; call after configuration went.
   void prune();
   std::set<std::string> ads_names() const;
-  base::Status on_update(const xds::ReceivedUpdate& update, const std::string* cluster = nullptr);  // nullptr: the ADS stream
+  base::Status on_update(const xds::ReceivedUpdate& update, const DiscoverySource* from);  // nullptr: the ADS stream
   void put_local(const std::string& name, const std::string& bytes);
   // Its context is not there yet, and it is too early to go on without.
   bool waits(const TlsSource& source) const;
@@ -56,7 +55,6 @@ class SecretManager {
   void stats(StatsSnapshot& into) const;
 
  private:
-  struct Stream;
   void want(const SecretRef& ref);
   void update_streams();
   base::Status put(Entry& entry, const std::string& bytes, const std::string& version);
@@ -67,10 +65,10 @@ class SecretManager {
   SecretLookup lookup() const;
 
   io::Loop& loop_;
+  DiscoveryStreams& streams_;
   Hooks hooks_;
   std::map<SecretRef, Entry> entries_;
   std::vector<std::weak_ptr<TlsSource>> sources_;
-  std::map<std::string, std::unique_ptr<Stream>> streams_;  // by cluster
   std::map<std::string, std::string> digests_;              // of files, as last read
   FileWatch watch_;
 };

@@ -22,9 +22,6 @@
 #include "proxy/upstream.h"
 #include "xds/struct_value.h"
 
-// ConfigSource.path, the older spelling of path_config_source.
-#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
-
 namespace fairlead::proxy {
 
 using base::Code;
@@ -53,10 +50,6 @@ Server::~Server() {
 
 namespace {
 
-std::string file_of(const envoy::config::core::v3::ConfigSource& from) {
-  return from.has_path_config_source() ? from.path_config_source().path() : from.path();
-}
-
 // The gRPC server behind a static cluster's first endpoint: a socket address or a pipe.
 std::optional<xds::AdsOptions> reach(const envoy::config::bootstrap::v3::Bootstrap& b, const std::string& name) {
   for (const auto& c : b.static_resources().clusters()) {
@@ -80,13 +73,7 @@ std::optional<xds::AdsOptions> reach(const envoy::config::bootstrap::v3::Bootstr
 
 // The ADS server of a bootstrap, when it has one.
 base::Result<std::optional<xds::AdsOptions>> ads_from(const envoy::config::bootstrap::v3::Bootstrap& b) {
-  if (!b.dynamic_resources().has_ads_config()) {
-    for (const auto* from : {&b.dynamic_resources().lds_config(), &b.dynamic_resources().cds_config()})
-      if (from->config_source_specifier_case() != 0 && file_of(*from).empty())
-        return base::fail(Code::kInvalidArgument,
-                          "dynamic_resources: ADS and files are taken; give ads_config, and lds_config and cds_config with ads: {{}} or path_config_source");
-    return std::nullopt;
-  }
+  if (!b.dynamic_resources().has_ads_config()) return std::nullopt;
   const auto& ads = b.dynamic_resources().ads_config();
   using A = envoy::config::core::v3::ApiConfigSource;
   if (ads.api_type() != A::GRPC && ads.api_type() != A::DELTA_GRPC)
@@ -125,14 +112,11 @@ Status Server::start() {
     options_.node.cluster = bootstrap.node().cluster();
     options_.node.metadata = xds::to_value(bootstrap.node().metadata());
   }
-  if (!options_.ads) {
+  bool own_ads = options_.ads.has_value();
+  if (!own_ads) {
     auto ads = ads_from(bootstrap);
     if (!ads) return std::unexpected(ads.error());
-    if (*ads) {
-      options_.ads = **ads;
-      options_.ads_clusters = bootstrap.dynamic_resources().has_cds_config() && file_of(bootstrap.dynamic_resources().cds_config()).empty();
-      options_.ads_listeners = bootstrap.dynamic_resources().has_lds_config() && file_of(bootstrap.dynamic_resources().lds_config()).empty();
-    }
+    options_.ads = std::move(*ads);
   }
   auto overload = Overload::from(bootstrap);
   if (!overload) return std::unexpected(overload.error());
@@ -166,6 +150,10 @@ Status Server::start() {
     if (o) o->node = options_.node, o->socket_mark = options_.socket_mark;
     return o;
   };
+  hooks.ads = options_.ads.has_value();
+  hooks.ads_by_options = own_ads;
+  hooks.ads_clusters = options_.ads_clusters;
+  hooks.ads_listeners = options_.ads_listeners;
   config_ = std::make_unique<ConfigManager>(loop_, std::move(hooks));
   config_->set_node(options_.node.id, options_.node.metadata);
 
@@ -200,8 +188,12 @@ Status Server::start() {
     FL_LOG_INFO("server", "admin on {}", at->text());
   }
   if (auto ok = config_->load_static(bootstrap); !ok) return ok;
-  std::string cds_file = file_of(bootstrap.dynamic_resources().cds_config()), lds_file = file_of(bootstrap.dynamic_resources().lds_config());
-  if (auto ok = config_->use_files(cds_file, lds_file); !ok) return ok;
+  if (options_.ads) {
+    options_.ads->node = options_.node;
+    ads_ = std::make_unique<xds::AdsClient>(loop_, *options_.ads, *config_);
+  }
+  if (!config_->by_stream() && !options_.ads) live_ = true;
+  if (auto ok = config_->start_discovery(ads_.get()); !ok) return ok;
   for (Running& r : workers_)
     r.thread = std::thread([w = r.worker.get()] {
       pthread_setname_np(pthread_self(), "worker");
@@ -210,14 +202,7 @@ Status Server::start() {
   std::vector<Watchdog::Watched> watched{{&loop_, "main_thread"}};
   for (size_t i = 0; i < workers_.size(); ++i) watched.push_back({&workers_[i].worker->loop(), fmt::format("worker_{}", i)});
   watchdog_ = std::make_unique<Watchdog>(std::move(watched), watchdog_limits(bootstrap));
-  if (options_.ads) {
-    options_.ads->node = options_.node;
-    ads_ = std::make_unique<xds::AdsClient>(loop_, *options_.ads, *config_);
-    config_->use_ads(*ads_, options_.ads_clusters, options_.ads_listeners);
-    ads_->start();
-  } else {
-    live_ = true;
-  }
+  if (ads_) ads_->start();
   // Start-up went through a good part of the program once.
   loop_.after(std::chrono::milliseconds(300), [] { base::give_back_memory(); });
   return {};
@@ -255,7 +240,7 @@ bool Server::ready() const { return live_ && !draining_ && !health_failed_ && co
 std::string_view Server::state() const {
   if (draining_ || health_failed_) return "DRAINING";
   if (live_ && config_->initialized()) return "LIVE";
-  return options_.ads && !config_->clusters_received() ? "PRE_INITIALIZING" : "INITIALIZING";
+  return (options_.ads || config_->by_stream()) && !config_->clusters_received() ? "PRE_INITIALIZING" : "INITIALIZING";
 }
 
 int Server::run() {

@@ -28,7 +28,7 @@ struct ServerOptions {
   std::shared_ptr<const envoy::config::bootstrap::v3::Bootstrap> bootstrap;  // may be empty, not null
   unsigned concurrency = 0;                  // 0: one worker for each processor
   std::optional<xds::AdsOptions> ads;        // overrides the bootstrap's
-  bool ads_clusters = true, ads_listeners = true;
+  bool ads_clusters = true, ads_listeners = true;  // what comes by `ads`
   xds::NodeIdentity node;
   std::string admin;                         // "127.0.0.1:15000"; empty: the bootstrap's, if any
   int socket_mark = 0;

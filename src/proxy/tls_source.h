@@ -5,7 +5,6 @@
 // once a handshake, never a request). Connections keep the context that they began with.
 #pragma once
 
-#include <compare>
 #include <functional>
 #include <memory>
 #include <set>
@@ -15,20 +14,16 @@
 #include "base/result.h"
 #include "base/time.h"
 #include "io/tls.h"
+#include "proxy/config/discovery_source.h"
 
 namespace fairlead::proxy {
 
 // Where a secret comes from (envoy...tls.v3.SdsSecretConfig).
-struct SecretRef {
-  enum class From : uint8_t { kAds, kCluster, kFile };
-  From from = From::kAds;
-  std::string where;                         // the cluster, or the file
+struct SecretRef : DiscoverySource {
   std::string name;
-  bool delta = false;                        // kCluster: DELTA_GRPC
-  bool aggregated = false;                   // kCluster: AGGREGATED_*
-  base::Nanos initial_fetch = std::chrono::seconds(15);  // 0: waited for without end
   auto key() const { return std::tie(from, where, name); }
   bool operator<(const SecretRef& other) const { return key() < other.key(); }
+  bool operator==(const SecretRef& other) const { return key() == other.key(); }
 };
 // The serialized envoy.extensions.transport_sockets.tls.v3.Secret, or nullptr while there is none.
 using SecretBytes = std::shared_ptr<const std::string>;

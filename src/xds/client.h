@@ -1,4 +1,4 @@
-// The client's side of xDS v3 over ADS: delta (Istio's default) and state of the world (xDS transport protocol).
+// The client's side of xDS v3, over ADS or a stream of one type: delta (Istio's default) and state of the world (xDS transport protocol).
 //
 // ClientSession is the state machine of the subscriptions, without I/O: messages in, requests out. AdsClient runs it on
 // a gRPC stream and comes back with back-off and jitter when the stream ends.

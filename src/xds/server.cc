@@ -136,9 +136,13 @@ void AdsServer::serve(std::shared_ptr<http::Exchange> exchange, std::string call
   std::string_view path = exchange->request().path();
   constexpr std::string_view kService = "/envoy.service.discovery.v3.AggregatedDiscoveryService/";
   bool delta = path == std::string(kService) + "DeltaAggregatedResources";
-  if (!delta && path != std::string(kService) + "StreamAggregatedResources") {
+  bool known = delta || path == std::string(kService) + "StreamAggregatedResources";
+  for (std::string_view type : kPushOrder)
+    for (bool d : {false, true})
+      if (path.substr(1) == stream_method(type, d)) known = true, delta = d;
+  if (!known) {
     exchange->start(200, grpc_headers());
-    exchange->finish(http::grpc_trailers(12, fmt::format("unknown method {}; AggregatedDiscoveryService is served", path)));
+    exchange->finish(http::grpc_trailers(12, fmt::format("unknown method {}; AggregatedDiscoveryService and the services of each type are served", path)));
     return;
   }
   SessionId id = ++next_id_;

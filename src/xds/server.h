@@ -1,4 +1,4 @@
-// The server's side of xDS v3 over ADS: delta and state of the world (xDS transport protocol, data-plane-api).
+// The server's side of xDS v3, over ADS and by a stream for each type: delta and state of the world (xDS transport protocol, data-plane-api).
 //
 // Session is the state machine of one stream and one proxy, without I/O: decoded requests in, responses out. AdsServer
 // runs sessions on gRPC streams of an http::Server. What a proxy gets is the delegate's business: it hands out named,
@@ -115,7 +115,8 @@ class AdsServer {
   AdsServer(const AdsServer&) = delete;
   AdsServer& operator=(const AdsServer&) = delete;
 
-  // For an http::Server. Answers AggregatedDiscoveryService's two streams; other paths get grpc-status UNIMPLEMENTED.
+  // For an http::Server. Answers the two streams of AggregatedDiscoveryService and of each type's own service; other paths
+  // get grpc-status UNIMPLEMENTED.
   http::Handler handler();
   // The same for a caller whose identity was checked.
   void serve(std::shared_ptr<http::Exchange> exchange, std::string caller);

@@ -495,25 +495,33 @@ def test_a_change_of_one_filter_chain_leaves_connections_on_others_alone(tmp_pat
         a.kill()
 
 
-class Driven:
-    """The proxy, told everything by a server of ours that can go away."""
+def xds_cluster(port):
+    return {"name": "xds", "type": "STATIC", "load_assignment": assignment("xds", port),
+            "typed_extension_protocol_options": {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+                "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+                "explicit_http_config": {"http2_protocol_options": {}}}}}
 
-    def __init__(self, folder):
+
+GRPC = {"api_type": "GRPC", "transport_api_version": "V3", "grpc_services": [{"envoy_grpc": {"cluster_name": "xds"}}]}
+SOURCES = {"ads": {"ads": {}}, "streams": {"api_config_source": GRPC}}
+
+
+class Driven:
+    """The proxy, told everything by a server of ours that can go away: by one stream for all, or by one for each type."""
+
+    def __init__(self, folder, by):
         from xds_server import XdsServer
         self.server = XdsServer()
         self.port = free_port()
         self.origins = [Origin(n) for n in "abc"]
-        ads = {"ads": {}, "resource_api_version": "V3"}
+        self.connected = {"ads": "control_plane.connected_state", "streams": "cluster_manager.cds.control_plane.connected_state"}[by]
+        ads = {**SOURCES[by], "resource_api_version": "V3"}
         self.ads = ads
         self.content(self.server, 0, self.origins[:2])
         self.proxy = Proxy(folder, {
             "node": {"id": "driven", "cluster": "test"},
-            "dynamic_resources": {"ads_config": {"api_type": "GRPC", "transport_api_version": "V3", "grpc_services": [{"envoy_grpc": {"cluster_name": "xds"}}]},
-                                  "cds_config": ads, "lds_config": ads},
-            "static_resources": {"clusters": [{"name": "xds", "type": "STATIC", "load_assignment": assignment("xds", self.server.port),
-                                               "typed_extension_protocol_options": {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
-                                                   "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
-                                                   "explicit_http_config": {"http2_protocol_options": {}}}}}]}})
+            "dynamic_resources": {**({"ads_config": GRPC} if by == "ads" else {}), "cds_config": ads, "lds_config": ads},
+            "static_resources": {"clusters": [xds_cluster(self.server.port)]}})
 
     def content(self, server, version, origins):
         server.set("cds", {"name": "c", "type": "EDS", "eds_cluster_config": {"eds_config": self.ads}, "circuit_breakers": {"thresholds": [{"max_retries": 1000}]}})
@@ -534,9 +542,9 @@ class Driven:
             o.kill()
 
 
-@pytest.fixture
-def driven(tmp_path):
-    d = Driven(tmp_path)
+@pytest.fixture(params=list(SOURCES))
+def driven(request, tmp_path):
+    d = Driven(tmp_path, request.param)
     yield d
     d.stop()
 
@@ -549,11 +557,14 @@ def test_an_xds_server_that_goes_and_comes_back_with_other_content_costs_no_requ
     for version in range(1, 4):
         port = driven.server.port
         driven.server.stop()
-        driven.proxy.wait(lambda: driven.proxy.stat("control_plane.connected_state") == 0)
+        driven.proxy.wait(lambda: driven.proxy.stat(driven.connected) == 0)
         assert driven.version() == str(version - 1)  # what was known last goes on
         driven.server = XdsServer(port)
         driven.content(driven.server, version, [(b, c), (c, a), (a, b)][version - 1])
         driven.proxy.wait(lambda: driven.version() == str(version), 40)
+        # Streams of their own come back each in its time.
+        driven.proxy.wait(lambda: any(kind.endswith("ClusterLoadAssignment") for kind, _, _ in driven.server.acks), 40)
+    time.sleep(0.1)  # what was sent before the last word is answered
     served = [o.served for o in driven.origins]
     driven.proxy.wait(lambda: a.served > served[0] + 5 and b.served > served[1] + 5)
     load.stop()

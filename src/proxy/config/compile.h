@@ -7,6 +7,8 @@
 
 #include <map>
 #include <memory>
+#include <optional>
+#include <set>
 #include <string>
 
 #include "base/result.h"
@@ -32,6 +34,11 @@ class ClusterLoadAssignment;
 
 namespace fairlead::proxy {
 
+// What dynamic_resources names.
+struct DynamicSources {
+  std::optional<DiscoverySource> clusters, listeners;
+};
+
 class Compiler {
  public:
   explicit Compiler(ClusterNames& names) : names_(names) {}
@@ -45,12 +52,14 @@ class Compiler {
   base::Result<std::shared_ptr<const EndpointSet>> endpoints(const envoy::config::endpoint::v3::ClusterLoadAssignment& from,
                                                              const EndpointSet* previous);
 
-  // The fields of a bootstrap outside of its static resources.
-  base::Status bootstrap(const envoy::config::bootstrap::v3::Bootstrap& from);
+  // The fields of a bootstrap outside of its static resources; before anything else is compiled.
+  base::Result<DynamicSources> bootstrap(const envoy::config::bootstrap::v3::Bootstrap& from);
 
   // Who this proxy is; set before anything is compiled.
   std::string node_id;
   Workload self;
+  bool ads_by_options = false;            // the aggregated stream is not the bootstrap's: its ads_config may be missing
+  std::set<std::string> grpc_clusters;    // those that servers of discovery are reached by
 
   // Fields that are set and not acted on, as "Cluster.metadata: reason", with how often they were met.
   const std::map<std::string, uint64_t>& warnings() const { return warnings_; }

@@ -203,8 +203,7 @@ void discovery(const CompileContext& at, const cluster_v3::Cluster& from, Cluste
       c.type = ClusterConfig::Type::kEds;
       c.eds_name = from.eds_cluster_config().service_name().empty() ? from.name() : from.eds_cluster_config().service_name();
       if (from.has_load_assignment()) at.warn("Cluster.load_assignment: the endpoints of an EDS cluster come by EDS");
-      c.eds_path = discovery_file(at.at("eds_cluster_config.eds_config"), from.eds_cluster_config().eds_config());
-      if (from.eds_cluster_config().eds_config().has_initial_fetch_timeout()) c.eds_fetch_timeout = nanos(from.eds_cluster_config().eds_config().initial_fetch_timeout());
+      c.eds_source = discovery_source(at.at("eds_cluster_config.eds_config"), from.eds_cluster_config().eds_config());
       break;
     case C::ORIGINAL_DST:
       c.type = ClusterConfig::Type::kOriginalDst;

@@ -206,7 +206,7 @@ std::shared_ptr<const HttpConfig> http_config(const CompileContext& at, const go
   switch (from.route_specifier_case()) {
     case H::kRds:
       c->rds_name = from.rds().route_config_name();
-      c->rds_path = discovery_file(at.at("rds.config_source"), from.rds().config_source());
+      c->rds_source = discovery_source(at.at("rds.config_source"), from.rds().config_source());
       if (c->rds_name.empty()) at.at("rds.route_config_name").refuse("a name is required");
       break;
     case H::kRouteConfig: {

@@ -69,36 +69,9 @@ SecretRef secret_ref(const CompileContext& at, const tls_v3::SdsSecretConfig& fr
   SecretRef ref;
   ref.name = from.name();
   if (ref.name.empty()) at.at("name").refuse("a name is required");
-  const auto& source = from.sds_config();
   if (!from.has_sds_config()) at.at("sds_config").refuse("the secret {} is not among static secrets, which are not taken; give sds_config", ref.name);
-  if (source.has_initial_fetch_timeout()) ref.initial_fetch = nanos(source.initial_fetch_timeout());
-  switch (source.config_source_specifier_case()) {
-    case core_v3::ConfigSource::kAds:
-    case core_v3::ConfigSource::kSelf:
-      return ref;
-    case core_v3::ConfigSource::kPath:
-      ref.from = SecretRef::From::kFile;
-      ref.where = source.path();
-      return ref;
-    case core_v3::ConfigSource::kPathConfigSource:
-      ref.from = SecretRef::From::kFile;
-      ref.where = source.path_config_source().path();
-      return ref;
-    case core_v3::ConfigSource::kApiConfigSource: {
-      using A = core_v3::ApiConfigSource;
-      const auto& api = source.api_config_source();
-      ref.from = SecretRef::From::kCluster;
-      ref.delta = api.api_type() == A::DELTA_GRPC || api.api_type() == A::AGGREGATED_DELTA_GRPC;
-      ref.aggregated = api.api_type() == A::AGGREGATED_GRPC || api.api_type() == A::AGGREGATED_DELTA_GRPC;
-      if (!ref.delta && !ref.aggregated && api.api_type() != A::GRPC) at.at("sds_config.api_config_source.api_type").refuse("GRPC or DELTA_GRPC is taken");
-      if (api.grpc_services_size() == 0 || !api.grpc_services(0).has_envoy_grpc())
-        at.at("sds_config.api_config_source.grpc_services").refuse("one with envoy_grpc is required");
-      ref.where = api.grpc_services(0).envoy_grpc().cluster_name();
-      return ref;
-    }
-    default:
-      at.at("sds_config").refuse("one of ads, api_config_source and path_config_source is required");
-  }
+  static_cast<DiscoverySource&>(ref) = discovery_source(at.at("sds_config"), from.sds_config(), true);
+  return ref;
 }
 
 // What a compiled transport socket was made of.

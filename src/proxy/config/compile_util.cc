@@ -9,6 +9,7 @@
 #include "base/strings.h"
 #include "base/value.h"
 #include "envoy/config/bootstrap/v3/bootstrap.pb.h"
+#include "envoy/config/cluster/v3/cluster.pb.h"
 #include "proxy/config/fields.h"
 
 namespace fairlead::proxy {
@@ -35,10 +36,22 @@ void CompileContext::check(const google::protobuf::MessageLite& from) const {
   });
 }
 
-base::Status Compiler::bootstrap(const envoy::config::bootstrap::v3::Bootstrap& from) {
+base::Result<DynamicSources> Compiler::bootstrap(const envoy::config::bootstrap::v3::Bootstrap& from) {
+  // Their endpoints have to be in the bootstrap: what discovery needs can not be discovered by it.
+  for (const auto& c : from.static_resources().clusters())
+    for (const auto& group : c.load_assignment().endpoints())
+      if (group.lb_endpoints_size() > 0 && c.type() != envoy::config::cluster::v3::Cluster::EDS) grpc_clusters.insert(c.name());
   try {
-    CompileContext(*this).check(from);
-    return {};
+    CompileContext at(*this);
+    at.check(from);
+    DynamicSources out;
+    const auto& dynamic = from.dynamic_resources();
+    if (dynamic.has_cds_config()) out.clusters = discovery_source(at.at("dynamic_resources.cds_config"), dynamic.cds_config());
+    if (dynamic.has_lds_config()) out.listeners = discovery_source(at.at("dynamic_resources.lds_config"), dynamic.lds_config());
+    for (const auto& [field, source] : {std::pair("cds_config", &out.clusters), std::pair("lds_config", &out.listeners)})
+      if (*source && (*source)->from == DiscoverySource::From::kAds && !dynamic.has_ads_config() && !ads_by_options)
+        at.at("dynamic_resources").at(field).refuse("ads: {{}} needs dynamic_resources.ads_config");
+    return out;
   } catch (Refused& refused) {
     return std::unexpected(std::move(refused.error));
   }
@@ -184,9 +197,39 @@ std::string data_source(const CompileContext& at, const envoy::config::core::v3:
   return std::move(*text);
 }
 
-std::string discovery_file(const CompileContext& at, const envoy::config::core::v3::ConfigSource& from) {
-  if (from.has_api_config_source()) at.at("api_config_source").refuse("a stream of its own is not taken; use ads: {{}} or path_config_source");
-  return from.has_path_config_source() ? from.path_config_source().path() : from.path();
+DiscoverySource discovery_source(const CompileContext& at, const envoy::config::core::v3::ConfigSource& from, bool secrets) {
+  using C = envoy::config::core::v3::ConfigSource;
+  using A = envoy::config::core::v3::ApiConfigSource;
+  DiscoverySource source;
+  if (from.has_initial_fetch_timeout()) source.initial_fetch = nanos(from.initial_fetch_timeout());
+  switch (from.config_source_specifier_case()) {
+    case C::kAds:
+    case C::kSelf:
+      break;
+    case C::kPath:
+    case C::kPathConfigSource:
+      source.from = DiscoverySource::From::kFile;
+      source.where = from.has_path_config_source() ? from.path_config_source().path() : from.path();
+      if (source.where.empty()) at.at("path_config_source.path").refuse("a path is required");
+      break;
+    case C::kApiConfigSource: {
+      const auto& api = from.api_config_source();
+      CompileContext in = at.at("api_config_source");
+      source.from = DiscoverySource::From::kCluster;
+      source.delta = api.api_type() == A::DELTA_GRPC || api.api_type() == A::AGGREGATED_DELTA_GRPC;
+      source.aggregated = api.api_type() == A::AGGREGATED_GRPC || api.api_type() == A::AGGREGATED_DELTA_GRPC;
+      if (source.aggregated && !secrets) in.at("api_type").refuse("GRPC or DELTA_GRPC is taken; what comes by the aggregated stream has ads: {{}}");
+      if (!source.delta && !source.aggregated && api.api_type() != A::GRPC) in.at("api_type").refuse("{} is not spoken; GRPC or DELTA_GRPC is taken", A::ApiType_Name(api.api_type()));
+      if (api.grpc_services_size() == 0 || !api.grpc_services(0).has_envoy_grpc()) in.at("grpc_services").refuse("one with envoy_grpc is required");
+      source.where = api.grpc_services(0).envoy_grpc().cluster_name();
+      if (!secrets && !at.compiler.grpc_clusters.contains(source.where))
+        in.at("grpc_services[0].envoy_grpc.cluster_name").refuse("no static cluster with an endpoint is called \"{}\"", source.where);
+      break;
+    }
+    default:
+      at.refuse("one of ads, api_config_source and path_config_source is required");
+  }
+  return source;
 }
 
 LogFormat compile_format(const CompileContext& at, const std::string& text) {

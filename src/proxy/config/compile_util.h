@@ -75,8 +75,9 @@ Fraction compile_fraction(const envoy::type::v3::FractionalPercent& from);
 // Errors name the field in `where`.
 base::Result<std::string> read_source(const envoy::config::core::v3::DataSource& from);
 std::string data_source(const CompileContext& at, const envoy::config::core::v3::DataSource& from);
-// The file that endpoints or routes come from; empty: they come by ADS.
-std::string discovery_file(const CompileContext& at, const envoy::config::core::v3::ConfigSource& from);
+// Secrets may come from servers of which nothing is known yet, by aggregated streams too; a server of other resources has to
+// be a static cluster.
+DiscoverySource discovery_source(const CompileContext& at, const envoy::config::core::v3::ConfigSource& from, bool secrets = false);
 LogFormat compile_format(const CompileContext& at, const std::string& text);
 base::Value struct_to_value(const google::protobuf::Struct& from);
 

@@ -18,6 +18,7 @@
 #include "base/time.h"
 #include "io/address.h"
 #include "proxy/access_log.h"
+#include "proxy/config/discovery_source.h"
 #include "proxy/config/matchers.h"
 #include "proxy/config/workload.h"
 
@@ -302,7 +303,7 @@ struct HttpConfig {                              // the HTTP connection manager
   std::string stat_prefix;
   Codec codec = Codec::kAuto;
   std::string rds_name;                          // empty: route_table is inline
-  std::string rds_path;                          // path_config_source; empty: by ADS
+  DiscoverySource rds_source;
   std::shared_ptr<const RouteTable> route_table;
   std::vector<std::shared_ptr<const Filter>> filters;                // in order, without the router
   std::vector<const Filter*> request_filters, response_filters, end_filters;  // those with the hook; responses in reverse
@@ -630,8 +631,7 @@ struct ClusterConfig {
   std::vector<DnsTarget> dns;
   Nanos dns_refresh = std::chrono::seconds(5);
   Nanos dns_failure_base{0}, dns_failure_max{0};  // 0: dns_refresh
-  std::string eds_path;                          // path_config_source; empty: by ADS
-  std::optional<Nanos> eds_fetch_timeout;        // initial_fetch_timeout; 0: for ever
+  DiscoverySource eds_source;
   bool respect_dns_ttl = false;
   int dns_family = 0;                            // AF_UNSPEC, AF_INET, AF_INET6
   std::shared_ptr<const EndpointSet> endpoints;  // STATIC

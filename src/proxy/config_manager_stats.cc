@@ -1,0 +1,93 @@
+// ConfigManager: the statistics of configuration and of clusters, in Envoy's names.
+#include "proxy/config_manager.h"
+#include "xds/types.h"
+
+namespace fairlead::proxy {
+
+void ConfigManager::stats(StatsSnapshot& into) const {
+  static constexpr std::string_view kNames[] = {"cluster_manager.cds", "", "listener_manager.lds", ""};
+  for (size_t i : {0, 2}) {
+    into.counters[std::string(kNames[i]) + ".update_success"] += updates_[i];
+    into.counters[std::string(kNames[i]) + ".update_rejected"] += rejected_[i];
+    into.counters[std::string(kNames[i]) + ".update_attempt"] += updates_[i] + rejected_[i];
+  }
+  into.counters["cluster_manager.eds.update_success"] += updates_[1];
+  into.counters["cluster_manager.eds.update_rejected"] += rejected_[1];
+  secrets_.stats(into);
+  into.counters["http.rds.update_success"] += updates_[3];
+  into.counters["http.rds.update_rejected"] += rejected_[3];
+  size_t active = 0, warming = 0;
+  for (auto& [name, c] : clusters_) {
+    ++(c->warm ? active : warming);
+    std::string p = "cluster." + c->config->stat_name + ".";
+    size_t hosts = c->endpoints ? c->endpoints->hosts.size() : 0, healthy = 0, degraded = 0, ejected = 0;
+    if (c->endpoints)
+      for (const HostPtr& h : c->endpoints->hosts) {
+        HealthStatus status = h->health();
+        healthy += status == HealthStatus::kHealthy;
+        degraded += status == HealthStatus::kDegraded;
+        ejected += h->ejected.load(std::memory_order_relaxed);
+      }
+    into.gauges[p + "membership_total"] = hosts;
+    into.gauges[p + "membership_healthy"] = healthy;
+    into.gauges[p + "membership_degraded"] = degraded;
+    into.counters[p + "membership_change"] += c->membership_changes;
+    for (int high = 0; high < 2; ++high) {
+      const Thresholds& t = c->config->thresholds[high];
+      const Breakers& b = *c->config->breakers[high];
+      std::string q = p + "circuit_breakers." + (high ? "high." : "default.");
+      auto breaker = [&](std::string_view open, std::string_view remaining, uint32_t limit, const std::atomic<uint32_t>& used) {
+        uint32_t n = used.load(std::memory_order_relaxed);
+        into.gauges[q + std::string(open)] = limit < kUnlimited && n >= limit;
+        // As Envoy, what is left is told only where it is asked for.
+        into.gauges[q + std::string(remaining)] = !t.track_remaining ? 0 : limit > n ? limit - n : 0;
+      };
+      breaker("cx_open", "remaining_cx", t.max_connections, b.connections);
+      breaker("rq_open", "remaining_rq", t.max_requests, b.requests);
+      breaker("rq_pending_open", "remaining_pending", t.max_pending, b.pending);
+      breaker("rq_retry_open", "remaining_retries", t.max_retries, b.retries);
+    }
+    if (c->config->outlier) {
+      std::string q = p + "outlier_detection.";
+      into.gauges[q + "ejections_active"] = ejected;
+      into.counters[q + "ejections_enforced_total"] += c->ejections_total;
+      for (size_t kind = 0; kind < kEjectionKinds; ++kind) {
+        std::string k(to_string(static_cast<Ejection>(kind)));
+        into.counters[q + "ejections_detected_" + k] += c->detected[kind];
+        into.counters[q + "ejections_enforced_" + k] += c->enforced[kind];
+      }
+      into.counters[q + "ejections_overflow"] += c->ejections_overflow;
+    }
+    if (!c->checkers.empty()) {
+      std::string q = p + "health_check.";
+      for (const auto& checker : c->checkers) {
+        into.counters[q + "attempt"] += checker->counts().attempt;
+        into.counters[q + "success"] += checker->counts().success;
+        into.counters[q + "failure"] += checker->counts().failure;
+        into.counters[q + "network_failure"] += checker->counts().network_failure;
+      }
+      into.gauges[q + "healthy"] = healthy;
+      into.gauges[q + "degraded"] = degraded;
+    }
+    if (!c->config->dns.empty()) {
+      into.counters[p + "update_attempt"] += c->dns_attempts;
+      into.counters[p + "update_success"] += c->dns_success;
+      into.counters[p + "update_failure"] += c->dns_failure;
+    }
+  }
+  into.gauges["cluster_manager.active_clusters"] = active;
+  into.gauges["cluster_manager.warming_clusters"] = warming;
+  size_t listening = 0;
+  for (auto& [name, l] : listeners_) listening += l.active;
+  into.gauges["listener_manager.total_listeners_active"] = listening;
+  into.gauges["listener_manager.total_listeners_warming"] = listeners_.size() - listening;
+  uint64_t warned = 0;
+  for (auto& [field, n] : compiler_.warnings()) warned += n;
+  into.counters["config.unsupported_fields"] += warned;
+  if (ads_) into.gauges["control_plane.connected_state"] = ads_->connected();
+  for (auto [url, name] : {std::pair(xds::kClusterType, "cluster_manager.cds"), std::pair(xds::kListenerType, "listener_manager.lds"),
+                           std::pair(xds::kEndpointType, "cluster_manager.eds"), std::pair(xds::kRouteType, "http.rds"), std::pair(xds::kSecretType, "sds")})
+    if (auto state = streams_.state(url); state.streams > 0) into.gauges[std::string(name) + ".control_plane.connected_state"] = state.connected == state.streams;
+}
+
+}  // namespace fairlead::proxy
