@@ -14,7 +14,6 @@ constexpr uint8_t kData = 0, kHeaders = 1, kPriority = 2, kRstStream = 3, kSetti
 constexpr uint8_t kEndStream = 1, kAck = 1, kEndHeaders = 4, kPadded = 8, kPriorityFlag = 32;
 constexpr uint32_t kMaxFrame = 16384;              // of what we take; we announce no other size
 constexpr int64_t kMaxWindow = 0x7fffffff;
-constexpr size_t kHighOutput = 256 * 1024;         // more than that waits with its stream
 constexpr size_t kKeepBytes = 16 * 1024;           // what idle buffers may keep
 constexpr size_t kMaxStreamsKept = 32;
 
@@ -78,6 +77,7 @@ bool good_path(std::string_view s) {
 
 H2Codec::H2Codec(Side side, Sink& sink, const H2Options& options)
     : side_(side), sink_(sink), options_(options), receive_window_(std::max<int64_t>(options.connection_window_bytes, 65535)), buckets_(16) {
+  if (options.floods.any()) floods_ = std::make_unique<FloodCounts>();
   char payload[36];
   char* p = payload;
   auto setting = [&](uint16_t id, uint32_t value) {
@@ -217,6 +217,45 @@ void H2Codec::put_frame(uint32_t length, uint8_t type, uint8_t flags, H2Stream i
   write_frame(head, length, type, flags, id);
   output_.append(head, 9);
   output_ += payload;
+  if (floods_) count_outbound(type);
+}
+
+void H2Codec::count_outbound(uint8_t type) {
+  uint64_t end = base_ + output_.size();
+  if (options_.floods.outbound_frames) floods_->frames.push_back(end);
+  if (options_.floods.outbound_control_frames && (type == kPing || type == kSettings || type == kRstStream)) floods_->control.push_back(end);
+  if (type == kData) ++floods_->data;
+}
+
+bool H2Codec::outbound_flood() const {
+  const H2Floods& most = options_.floods;
+  return (most.outbound_frames && floods_->frames.size() > *most.outbound_frames) ||
+         (most.outbound_control_frames && floods_->control.size() > *most.outbound_control_frames);
+}
+
+// content: of the payload, without padding.
+H2Error H2Codec::count_inbound(const Frame& f, uint32_t content) {
+  const H2Floods& most = options_.floods;
+  bool over = false;
+  switch (f.type) {
+    case kHeaders:
+      if (peer_initiated(f.id) && f.id > last_peer_) ++floods_->streams;
+      [[fallthrough]];
+    case kData:
+    case kContinuation:
+      floods_->empty = content == 0 && !(f.type != kContinuation && (f.flags & kEndStream)) ? floods_->empty + 1 : 0;
+      over = most.empty_frames && floods_->empty > *most.empty_frames;
+      break;
+    case kPriority:
+      over = most.priority_frames && ++floods_->priority > uint64_t{*most.priority_frames} * (1 + floods_->streams);
+      break;
+    case kWindowUpdate:
+      over = most.window_updates && ++floods_->window_updates > 5 + 2 * (floods_->streams + *most.window_updates * floods_->data);
+      break;
+    default:
+      break;
+  }
+  return over || outbound_flood() ? H2Error::kEnhanceYourCalm : H2Error::kNoError;
 }
 
 void H2Codec::put_window_update(H2Stream id, uint32_t bytes) {
@@ -242,6 +281,7 @@ void H2Codec::end_section(Stream& s, size_t at, bool end) {
   uint8_t flags = end ? kEndStream : 0;
   if (length <= peer_frame_) {
     write_frame(output_.data() + at, static_cast<uint32_t>(length), kHeaders, flags | kEndHeaders, s.id);
+    if (floods_) count_outbound(kHeaders);
   } else {
     std::string section = output_.substr(at + 9);
     output_.resize(at);
@@ -261,7 +301,7 @@ void H2Codec::end_section(Stream& s, size_t at, bool end) {
 
 size_t H2Codec::put_data(Stream& s, std::string_view bytes) {
   size_t done = 0;
-  while (done < bytes.size() && s.send_window_ > 0 && send_window_ > 0 && output_.size() - start_ < kHighOutput) {
+  while (done < bytes.size() && s.send_window_ > 0 && send_window_ > 0 && output_.size() - start_ < options_.max_output_bytes) {
     size_t n = std::min({bytes.size() - done, static_cast<size_t>(s.send_window_), static_cast<size_t>(send_window_), static_cast<size_t>(peer_frame_)});
     s.last_data_at_ = base_ + output_.size();
     size_t old = output_.size();
@@ -270,6 +310,7 @@ size_t H2Codec::put_data(Stream& s, std::string_view bytes) {
       char* end = base::put(write_frame(begin + old, static_cast<uint32_t>(n), kData, 0, s.id), bytes.substr(done, n));
       return static_cast<size_t>(end - begin);
     });
+    if (floods_) count_outbound(kData);
     s.send_window_ -= static_cast<int64_t>(n);
     send_window_ -= static_cast<int64_t>(n);
     done += n;
@@ -312,7 +353,7 @@ void H2Codec::finish(Stream& s) {
 // A frame's worth from each stream that waits, in turn.
 void H2Codec::pump() {
   bool moved = true;
-  while (moved && !waiting_.empty() && send_window_ > 0 && output_.size() - start_ < kHighOutput) {
+  while (moved && !waiting_.empty() && send_window_ > 0 && output_.size() - start_ < options_.max_output_bytes) {
     moved = false;
     std::vector<Stream*> turn;
     turn.swap(waiting_);
@@ -346,8 +387,11 @@ std::string_view H2Codec::output() {
 
 void H2Codec::written(size_t bytes) {
   start_ += bytes;
+  if (floods_)
+    for (auto* sent : {&floods_->frames, &floods_->control})
+      while (!sent->empty() && sent->front() <= base_ + start_) sent->pop_front();
   if (start_ < output_.size()) {
-    if (start_ > kHighOutput) {
+    if (start_ > std::max<size_t>(options_.max_output_bytes, kKeepBytes)) {
       output_.erase(0, start_);
       base_ += std::exchange(start_, 0);
     }
@@ -455,6 +499,8 @@ base::Status H2Codec::feed(std::string_view in, base::TimePoint now) {
       if (kept) partial_.clear();
       else in.remove_prefix(9);
       if (f.flags & kPadded) return fail(H2Error::kFrameSizeError);
+      if (floods_)
+        if (H2Error e = count_inbound(f, f.length); e != H2Error::kNoError) return fail(e);
       if (H2Error e = begin_data(f); e != H2Error::kNoError) return fail(e);
       data_left_ = f.length;
       padding_left_ = 0;
@@ -483,6 +529,8 @@ base::Status H2Codec::feed(std::string_view in, base::TimePoint now) {
       }
       uint32_t pad = static_cast<unsigned char>(padding);
       if (pad >= f.length) return fail(H2Error::kProtocolError);
+      if (floods_)
+        if (H2Error e = count_inbound(f, f.length - 1 - pad); e != H2Error::kNoError) return fail(e);
       if (H2Error e = begin_data(f); e != H2Error::kNoError) return fail(e);
       // The padding and its length are used up at once.
       if (data_stream_) consume(*data_stream_, pad + 1);
@@ -521,7 +569,15 @@ base::Status H2Codec::feed(std::string_view in, base::TimePoint now) {
   return {};
 }
 
+// Bytes of a HEADERS frame that are no content: the padding and its length (section 6.2). Too much of it is on_headers()'s to refuse.
+uint32_t H2Codec::padding_of(const Frame& f, std::string_view payload) {
+  if (f.type != kHeaders || !(f.flags & kPadded) || payload.empty()) return 0;
+  return std::min(f.length, 1u + static_cast<unsigned char>(payload.front()));
+}
+
 H2Error H2Codec::on_frame(const Frame& f, std::string_view payload) {
+  if (floods_)
+    if (H2Error e = count_inbound(f, f.length - padding_of(f, payload)); e != H2Error::kNoError) return e;
   switch (f.type) {
     case kHeaders: return on_headers(f, payload);
     case kContinuation:
@@ -545,7 +601,7 @@ H2Error H2Codec::on_frame(const Frame& f, std::string_view payload) {
       if (f.id != 0) return H2Error::kProtocolError;
       if (f.length != 8) return H2Error::kFrameSizeError;
       if (f.flags & kAck) return H2Error::kNoError;
-      if (!spend(1)) return H2Error::kEnhanceYourCalm;
+      if (!options_.floods.outbound_control_frames && !spend(1)) return H2Error::kEnhanceYourCalm;
       put_frame(8, kPing, kAck, 0, payload);
       return H2Error::kNoError;
     case kGoaway: {
@@ -774,7 +830,7 @@ H2Error H2Codec::begin_data(const Frame& f) {
     receive_window_ += static_cast<int64_t>(unacknowledged_);
     put_window_update(0, static_cast<uint32_t>(std::exchange(unacknowledged_, 0)));
   }
-  if (f.length == 0 && !(f.flags & kEndStream) && !spend(1)) return H2Error::kEnhanceYourCalm;
+  if (f.length == 0 && !(f.flags & kEndStream) && !options_.floods.empty_frames && !spend(1)) return H2Error::kEnhanceYourCalm;
   Stream* s = find(f.id);
   if (!s) {
     if (idle(f.id)) return H2Error::kProtocolError;
@@ -811,7 +867,7 @@ H2Error H2Codec::on_settings(const Frame& f, std::string_view payload) {
   if (f.id != 0) return H2Error::kProtocolError;
   if (f.flags & kAck) return f.length == 0 ? H2Error::kNoError : H2Error::kFrameSizeError;
   if (f.length % 6 != 0) return H2Error::kFrameSizeError;
-  if (settings_seen_ && !spend(5)) return H2Error::kEnhanceYourCalm;
+  if (settings_seen_ && !options_.floods.outbound_control_frames && !spend(5)) return H2Error::kEnhanceYourCalm;
   if (!std::exchange(settings_seen_, true)) peer_max_streams_ = 0x7fffffff;  // no limit was named until now
   for (; !payload.empty(); payload.remove_prefix(6)) {
     unsigned id = static_cast<unsigned char>(payload[0]) << 8 | static_cast<unsigned char>(payload[1]);

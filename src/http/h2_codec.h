@@ -13,6 +13,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <span>
 #include <string>
@@ -190,6 +191,15 @@ class H2Codec {
   bool peer_initiated(H2Stream id) const { return (id & 1) == (side_ == Side::kServer ? 1 : 0); }
   bool idle(H2Stream id) const { return id > (peer_initiated(id) ? last_peer_ : last_own_); }
   bool we_reset(H2Stream id) const;
+  // Where frames end that the peer has not read yet, and what it sent; only with options_.floods.
+  struct FloodCounts {
+    std::deque<uint64_t> frames, control;
+    uint64_t empty = 0, priority = 0, window_updates = 0, streams = 0, data = 0;
+  };
+  void count_outbound(uint8_t type);
+  bool outbound_flood() const;
+  H2Error count_inbound(const Frame& f, uint32_t content);
+  static uint32_t padding_of(const Frame& f, std::string_view payload);
   bool spend(int cost) { return (budget_ -= cost) >= 0; }
   base::Status fail(H2Error error);
 
@@ -214,6 +224,7 @@ class H2Codec {
   H2Stream last_peer_ = 0, last_own_ = 0;
   double budget_ = kBudget;
   base::TimePoint budget_at_{};
+  std::unique_ptr<FloodCounts> floods_;  // nullptr: no limit was set
   static constexpr double kBudget = 1000, kBudgetPerSecond = 100;
 
   // writing

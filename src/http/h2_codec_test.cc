@@ -228,6 +228,107 @@ TEST(H2Codec, FloodsAreAnsweredWithCalm) {
   EXPECT_EQ(server_says(section), "goaway 11\n");
 }
 
+TEST(H2Codec, FloodLimitsThatAreSetAreKeptToTheFrame) {
+  std::string pings, priorities, updates, empties;
+  for (int i = 0; i < 2000; ++i) {
+    pings += frame(6, 0, 0, "12345678");
+    priorities += frame(2, 0, 1, std::string("\0\0\0\0\x10", 5));
+    updates += frame(8, 0, 0, std::string("\0\0\0\1", 4));
+    empties += frame(0, 0, 1, "");
+  }
+  auto says = [](H2Floods floods, std::string_view flood, size_t frames) {
+    H2Options options;
+    options.floods = floods;
+    Peer server(H2Codec::Side::kServer, options);
+    server.codec.written(server.codec.output().size());
+    std::string stream = opening() + frame(1, 4, 1, kGet);
+    size_t each = flood.size() / 2000;
+    return server_says(stream + std::string(frames < 2000 ? flood.substr(0, each * frames) : flood), server);
+  };
+  // The answer to the first SETTINGS waits, too; the check comes with the frame behind the one that was too many.
+  EXPECT_EQ(says({.outbound_control_frames = 10}, pings, 9), "");
+  EXPECT_EQ(says({.outbound_control_frames = 10}, pings, 12), "goaway 11\n");
+  EXPECT_EQ(says({.outbound_control_frames = 5000}, pings, 2000), "");  // more than the budget would allow
+  EXPECT_EQ(says({.outbound_frames = 10}, pings, 12), "goaway 11\n");
+  EXPECT_EQ(says({.priority_frames = 3}, priorities, 6), "");           // (1 + 1 stream) * 3
+  EXPECT_EQ(says({.priority_frames = 3}, priorities, 7), "goaway 11\n");
+  EXPECT_EQ(says({.window_updates = 1}, updates, 7), "");               // 5 + 2 * (1 stream + 1 * 0)
+  EXPECT_EQ(says({.window_updates = 1}, updates, 8), "goaway 11\n");
+  EXPECT_EQ(says({.empty_frames = 3}, empties, 3), "");
+  EXPECT_EQ(says({.empty_frames = 3}, empties, 4), "goaway 11\n");
+  EXPECT_EQ(says({.empty_frames = 3}, empties.substr(0, 27) + frame(0, 0, 1, "x") + empties.substr(0, 27), 2000), "");  // not in a row
+}
+
+// HEADERS that are nothing but padding are as empty as DATA that is; here they open streams and go on in CONTINUATION.
+TEST(H2Codec, PaddingIsNoContent) {
+  H2Options options;
+  options.floods.empty_frames = 2;
+  auto says = [&](std::string_view head, std::string_view after) {
+    Peer server(H2Codec::Side::kServer, options);
+    return server_says(opening() + std::string(head) + std::string(after), server);
+  };
+  std::string padded = frame(1, 8, 1, std::string("\4\0\0\0\0", 5));  // PADDED, not END_HEADERS
+  EXPECT_EQ(says(padded, frame(9, 0, 1, "")), "");
+  EXPECT_EQ(says(padded, frame(9, 0, 1, "") + frame(9, 0, 1, "")), "goaway 11\n");
+  std::string data = frame(1, 4, 1, kGet), empty = frame(0, 8, 1, std::string("\2\0\0", 3));
+  EXPECT_EQ(says(data, empty + empty), "");
+  EXPECT_EQ(says(data, empty + empty + empty), "goaway 11\n");
+  EXPECT_EQ(says(frame(1, 12, 1, std::string("\1") + kGet + '\0'), empty + empty), "");  // padded and with content
+}
+
+// Envoy's formula: 5 + 2 * (streams opened + limit * DATA frames sent).
+TEST(H2Codec, WindowUpdatesAreMeasuredByTheDataThatWasSent) {
+  auto says = [](int updates) {
+    H2Options options;
+    options.floods.window_updates = 2;
+    Peer server(H2Codec::Side::kServer, options);
+    server.on_request = [&](H2Codec::Stream& s, const H2Head&) {
+      server.codec.respond(s, 200, Fields{}, false);
+      server.codec.write(s, "one");
+      server.codec.write(s, "two");
+    };
+    EXPECT_EQ(server_says(opening() + frame(1, 5, 1, kGet), server).find("goaway"), std::string::npos);
+    std::string flood;
+    for (int i = 0; i < updates; ++i) flood += frame(8, 0, 0, std::string("\0\0\0\1", 4));
+    return server.codec.feed(flood, base::TimePoint{} + std::chrono::seconds(1)).has_value();
+  };
+  EXPECT_TRUE(says(5 + 2 * (1 + 2 * 2)));
+  EXPECT_FALSE(says(5 + 2 * (1 + 2 * 2) + 1));
+}
+
+TEST(H2Codec, FramesOfManyStreamsThatWaitCountTogether) {
+  auto ends = [](uint32_t limit) {
+    H2Options options;
+    options.floods.outbound_frames = limit;
+    Peer server(H2Codec::Side::kServer, options);
+    server.on_request = [&](H2Codec::Stream& s, const H2Head&) { server.codec.respond(s, 204, Fields{}, true); };
+    std::string stream = opening();
+    for (uint32_t id = 1; id < 40; id += 2) stream += frame(1, 5, id, kGet);
+    return !server.codec.feed(stream, base::TimePoint{} + std::chrono::seconds(1)).has_value();
+  };
+  EXPECT_TRUE(ends(10));
+  EXPECT_FALSE(ends(30));  // SETTINGS, its acknowledgement, WINDOW_UPDATE, 20 answers
+}
+
+TEST(H2Codec, OutputStaysNearItsLimitAndTheRestWithItsStream) {
+  H2Options options;
+  options.max_output_bytes = 20'000;
+  Peer server(H2Codec::Side::kServer, options), client(H2Codec::Side::kClient);
+  H2Codec::Stream* asked = nullptr;
+  server.on_request = [&](H2Codec::Stream& s, const H2Head&) { asked = &s; };
+  (void)client.codec.request("GET", "http", "a", "/", "", Fields{}, true);
+  exchange(client, server);
+  ASSERT_NE(asked, nullptr);
+  server.codec.respond(*asked, 200, Fields{}, false);
+  for (int i = 0; i < 60; ++i) server.codec.write(*asked, std::string(1000, 'x'));
+  EXPECT_LT(server.codec.output().size(), 20'000u + 16'384 + 100);
+  EXPECT_GT(asked->pending(), 20'000u);
+  server.codec.finish(*asked);
+  exchange(client, server, 777);
+  EXPECT_EQ(client.body[1].size(), 60'000u);
+  EXPECT_TRUE(client.log.ends_with("end 1\nclosed 1 0\n")) << client.log;
+}
+
 TEST(H2Codec, MoreStreamsThanAgreedAreRefused) {
   H2Options options;
   options.max_concurrent_streams = 2;

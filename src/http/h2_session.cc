@@ -216,7 +216,7 @@ H2Session::H2Session(Side side, H2Sink& sink, const H2Options& options) : side_(
   nghttp2_option* option = nullptr;
   nghttp2_option_new(&option);
   nghttp2_option_set_no_auto_window_update(option, 1);
-  nghttp2_option_set_max_outbound_ack(option, 1000);  // a flood of pings and settings ends the connection
+  nghttp2_option_set_max_outbound_ack(option, options.floods.outbound_control_frames.value_or(1000));  // a flood of pings and settings ends the connection
   if (side == Side::kServer) nghttp2_session_server_new2(&session_, callbacks, this, option);
   else nghttp2_session_client_new2(&session_, callbacks, this, option);
   nghttp2_option_del(option);

@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "http/h2_floods.h"
 #include "base/result.h"
 #include "http/message.h"
 
@@ -52,6 +53,8 @@ struct H2Options {
   uint32_t max_header_list_bytes = 64 * 1024;
   uint32_t max_header_count = 200;
   bool extended_connect = true;                    // RFC 8441, server
+  size_t max_output_bytes = 256 * 1024;            // more than that waits with its stream; a frame or two may go beyond
+  H2Floods floods;                                 // of these H2Session knows outbound_control_frames
 };
 
 class H2Session {
@@ -66,7 +69,8 @@ class H2Session {
   base::Status feed(std::string_view bytes);
 
   // Bytes for the peer: everything that may be sent now, up to about max_bytes. The caller removes what it wrote.
-  std::string& output(size_t max_bytes = 256 * 1024);
+  std::string& output(size_t max_bytes);
+  std::string& output() { return output(options_.max_output_bytes); }
   bool wants_write() const;  // output() would produce or holds bytes
   bool over() const;         // nothing more to read or write: close the connection
 

@@ -14,7 +14,9 @@ void HostCounters::add(const HostCounters& o) {
 }
 
 Cluster::Cluster(Worker& worker, std::shared_ptr<const ClusterConfig> config, std::shared_ptr<const EndpointSet> endpoints)
-    : worker_(worker), config_(std::move(config)), endpoints_(std::move(endpoints)) {}
+    : worker_(worker), config_(std::move(config)), endpoints_(std::move(endpoints)) {
+  low_watermark_ = std::min(low_watermark_, config_->watermark_bytes / 2);
+}
 
 Cluster::~Cluster() = default;
 
@@ -48,6 +50,7 @@ void Cluster::update_config(std::shared_ptr<const ClusterConfig> config) {
                    config->max_requests_per_connection != config_->max_requests_per_connection;
   balancer_.reset();  // it names the old configuration
   config_ = std::move(config);
+  low_watermark_ = std::min(low_watermark_, config_->watermark_bytes / 2);
   if (reconnect) drain_all();
 }
 

@@ -8,10 +8,6 @@
 
 namespace fairlead::proxy {
 
-namespace {
-constexpr size_t kHighWatermark = 256 * 1024;  // bytes that may wait on either side before the other one is paused
-}
-
 Exchange::Exchange(Worker& worker) : worker_(worker) {}
 Exchange::~Exchange() = default;
 
@@ -330,7 +326,7 @@ void Exchange::on_request_data(std::string_view bytes) {
   } else if (upstream_) {
     body_dropped_ = true;
   }
-  if (upstream_ && upstream_->pending() > kHighWatermark && !request_paused_) {
+  if (upstream_ && !request_paused_ && upstream_->pending() > cluster_->config().watermark_bytes) {
     request_paused_ = true;
     downstream_->pause_request();
   }
@@ -425,7 +421,7 @@ void Exchange::on_response_data(std::string_view bytes) {
   touch();
   touch_try();
   downstream_->send_data(bytes);
-  if (upstream_ && downstream_->pending() > kHighWatermark) {
+  if (upstream_ && downstream_->pending() > listener_->watermark_bytes) {
     upstream_paused_ = true;
     upstream_->pause();
   }

@@ -44,6 +44,7 @@ static_resources:
               - {match: {prefix: /h2}, route: {cluster: h2}}
               - {match: {prefix: /nowhere}, route: {cluster: missing}}
               - {match: {prefix: /watched}, route: {cluster: watched}}
+              - {match: {prefix: /small}, route: {cluster: small}}
               - {match: {prefix: /}, route: {cluster: one, prefix_rewrite: /up/}}
           http_filters:
           - {name: envoy.filters.http.fault, typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.http.fault.v3.HTTPFault}}
@@ -52,6 +53,7 @@ static_resources:
   clusters:
   - {name: one, type: STATIC, http_protocol_options: {enable_trailers: true}, load_assignment: {cluster_name: one, endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: {address: 10.0.0.1, port_value: 80}}}}]}]}}
   - {name: watched, type: STATIC, outlier_detection: {consecutive_5xx: 1}, load_assignment: {cluster_name: watched, endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: {address: 10.0.0.5, port_value: 80}}}}]}]}}
+  - {name: small, type: STATIC, per_connection_buffer_limit_bytes: 16384, load_assignment: {cluster_name: small, endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: {address: 10.0.0.6, port_value: 80}}}}]}]}}
   - {name: two, type: STATIC, load_assignment: {cluster_name: two, endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: {address: 10.0.0.2, port_value: 80}}}}]}]}}
   - {name: h2, type: STATIC, http2_protocol_options: {}, load_assignment: {cluster_name: h2, endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: {address: 10.0.0.6, port_value: 80}}}}]}]}}
   - {name: budget, type: STATIC, circuit_breakers: {thresholds: [{retry_budget: {budget_percent: {value: 20}, min_retry_concurrency: 0}}]}, load_assignment: {cluster_name: budget, endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: {address: 10.0.0.4, port_value: 80}}}}]}]}}
@@ -386,6 +388,32 @@ TEST_F(ExchangeTest, AKeptConnectionThatItsServerClosedIsNoFailureOfTheServer) {
   turn();
   EXPECT_TRUE(c.read().starts_with("HTTP/1.1 503"));
   EXPECT_EQ(ejections_, 1);
+}
+
+TEST_F(ExchangeTest, AnUpstreamThatDoesNotReadPausesItsClientAtTheClustersLimit) {
+  step_ = 512;
+  Peer c = client();
+  std::string body(400'000, 'b');
+  c.write("POST /small HTTP/1.1\r\nhost: a\r\ncontent-length: 400000\r\n\r\n");
+  size_t sent = 0;
+  for (int idle = 0; idle < 50 && sent < body.size();) {
+    auto r = c.transport->write(std::string_view(body).substr(sent, 4096));
+    if (r.status == io::IoStatus::kOk) sent += r.bytes, idle = 0;
+    else ++idle;
+    turn(3);
+  }
+  ASSERT_EQ(endpoints_.size(), 1u);
+  EXPECT_LT(sent, 200'000u);  // 16 KiB in the proxy, the rest in the pipes at its sides
+  std::string got;
+  for (int i = 0; i < 5000 && got.size() < body.size(); ++i) {
+    got += endpoints_[0].read();
+    if (sent < body.size())
+      if (auto r = c.transport->write(std::string_view(body).substr(sent, 4096)); r.status == io::IoStatus::kOk) sent += r.bytes;
+    turn(3);
+  }
+  EXPECT_EQ(sent, body.size());
+  EXPECT_TRUE(got.ends_with("bbbb"));
+  EXPECT_GT(got.size(), body.size());
 }
 
 TEST_F(ExchangeTest, CountsCallsAndMessagesOfGrpc) {

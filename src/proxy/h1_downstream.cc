@@ -540,13 +540,14 @@ class H1Downstream final : public DownstreamConnection, public base::Recycled<H1
 
   // ---- writing
   void write() {
-    bool was_high = out_.size() > kLowWatermark;
+    size_t low = std::min(kLowWatermark, listener_->watermark_bytes / 2);
+    bool was_high = out_.size() > low;
     uint64_t before = out_.written();
     if (linger_after_ && !exchange_) transport_->last_write();
     bool ok = out_.flush(*transport_);
     stats_.downstream_cx_tx_bytes_total += out_.written() - before;
     if (!ok) return;  // reading tells
-    if (was_high && out_.size() <= kLowWatermark && exchange_) exchange_->on_downstream_drained();
+    if (was_high && out_.size() <= low && exchange_) exchange_->on_downstream_drained();
     if (out_.empty() && linger_after_ && !exchange_) linger();
   }
 

@@ -12,7 +12,6 @@ using http::BodyFraming;
 using Event = http::H1Parser::Event;
 
 constexpr size_t kDirectBytes = 4096;      // bodies pieces from here on are written from where they are
-constexpr size_t kLowWatermark = 64 * 1024;
 
 bool hop_by_hop(std::string_view name) {
   switch (name.size()) {
@@ -205,13 +204,14 @@ class H1Upstream final : public UpstreamConnection, UpstreamStream, io::Transpor
   }
 
   void write() {
-    bool was_high = out_.size() > kLowWatermark;
+    size_t low = pool_.cluster().low_watermark();
+    bool was_high = out_.size() > low;
     uint64_t before = out_.written();
     bool ok = out_.flush(*transport_);
     stats().upstream_cx_tx_bytes_total += out_.written() - before;
     if (!ok) return;  // reading tells
     if (out_.empty() && std::exchange(half_close_, false)) transport_->shutdown_write();
-    if (was_high && out_.size() <= kLowWatermark && sink_) sink_->on_upstream_drained();
+    if (was_high && out_.size() <= low && sink_) sink_->on_upstream_drained();
   }
 
   void read() {

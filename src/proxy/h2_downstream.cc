@@ -8,13 +8,15 @@
 namespace fairlead::proxy {
 namespace {
 
-http::H2Options options_of(const HttpConfig& c) {
+http::H2Options options_of(const ListenerConfig& listener, const HttpConfig& c) {
   http::H2Options o;
   o.max_concurrent_streams = c.max_concurrent_streams;
   o.initial_window_bytes = c.stream_window;
   o.connection_window_bytes = c.connection_window;
   o.max_header_list_bytes = static_cast<uint32_t>(c.max_header_bytes);
   o.max_header_count = c.max_header_count;
+  o.floods = c.floods;
+  o.max_output_bytes = listener.watermark_bytes;
   return o;
 }
 
@@ -29,7 +31,7 @@ class H2Downstream final : public DownstreamConnection, http::H2Codec::Sink, io:
         read_ahead_(std::move(accepted.read_ahead)),
         stats_(worker.http_stats(config_->stat_prefix)),
         listener_stats_(accepted.stats),
-        codec_(http::H2Codec::Side::kServer, *this, options_of(*config_)),
+        codec_(http::H2Codec::Side::kServer, *this, options_of(*listener_, *config_)),
         timer_(worker.loop(), [this] { on_timer(); }) {
     if (config_->max_connection_duration.count() > 0) {
       life_.emplace(worker.loop(), [this] {
@@ -167,7 +169,6 @@ class H2Downstream final : public DownstreamConnection, http::H2Codec::Sink, io:
     s.exchange->on_request(end, upgrade);
   }
   void on_data(CodecStream& codec, std::string_view bytes) override {
-    stats_.downstream_cx_rx_bytes_total += bytes.size();
     Stream* s = of(codec);
     if (s && s->exchange) s->exchange->on_request_data(bytes);
     if (s && s->paused) s->held += bytes.size();
@@ -231,6 +232,7 @@ class H2Downstream final : public DownstreamConnection, http::H2Codec::Sink, io:
   }
   void feed(std::string_view bytes) {
     if (lingering_) return;
+    stats_.downstream_cx_rx_bytes_total += bytes.size();
     if (auto ok = codec_.feed(bytes, worker_.now()); !ok) {
       ++stats_.downstream_cx_protocol_error;
       FL_LOG_DEBUG("http", "{}: {}", info_.peer_text, ok.error().text());

@@ -49,7 +49,6 @@ class H2Upstream final : public UpstreamConnection, http::H2Sink, io::TransportS
     void send_data(std::string_view bytes) override {
       if (!id) return;
       connection.session_->write(id, bytes);
-      connection.pool_.cluster().stats.upstream_cx_tx_bytes_total += bytes.size();
       connection.worker().mark(connection);
     }
     void send_end(const HeaderMap* fields) override {
@@ -81,6 +80,8 @@ class H2Upstream final : public UpstreamConnection, http::H2Sink, io::TransportS
     http::H2Options o;
     o.initial_window_bytes = c.stream_window;
     o.connection_window_bytes = c.connection_window;
+    o.max_output_bytes = c.watermark_bytes;
+    o.floods.outbound_control_frames = c.max_outbound_control_frames;
     session_ = std::make_unique<http::H2Session>(http::H2Session::Side::kClient, static_cast<http::H2Sink&>(*this), o);
     transport_->set_sink(this);
     worker().mark(*this);
@@ -195,7 +196,6 @@ class H2Upstream final : public UpstreamConnection, http::H2Sink, io::TransportS
     s->sink->on_response(s->response, end);
   }
   void on_data(http::H2Stream id, std::string_view bytes) override {
-    stats().upstream_cx_rx_bytes_total += bytes.size();
     Stream* s = find(id);
     if (s && s->sink) s->sink->on_response_data(bytes);
     if (s && s->sink && s->paused) s->held += bytes.size();
@@ -252,6 +252,7 @@ class H2Upstream final : public UpstreamConnection, http::H2Sink, io::TransportS
       io::IoResult r = transport_->read(buffer);
       if (r.status == io::IoStatus::kAgain) return;
       if (r.status != io::IoStatus::kOk) return on_broken(ResetReason::kTermination, {});
+      stats().upstream_cx_rx_bytes_total += r.bytes;
       if (auto ok = session_->feed(std::string_view(buffer.data(), r.bytes)); !ok) return protocol_error(ok.error().message);
       worker().mark(*this);
     }
@@ -268,6 +269,7 @@ class H2Upstream final : public UpstreamConnection, http::H2Sink, io::TransportS
       if (out.empty()) break;
       io::IoResult r = transport_->write(out);
       if (r.status != io::IoStatus::kOk) break;
+      stats().upstream_cx_tx_bytes_total += r.bytes;
       bool all = r.bytes == out.size();
       out.erase(0, r.bytes);
       if (!all) break;

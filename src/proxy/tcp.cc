@@ -12,7 +12,6 @@
 namespace fairlead::proxy {
 namespace {
 
-constexpr size_t kHighWatermark = 256 * 1024;
 constexpr base::Nanos kReport = std::chrono::seconds(5);
 
 class TcpConnection final : public DownstreamConnection, Flushable {
@@ -162,7 +161,7 @@ class TcpConnection final : public DownstreamConnection, Flushable {
     Side& other = &side == &down_ ? up_ : down_;
     if (writable && !side.out.empty()) {
       if (!write(side)) return broken(side);
-      if (side.out.size() < kHighWatermark / 4 && other.paused) {
+      if (other.paused && side.out.size() <= most(side) / 4) {
         other.paused = false;
         pump(other, side);
         if (closed_) return;
@@ -171,12 +170,15 @@ class TcpConnection final : public DownstreamConnection, Flushable {
     if (readable) pump(side, other);
   }
 
+  // Bytes that may wait for this side before the other one is paused.
+  size_t most(const Side& side) const { return &side == &up_ && cluster_ ? cluster_->config().watermark_bytes : listener_->watermark_bytes; }
+
   // Moves what `from` sent towards `to`.
   void pump(Side& from, Side& to) {
     if (!from.transport || from.ended) return;
     std::span<char> buffer = worker_.scratch();
     for (int round = 0; !from.paused; ++round) {
-      if (!to.transport && to.out.size() >= kHighWatermark) {
+      if (!to.transport && to.out.size() >= most(to)) {
         from.paused = true;
         return;
       }
@@ -196,20 +198,27 @@ class TcpConnection final : public DownstreamConnection, Flushable {
       touch();
       bool upstream = &from == &up_;
       (upstream ? log_.bytes_sent : log_.bytes_received) += r.bytes;
-      (upstream ? stats_.downstream_cx_tx_bytes_total : stats_.downstream_cx_rx_bytes_total) += r.bytes;
-      if (cluster_) (upstream ? cluster_->stats.upstream_cx_rx_bytes_total : cluster_->stats.upstream_cx_tx_bytes_total) += r.bytes;
+      (upstream ? cluster_->stats.upstream_cx_rx_bytes_total : stats_.downstream_cx_rx_bytes_total) += r.bytes;
       std::string_view bytes(buffer.data(), r.bytes);
       if (!to.transport) to.out.append(bytes);
-      else if (!to.out.write(*to.transport, bytes)) return broken(to);
-      if (to.out.size() >= kHighWatermark) {
+      else if (!send(to, bytes)) return broken(to);
+      if (to.out.size() >= most(to)) {
         from.paused = true;
         return;
       }
     }
   }
 
+  // What waits, and these bytes behind it. False when the connection is broken.
+  bool send(Side& side, std::string_view bytes) {
+    uint64_t before = side.out.written();
+    bool ok = bytes.empty() ? side.out.flush(*side.transport) : side.out.write(*side.transport, bytes);
+    (&side == &down_ ? stats_.downstream_cx_tx_bytes_total : cluster_->stats.upstream_cx_tx_bytes_total) += side.out.written() - before;
+    return ok;
+  }
+
   bool write(Side& side) {
-    if (!side.out.flush(*side.transport)) return false;
+    if (!send(side, {})) return false;
     Side& other = &side == &down_ ? up_ : down_;
     if (other.ended && side.out.empty()) finish_direction(side);
     return true;

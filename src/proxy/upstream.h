@@ -258,6 +258,8 @@ class Cluster {
   const ClusterConfig& config() const { return *config_; }
   const std::shared_ptr<const ClusterConfig>& config_ptr() const { return config_; }
   const EndpointSet* endpoints() const { return endpoints_.get(); }
+  // Where paused requests go on. The lowest that was ever configured: whoever paused at another limit wakes up, too.
+  size_t low_watermark() const { return low_watermark_; }
   ClusterStats stats;
 
   // Circuit breakers. force: over the limit too (a pool may always have one connection).
@@ -277,6 +279,7 @@ class Cluster {
   bool listed(const Host* host) const;                // by the endpoints in use
   std::vector<HostPool*> all_pools() const;
   std::unordered_map<const Host*, HostSlot> slots_;
+  size_t low_watermark_ = 64 * 1024;
   HostSlot* last_slot_ = nullptr;                     // the one looked up last
 };
 

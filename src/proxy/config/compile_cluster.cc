@@ -345,6 +345,12 @@ void protocols(const CompileContext& at, const cluster_v3::Cluster& from, Cluste
     if (o.has_max_concurrent_streams()) c.max_concurrent_streams = o.max_concurrent_streams().value();
     if (o.has_initial_stream_window_size()) c.stream_window = o.initial_stream_window_size().value();
     if (o.has_initial_connection_window_size()) c.connection_window = o.initial_connection_window_size().value();
+    if (o.has_max_outbound_control_frames()) c.max_outbound_control_frames = o.max_outbound_control_frames().value();
+    // Servers are trusted further than clients: these are counted for clients only.
+    if (o.has_max_outbound_frames()) at.warn("http2_protocol_options.max_outbound_frames of a cluster");
+    if (o.has_max_consecutive_inbound_frames_with_empty_payload()) at.warn("http2_protocol_options.max_consecutive_inbound_frames_with_empty_payload of a cluster");
+    if (o.has_max_inbound_priority_frames_per_stream()) at.warn("http2_protocol_options.max_inbound_priority_frames_per_stream of a cluster");
+    if (o.has_max_inbound_window_update_frames_per_data_frame_sent()) at.warn("http2_protocol_options.max_inbound_window_update_frames_per_data_frame_sent of a cluster");
   };
   auto h1 = [&](const CompileContext& here, const core_v3::Http1ProtocolOptions& o) {
     c.http1_trailers = o.enable_trailers();
@@ -523,6 +529,7 @@ base::Result<std::shared_ptr<const ClusterConfig>> Compiler::cluster(const clust
     limits(from, *c, previous);
     if (from.has_outlier_detection()) outliers(from.outlier_detection(), c->outlier.emplace());
     protocols(at, from, *c);
+    if (uint32_t limit = from.per_connection_buffer_limit_bytes().value()) c->watermark_bytes = limit;
     if (from.upstream_bind_config().has_source_address()) c->bind = compile_socket_address(at.at("upstream_bind_config.source_address"), from.upstream_bind_config().source_address());
     if (from.upstream_connection_options().has_tcp_keepalive()) {
       const auto& k = from.upstream_connection_options().tcp_keepalive();

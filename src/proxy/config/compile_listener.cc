@@ -277,6 +277,11 @@ std::shared_ptr<const HttpConfig> http_config(const CompileContext& at, const go
   if (h2.has_max_concurrent_streams()) c->max_concurrent_streams = h2.max_concurrent_streams().value();
   if (h2.has_initial_stream_window_size()) c->stream_window = h2.initial_stream_window_size().value();
   if (h2.has_initial_connection_window_size()) c->connection_window = h2.initial_connection_window_size().value();
+  if (h2.has_max_outbound_frames()) c->floods.outbound_frames = h2.max_outbound_frames().value();
+  if (h2.has_max_outbound_control_frames()) c->floods.outbound_control_frames = h2.max_outbound_control_frames().value();
+  if (h2.has_max_consecutive_inbound_frames_with_empty_payload()) c->floods.empty_frames = h2.max_consecutive_inbound_frames_with_empty_payload().value();
+  if (h2.has_max_inbound_priority_frames_per_stream()) c->floods.priority_frames = h2.max_inbound_priority_frames_per_stream().value();
+  if (h2.has_max_inbound_window_update_frames_per_data_frame_sent()) c->floods.window_updates = h2.max_inbound_window_update_frames_per_data_frame_sent().value();
   for (const auto& u : from.upgrade_configs()) c->upgrades[base::to_lower(u.upgrade_type())] = !u.has_enabled() || u.enabled().value();
   compile_hcm(at, from, *c);
   return c;
@@ -464,7 +469,8 @@ base::Result<std::shared_ptr<const ListenerConfig>> Compiler::listener(const lis
     l->use_original_dst = from.use_original_dst().value();
     l->transparent = from.transparent().value();
     l->outbound = from.traffic_direction() == envoy::config::core::v3::OUTBOUND;
-    if (from.has_per_connection_buffer_limit_bytes()) l->buffer_limit_bytes = from.per_connection_buffer_limit_bytes().value();
+    // 0 means no limit to Envoy. Memory is bounded here: the usual one.
+    if (uint32_t limit = from.per_connection_buffer_limit_bytes().value()) l->buffer_limit_bytes = l->watermark_bytes = limit;
     if (from.has_tcp_backlog_size()) l->backlog = from.tcp_backlog_size().value();
     l->reuse_port = !from.has_enable_reuse_port() || from.enable_reuse_port().value();
     if (from.has_listener_filters_timeout()) l->inspect_timeout = nanos(from.listener_filters_timeout());

@@ -9,7 +9,7 @@ envoy.config.cluster.v3.Cluster
   2 type yes
   3 eds_cluster_config yes > envoy.config.cluster.v3.Cluster.EdsClusterConfig
   4 connect_timeout yes
-  5 per_connection_buffer_limit_bytes warn buffers are bounded by limits of their own
+  5 per_connection_buffer_limit_bytes yes
   6 lb_policy yes
   8 health_checks[] yes > envoy.config.core.v3.HealthCheck
   9 max_requests_per_connection yes

@@ -292,11 +292,11 @@ envoy.config.core.v3.Http2ProtocolOptions
   4 initial_connection_window_size yes
   5 allow_connect yes
   6 allow_metadata warn METADATA frames are ignored
-  7 max_outbound_frames warn limits against floods are fixed
-  8 max_outbound_control_frames warn limits against floods are fixed
-  9 max_consecutive_inbound_frames_with_empty_payload warn limits against floods are fixed
-  10 max_inbound_priority_frames_per_stream warn limits against floods are fixed
-  11 max_inbound_window_update_frames_per_data_frame_sent warn limits against floods are fixed
+  7 max_outbound_frames yes
+  8 max_outbound_control_frames yes
+  9 max_consecutive_inbound_frames_with_empty_payload yes
+  10 max_inbound_priority_frames_per_stream yes
+  11 max_inbound_window_update_frames_per_data_frame_sent yes
   12 stream_error_on_invalid_http_messaging warn the stream is reset
   13 custom_settings_parameters[] warn not sent
   14 override_stream_error_on_invalid_http_message warn the stream is reset

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "base/time.h"
+#include "http/h2_floods.h"
 #include "io/address.h"
 #include "proxy/access_log.h"
 #include "proxy/config/discovery_source.h"
@@ -37,6 +38,8 @@ struct StringHash {
 };
 template <class T>
 using StringMap = std::unordered_map<std::string, T, StringHash, std::equal_to<>>;
+
+constexpr size_t kDefaultWatermark = 256 * 1024;
 
 using ClusterId = uint32_t;
 inline constexpr ClusterId kNoCluster = ~0u;
@@ -340,6 +343,7 @@ struct HttpConfig {                              // the HTTP connection manager
   Nanos drain_timeout = std::chrono::seconds(5);
   uint32_t max_requests_per_connection = 0;
   uint32_t max_concurrent_streams = 100;
+  http::H2Floods floods;
   uint32_t stream_window = 65536 * 4, connection_window = 65536 * 16;
   StringMap<bool> upgrades;                      // lower-case type -> enabled
 
@@ -415,7 +419,8 @@ struct ListenerConfig {
   Nanos inspect_timeout = std::chrono::seconds(15);
   bool continue_on_inspect_timeout = false;
   bool outbound = false;                         // traffic_direction
-  size_t buffer_limit_bytes = 1 << 20;
+  size_t buffer_limit_bytes = 1 << 20;           // of a body that is kept
+  size_t watermark_bytes = kDefaultWatermark;    // bytes that may wait for the peer before the other side is paused
   uint32_t backlog = 1024;
   bool reuse_port = true;
   std::vector<FilterChain> chains;
@@ -576,11 +581,13 @@ struct ClusterConfig {
   HeaderCase header_case = HeaderCase::kLower;
   bool http1_trailers = false;
   std::optional<Nanos> idle_timeout;             // nothing: 1 h
+  size_t watermark_bytes = kDefaultWatermark;    // bytes that may wait for the peer before the other side is paused
   uint32_t panic_percent = 50;
   uint32_t choices = 2;
   uint64_t ring_min = 1024, ring_max = 8u << 20;
   uint64_t maglev_size = 65537;
   uint32_t max_concurrent_streams = 1u << 29;
+  std::optional<uint32_t> max_outbound_control_frames;
   uint32_t stream_window = 65536 * 4, connection_window = 65536 * 16;
   bool close_on_host_change = false;
   bool close_on_health_failure = false, ignore_health_on_removal = false;
