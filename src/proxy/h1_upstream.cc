@@ -139,7 +139,9 @@ class H1Upstream final : public UpstreamConnection, UpstreamStream, io::Transpor
     }
     if (bytes.size() >= kDirectBytes) {
       // A broken connection is seen by reading, where an early answer may still be found.
+      uint64_t before = out_.written();
       (void)out_.write(*transport_, {head, bytes, tail});
+      stats().upstream_cx_tx_bytes_total += out_.written() - before;
       return;
     }
     out_.bytes().append(head).append(bytes).append(tail);

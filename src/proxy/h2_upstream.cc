@@ -270,9 +270,7 @@ class H2Upstream final : public UpstreamConnection, http::H2Sink, io::TransportS
       io::IoResult r = transport_->write(out);
       if (r.status != io::IoStatus::kOk) break;
       stats().upstream_cx_tx_bytes_total += r.bytes;
-      bool all = r.bytes == out.size();
-      out.erase(0, r.bytes);
-      if (!all) break;
+      out.erase(0, r.bytes);  // a short write is no reason to stop: the loop tells of room only to who was refused
     }
     if (gone_) return;
     bool over = session_->over();

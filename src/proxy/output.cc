@@ -5,8 +5,8 @@ namespace fairlead::proxy {
 void Output::consume(size_t n) {
   start_ += n;
   if (start_ < bytes_.size()) {
-    // Keep the front from growing without bound under a slow reader.
-    if (start_ > 256 * 1024) bytes_.erase(0, start_), start_ = 0;
+    // Keep the front from growing without bound under a slow reader. What is moved was paid for by as much that was written.
+    if (start_ > kKeepBytes && start_ > size()) bytes_.erase(0, start_), start_ = 0;
     return;
   }
   start_ = 0;
