@@ -278,6 +278,8 @@ bool H2Codec::connection_specific(std::string_view name, std::string_view value)
 
 void H2Codec::end_section(Stream& s, size_t at, bool end) {
   size_t length = output_.size() - at - 9;
+  s.bytes.wire_sent += length + 9;
+  s.bytes.header_sent += length + 9;
   uint8_t flags = end ? kEndStream : 0;
   if (length <= peer_frame_) {
     write_frame(output_.data() + at, static_cast<uint32_t>(length), kHeaders, flags | kEndHeaders, s.id);
@@ -311,6 +313,7 @@ size_t H2Codec::put_data(Stream& s, std::string_view bytes) {
       return static_cast<size_t>(end - begin);
     });
     if (floods_) count_outbound(kData);
+    s.bytes.wire_sent += 9 + n;
     s.send_window_ -= static_cast<int64_t>(n);
     send_window_ -= static_cast<int64_t>(n);
     done += n;
@@ -345,6 +348,7 @@ void H2Codec::finish(Stream& s) {
     output_[s.last_data_at_ - base_ + 4] |= kEndStream;
   } else {
     put_frame(0, kData, kEndStream, s.id, {});
+    s.bytes.wire_sent += 9;
   }
   s.sent_end_ = true;
   ended(s);
@@ -585,6 +589,7 @@ H2Error H2Codec::on_frame(const Frame& f, std::string_view payload) {
       if (!spend(1)) return H2Error::kEnhanceYourCalm;
       if (section_.size() + payload.size() > options_.max_header_list_bytes + 2 * kMaxFrame) return H2Error::kEnhanceYourCalm;
       section_ += payload;
+      section_bytes_ += 9 + f.length;
       if (!(f.flags & kEndHeaders)) return H2Error::kNoError;
       if (!decoder_.decode(std::exchange(section_, {}), options_.max_header_list_bytes, options_.max_header_count, decoded))
         return H2Error::kCompressionError;
@@ -641,6 +646,7 @@ H2Error H2Codec::on_headers(const Frame& f, std::string_view payload) {
   if (pad > payload.size()) return H2Error::kProtocolError;
   payload.remove_suffix(pad);
   section_stream_ = f.id;
+  section_bytes_ = 9 + f.length;
   section_flags_ = f.flags;
   if (f.flags & kEndHeaders) {
     // Whole, as nearly always: decoded from where it is.
@@ -671,6 +677,8 @@ H2Error H2Codec::on_section() {
     if (count_ >= options_.max_concurrent_streams) return stream_error(nullptr, id, H2Error::kRefusedStream);
     s = &make(id);
   }
+  s->bytes.wire_received += section_bytes_;
+  s->bytes.header_received += section_bytes_;
   if (s->received_end_) return stream_error(s, id, H2Error::kStreamClosed);
   if (decoded.too_large) return stream_error(s, id, H2Error::kEnhanceYourCalm);
   if (decoded.malformed) return stream_error(s, id, H2Error::kProtocolError);
@@ -838,6 +846,7 @@ H2Error H2Codec::begin_data(const Frame& f) {
   }
   if (!s->head_received_) return H2Error::kProtocolError;
   if (s->received_end_) return stream_error(s, f.id, H2Error::kStreamClosed);
+  s->bytes.wire_received += 9 + f.length;
   s->receive_window_ -= length;
   if (s->receive_window_ < 0) return stream_error(s, f.id, H2Error::kFlowControlError);
   data_stream_ = s;

@@ -22,6 +22,7 @@
 
 #include "base/result.h"
 #include "base/time.h"
+#include "http/byte_counts.h"
 #include "http/h2_session.h"
 #include "http/hpack.h"
 
@@ -43,6 +44,7 @@ class H2Codec {
    public:
     H2Stream id = 0;
     void* owner = nullptr;      // the sink's; set in on_head or after request()
+    ByteCounts bytes;
     size_t pending() const { return queue_.size() - sent_; }
 
    private:
@@ -217,6 +219,7 @@ class H2Codec {
   bool in_data_ = false;
   H2Stream section_stream_ = 0;        // waits for CONTINUATION
   uint8_t section_flags_ = 0;
+  uint64_t section_bytes_ = 0;         // of its frames
   std::string section_;
   HpackDecoder decoder_;
   int64_t receive_window_;

@@ -14,6 +14,7 @@ struct H2Session::Stream {
   RequestHead request;
   ResponseHead response;
   Headers trailers;
+  ByteCounts* counts = nullptr;
   size_t header_bytes = 0;
   size_t header_count = 0;
   bool head_received = false;
@@ -57,6 +58,8 @@ struct H2Session::Callbacks {
   // id that was never used they are a new stream out of order: an error of the connection (RFC 9113 section 5.1.1).
   static int on_begin_frame(nghttp2_session* session, const nghttp2_frame_hd* hd, void* user) {
     H2Session& s = self(user);
+    if (hd->type == NGHTTP2_DATA)
+      if (Stream* stream = s.find(hd->stream_id); stream && stream->counts) stream->counts->wire_received += 9 + hd->length;
     if (hd->type != NGHTTP2_HEADERS || s.side_ != Side::kServer || hd->stream_id % 2 == 0) return 0;
     if (hd->stream_id > s.highest_) {
       constexpr size_t kMostRanges = 64;  // of a peer that skips ids on and on, the oldest are forgotten
@@ -131,6 +134,10 @@ struct H2Session::Callbacks {
       case NGHTTP2_HEADERS: {
         Stream* stream = s.find(id);
         if (!stream) break;
+        if (stream->counts) {
+          stream->counts->wire_received += 9 + frame->hd.length;
+          stream->counts->header_received += 9 + frame->hd.length;
+        }
         if (stream->head_received) {
           s.sink_.on_trailers(id, std::move(stream->trailers));
         } else if (s.side_ == Side::kServer) {
@@ -154,6 +161,15 @@ struct H2Session::Callbacks {
         break;
       default: break;
     }
+    return 0;
+  }
+
+  static int on_sent(nghttp2_session*, const nghttp2_frame* frame, void* user) {
+    if (frame->hd.type != NGHTTP2_HEADERS && frame->hd.type != NGHTTP2_DATA) return 0;
+    Stream* stream = self(user).find(frame->hd.stream_id);
+    if (!stream || !stream->counts) return 0;
+    stream->counts->wire_sent += 9 + frame->hd.length;
+    if (frame->hd.type == NGHTTP2_HEADERS) stream->counts->header_sent += 9 + frame->hd.length;
     return 0;
   }
 
@@ -211,6 +227,7 @@ H2Session::H2Session(Side side, H2Sink& sink, const H2Options& options) : side_(
   nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks, Callbacks::on_begin_headers);
   nghttp2_session_callbacks_set_on_header_callback(callbacks, Callbacks::on_header);
   nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, Callbacks::on_frame);
+  nghttp2_session_callbacks_set_on_frame_send_callback(callbacks, Callbacks::on_sent);
   nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, Callbacks::on_data_chunk);
   nghttp2_session_callbacks_set_on_stream_close_callback(callbacks, Callbacks::on_stream_close);
   nghttp2_option* option = nullptr;
@@ -338,6 +355,10 @@ void H2Session::reset(H2Stream id, H2Error error) {
 
 void H2Session::consume(H2Stream id, size_t bytes) {
   if (find(id)) nghttp2_session_consume_stream(session_, id, bytes);
+}
+
+void H2Session::count(H2Stream stream, ByteCounts* into) {
+  if (Stream* s = find(stream)) s->counts = into;
 }
 
 size_t H2Session::pending(H2Stream id) const {

@@ -16,6 +16,7 @@
 
 #include "http/h2_floods.h"
 #include "base/result.h"
+#include "http/byte_counts.h"
 #include "http/message.h"
 
 struct nghttp2_session;
@@ -83,6 +84,7 @@ class H2Session {
   void reset(H2Stream stream, H2Error error);
   void consume(H2Stream stream, size_t bytes);                 // received bytes used up: the stream's window opens again
   size_t pending(H2Stream stream) const;
+  void count(H2Stream stream, ByteCounts* into);               // its frames from now on; nullptr: no more. Outlives on_closed
 
   void goaway(H2Error error = H2Error::kNoError);  // no new streams from the peer; those it has go on
   void shutdown_notice();                          // graceful: GOAWAY with the highest id first (RFC 9113 section 6.8)

@@ -25,6 +25,18 @@ std::string alpn_wire(const std::vector<std::string>& protocols) {
 
 namespace {
 
+// As BoringSSL, and so Envoy's statistics and logs, call it.
+std::string group_name(SSL* ssl) {
+  int group = static_cast<int>(SSL_get_negotiated_group(ssl));
+  const char* said = group ? SSL_group_to_name(ssl, group) : nullptr;
+  std::string_view name = said ? said : "";
+  if (name == "x25519") return "X25519";
+  if (name == "secp256r1" || name == "prime256v1") return "P-256";
+  if (name == "secp384r1") return "P-384";
+  if (name == "secp521r1") return "P-521";
+  return std::string(name);
+}
+
 // An output buffer that one connection is done with serves the next: idle ones hold none.
 thread_local std::string spare_output;
 constexpr size_t kSpareBytes = 128 * 1024;
@@ -193,6 +205,7 @@ class TlsTransport final : public Transport, public base::Recycled<TlsTransport>
     }
     info->alpn = alpn();
     info->sni = sni();
+    info->group = group_name(ssl_);
     info->resumed = SSL_session_reused(ssl_);
     if (X509* peer = SSL_get0_peer_certificate(ssl_)) {
       // A resumed session was verified when it began, by the same rules.
@@ -308,8 +321,7 @@ class TlsTransport final : public Transport, public base::Recycled<TlsTransport>
       counters_->no_certificate += !SSL_get0_peer_certificate(ssl_);
       ++counters_->versions[SSL_get_version(ssl_)];
       if (const char* cipher = SSL_get_cipher_name(ssl_)) ++counters_->ciphers[cipher];
-      if (int group = static_cast<int>(SSL_get_negotiated_group(ssl_)))
-        if (const char* name = SSL_group_to_name(ssl_, group)) ++counters_->curves[name];
+      if (std::string group = group_name(ssl_); !group.empty()) ++counters_->curves[group];
     }
     if (!write_blocked_) return;
     write_blocked_ = false;

@@ -35,6 +35,7 @@ struct TlsInfo {
   std::string cipher;                   // OpenSSL's name
   std::string session_id;               // hex
   std::string alpn, sni;
+  std::string group;                    // of the key exchange, "X25519", "P-256"
   bool resumed = false;
   bool peer_verified = false;           // a chain to a trust anchor was found
   std::shared_ptr<const CertificateFacts> peer, local;  // nullptr: no certificate

@@ -23,9 +23,21 @@ class Value;
 namespace fairlead::proxy {
 
 struct StreamInfo;
+struct LogPiece;
+enum class LogShape : uint8_t { kText, kJsonValue, kJsonString };
 
 class LogFormat {
  public:
+  // What has to be kept of requests for a format, beyond what is there anyway.
+  enum Need : uint8_t { kTls = 1, kConnection = 2, kAttempts = 4 };
+
+  LogFormat();
+  ~LogFormat();
+  LogFormat(const LogFormat&);
+  LogFormat(LogFormat&&) noexcept;
+  LogFormat& operator=(const LogFormat&);
+  LogFormat& operator=(LogFormat&&) noexcept;
+
   // Text with %COMMANDS%; "%%" is a percent sign. Errors name the offset and what was not understood.
   static base::Result<LogFormat> parse(std::string_view text);
   // A JSON object whose string leaves are formats; a leaf of one command keeps its type. A line end is added.
@@ -33,39 +45,21 @@ class LogFormat {
   static LogFormat literal(std::string_view text);
 
   void append(std::string& out, const StreamInfo& info) const;
-  bool uses_tls() const;                         // asks for something of a TLS connection
-  bool constant() const { return commands_ == 0; }
-  const std::string& constant_text() const { return pieces_.empty() ? empty() : pieces_.front().text; }
+  uint8_t needs() const { return needs_; }
+  // Commands that are taken and print nothing here, where Envoy may have something to print.
+  const std::vector<std::string>& unfilled() const { return unfilled_; }
+  bool constant() const;
+  const std::string& constant_text() const { return tail_; }
   bool empty_values_omitted = false;
 
  private:
-  enum class Command : uint8_t {
-    kLiteral, kStartTime, kRequestHeader, kResponseHeader, kTrailer, kRequestHeaderBytes, kProtocol, kStatus, kFlags, kFlagsLong,
-    kDetails, kTermination, kFailureReason, kBytesReceived, kBytesSent, kDuration, kRequestDuration, kResponseDuration,
-    kResponseTxDuration, kUpstreamHost, kUpstreamCluster, kUpstreamClusterRaw, kUpstreamLocal, kDownstreamLocal,
-    kDownstreamLocalIp, kDownstreamLocalPort, kDownstreamRemote, kDownstreamRemoteIp, kDownstreamRemotePort,
-    kDownstreamDirect, kDownstreamDirectIp, kServerName, kRouteName, kVirtualHost, kAttempts, kHostname, kConnectionId,
-    kGrpcStatus, kDash, kTls, kUpstreamIp, kUpstreamPort, kUpstreamLocalIp, kUpstreamLocalPort, kResponseHeaderBytes,
-    kStartTimeLocal, kEmitTime, kCommonDuration, kPathArgument, kQueryParameter, kMethod, kPath, kScheme, kEnvironment,
-    kLocalReplyBody,
-  };
-  enum class Shape : uint8_t { kText, kJsonValue, kJsonString };
-  struct Piece {
-    Command command = Command::kLiteral;
-    Shape shape = Shape::kText;
-    std::string text;        // literal, header name, time format, environment value
-    std::string fallback;    // second header of "A?B"
-    size_t max_length = 0;   // 0: no bound
-  };
-  static base::Result<Piece> parse_command(std::string_view name, std::string_view argument, size_t max_length);
-  static base::Status parse_into(std::string_view text, Shape shape, std::vector<Piece>& out);
-  static base::Status parse_node(const base::Value& node, std::vector<Piece>& out);
-  static bool value_of(const Piece& piece, const StreamInfo& info, std::string& out, bool& number);
-  static const std::string& empty();
   void finish();
+  void append_json(const LogPiece& piece, std::string& out, const StreamInfo& info) const;
 
-  std::vector<Piece> pieces_;
-  size_t commands_ = 0;
+  std::vector<LogPiece> pieces_;    // commands
+  std::string tail_;                // text behind the last
+  uint8_t needs_ = 0;
+  std::vector<std::string> unfilled_;
 };
 
 // Istio's default text format (mesh.accessLogFormat empty), ending in a newline.

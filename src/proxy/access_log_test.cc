@@ -2,6 +2,7 @@
 
 #include "base/value.h"
 #include "proxy/access_log.h"
+#include "proxy/config/model.h"
 #include "proxy/stream_info.h"
 
 namespace fairlead::proxy {
@@ -61,6 +62,75 @@ TEST(LogFormat, JsonKeepsTypesAndEscapes) {
   std::string out;
   f->append(out, i);
   EXPECT_EQ(out, "{\"code\":503,\"ua\":\"curl\\\"7\",\"route\":null,\"text\":\"c=503\"}\n");
+}
+
+TEST(LogFormat, NamesGrpcStatuses) {
+  RequestHeaders r;
+  auto i = sample(r);
+  ResponseHeaders answer;
+  HeaderMap trailers;
+  i.status = 200;
+  i.response = &answer;
+  trailers.add("grpc-status", "3");
+  i.response_trailers = &trailers;
+  EXPECT_EQ(render("%GRPC_STATUS%", i), "-");  // nobody asked in gRPC
+  r.fields.add("content-type", "application/grpc");
+  EXPECT_EQ(render("%GRPC_STATUS% %GRPC_STATUS(SNAKE_STRING)% %GRPC_STATUS(NUMBER)% %GRPC_STATUS_NUMBER%", i), "InvalidArgument INVALID_ARGUMENT 3 3");
+  i.response_trailers = nullptr;
+  i.status = 404;
+  EXPECT_EQ(render("%GRPC_STATUS%", i), "Unimplemented");
+}
+
+TEST(LogFormat, CountsBytesOfBothSides) {
+  RequestHeaders r;
+  auto i = sample(r);
+  EXPECT_EQ(render("%UPSTREAM_WIRE_BYTES_SENT%", i), "0");
+  http::ByteCounts down{.wire_received = 1, .wire_sent = 2, .header_received = 3, .header_sent = 4}, up{.wire_received = 5, .wire_sent = 6, .header_received = 7, .header_sent = 8};
+  i.downstream_bytes = &down;
+  i.upstream_bytes = &up;
+  EXPECT_EQ(render("%DOWNSTREAM_WIRE_BYTES_RECEIVED% %DOWNSTREAM_WIRE_BYTES_SENT% %DOWNSTREAM_HEADER_BYTES_RECEIVED% %DOWNSTREAM_HEADER_BYTES_SENT%", i), "1 2 3 4");
+  EXPECT_EQ(render("%UPSTREAM_WIRE_BYTES_RECEIVED% %UPSTREAM_WIRE_BYTES_SENT% %UPSTREAM_HEADER_BYTES_RECEIVED% %UPSTREAM_HEADER_BYTES_SENT%", i), "5 6 7 8");
+}
+
+TEST(LogFormat, TakesPathsAndQueriesApart) {
+  RequestHeaders r;
+  auto i = sample(r);
+  r.target = "/new?a=1";
+  EXPECT_EQ(render("%PATH% %PATH(NQ)% %PATH(WQ:ORIG)% %QUERY_PARAM(a)% %QUERY_PARAM(b)% %QUERY_PARAMS%", i), "/new?a=1 /new - 1 - a=1");
+  r.fields.add("x-envoy-original-path", "/old?b=2");
+  EXPECT_EQ(render("%PATH% %PATH(NQ:PATH)% %PATH(NQ:ORIG)% %QUERY_PARAM(b)%", i), "/old?b=2 /new /old 2");
+}
+
+TEST(LogFormat, SaysWhatItTakesAndCannotFill) {
+  auto f = LogFormat::parse("%DYNAMIC_METADATA(a:b)% %DURATION%");
+  ASSERT_TRUE(f);
+  EXPECT_EQ(f->unfilled(), std::vector<std::string>{"DYNAMIC_METADATA"});
+  EXPECT_EQ(f->needs(), 0);
+  EXPECT_EQ(LogFormat::parse("%UPSTREAM_HOSTS_ATTEMPTED% %UPSTREAM_TLS_VERSION%")->needs(), LogFormat::kAttempts | LogFormat::kTls);
+}
+
+TEST(LogFilter, DrawsByTheRequestsId) {
+  RequestHeaders r;
+  auto i = sample(r);
+  AccessLogConfig::Filter f;
+  f.kind = AccessLogConfig::Filter::Kind::kFraction;
+  f.bits = 50;
+  f.value = 100;
+  r.fields.add("x-request-id", "00000031-0000-4000-8000-000000000000");  // 49
+  EXPECT_TRUE(passes(f, i));
+  r.fields.set("x-request-id", "00000032-0000-4000-8000-000000000000");
+  EXPECT_FALSE(passes(f, i));
+}
+
+TEST(LogFilter, TellsKindsOfLinesApart) {
+  StreamInfo i;
+  i.type = LogType::kTcpConnectionEnd;
+  AccessLogConfig::Filter f;
+  f.kind = AccessLogConfig::Filter::Kind::kType;
+  f.bits = 1u << 6;  // DownstreamEnd
+  EXPECT_FALSE(passes(f, i));
+  f.pass = true;
+  EXPECT_TRUE(passes(f, i));
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 
+#include "http/byte_counts.h"
 #include "io/transport.h"
 #include "proxy/config/model.h"
 #include "proxy/headers.h"
@@ -29,6 +30,9 @@ struct ConnectionInfo {
     return text.starts_with('[') ? text.substr(1, text.size() - 2) : text;
   }
   std::string server_name;
+  std::string_view listener_name, chain_name;  // of the connection's configuration
+  const io::Transport* transport = nullptr;    // below TLS when secure: its own end's address, its descriptor
+  base::TimePoint accepted{}, shaken{};        // shaken: the TLS handshake was over
   bool secure = false;
   const io::Transport* tls = nullptr;  // the connection's own, when secure
   bool original_dst = false;      // local was restored by SO_ORIGINAL_DST
@@ -49,6 +53,7 @@ class DownstreamStream {
   // The exchange is over on its side: it was logged and holds nothing. The connection recycles it.
   virtual void exchange_done() = 0;
   virtual void tunnel() = 0;                    // from now on bytes go both ways unframed (101, CONNECT)
+  http::ByteCounts* counts = nullptr;           // of the exchange under way; as long as that lasts
 
  protected:
   ~DownstreamStream() = default;

@@ -24,6 +24,10 @@ void Exchange::start_times() {
   info_.start = worker_.now();
   info_.start_wall = worker_.wall_now();
   info_.request = &request_;
+  info_.type = LogType::kDownstreamEnd;
+  info_.connection = connection_;
+  info_.downstream_bytes = downstream_->counts;
+  info_.upstream_bytes = &upstream_bytes;
   info_.connection_id = connection_->id;
   info_.downstream_local = connection_->local_text;
   info_.downstream_remote = info_.downstream_direct_remote = connection_->peer_text;
@@ -42,6 +46,7 @@ void Exchange::on_request(bool end, bool upgrade) {
   request_complete_ = end;
   upgrade_ = upgrade;
   info_.request_header_bytes = request_.fields.byte_size();
+  if (config_->log_needs & LogFormat::kConnection) info_.request_plain_bytes = plain_bytes(request_);
   if (end) info_.request_received = base::Nanos(0);
   state_ = State::kFilters;
   touch();
@@ -257,6 +262,10 @@ void Exchange::attempt() {
   if (!host_) return reply(503, "no healthy upstream", "no_healthy_upstream", kFlagUpstreamUnhealthy);
   if (retry && retry->previous_hosts) tried_.push_back(host_);
   info_.upstream_host = request_.fields.store(host_->text);
+  if (config_->log_needs & LogFormat::kAttempts) {
+    info_.upstream_host_name = request_.fields.store(host_->hostname);
+    info_.upstream_protocol = {};
+  }
 
   request_permit_ = cluster_->take(Resource::kRequest, route_->high_priority);
   if (request_permit_ == Permit::kRefused) {
@@ -287,14 +296,37 @@ void Exchange::got_stream(UpstreamStream& stream) {
   state_ = State::kForwarding;
   touch_try();
   info_.upstream_local = request_.fields.store(stream.local());
-  if (config_->log_tls) {
+  if (config_->log_needs) note_stream(stream);
+  if (config_->log_needs & LogFormat::kTls) {
     upstream_tls_ = stream.tls();
     info_.upstream_tls = upstream_tls_.get();
   }
+  info_.upstream_ready = since_start();
+  if (request_complete_) info_.request_sent = info_.upstream_ready;
   bool whole = request_complete_ && body_.empty() && !has_request_trailers_ && !upgrade_;
   upstream_->send_head(request_, whole);
   if (!body_.empty()) upstream_->send_data(body_);
   if (request_complete_ && !whole) upstream_->send_end(has_request_trailers_ ? &request_trailer_map_ : nullptr);
+}
+
+// What logs may want to know of an attempt that got a stream; kept only when one asks.
+void Exchange::note_stream(const UpstreamStream& stream) {
+  info_.upstream_protocol = pool_->protocol() == UpstreamProtocol::kHttp2 ? "HTTP/2" : "HTTP/1.1";
+  info_.upstream_connection_id = stream.connection_id();
+  info_.upstream_connect_began = stream.connect_began();
+  info_.upstream_connected = stream.connected_at();
+  info_.upstream_shaken = stream.shaken_at();
+  info_.pool_wait = worker_.now() - attempt_start_;
+  info_.upstream_plain_sent += plain_bytes(request_);
+  if (!(config_->log_needs & LogFormat::kAttempts)) return;
+  auto add = [&](std::string_view& list, std::string_view one) {
+    for (std::string_view known : base::split(list, ','))
+      if (known == one) return;
+    list = request_.fields.store(list.empty() ? std::string(one) : fmt::format("{},{}", list, one));
+  };
+  add(info_.attempted_hosts, host_->text);
+  add(info_.attempted_names, host_->hostname.empty() ? host_->text : host_->hostname);
+  add(info_.attempted_connections, std::to_string(stream.connection_id()));
 }
 
 void Exchange::on_request_data(std::string_view bytes) {
@@ -347,7 +379,10 @@ void Exchange::on_request_end(const HeaderMap* trailers) {
     if (!last.empty() && upstream_ && !drop_response_) upstream_->send_data(last);
     if (!last.empty() && !body_dropped_) body_ += last;
   }
-  if (upstream_ && !drop_response_) upstream_->send_end(has_request_trailers_ ? &request_trailer_map_ : nullptr);
+  if (upstream_ && !drop_response_) {
+    info_.request_sent = info_.request_received;
+    upstream_->send_end(has_request_trailers_ ? &request_trailer_map_ : nullptr);
+  }
   if (timeout_ && cluster_ && !response_begun_ && state_ != State::kReplying && !upgrade_) {
     if (response_timeout_.count() > 0) timeout_->arm(response_timeout_);
   }
@@ -391,7 +426,8 @@ void Exchange::on_response(ResponseHeaders& head, bool end) {
   if (retries_done_ && head.status < 500) ++cluster_->stats.upstream_rq_retry_success;
   state_ = State::kReplying;
   response_begun_ = true;
-  info_.response_first = since_start();
+  info_.response_first = info_.upstream_first = since_start();
+  if (config_->log_needs) info_.upstream_plain_received += plain_bytes(head.fields) + 10;  // ":status" and its digits
   response_.status = head.status;
   response_.fields.add_all(head.fields, head.block);
   for (const auto& [name, sent] : head.sent_names) response_.sent_names.emplace_back(response_.fields.store(name), response_.fields.store(sent));
@@ -417,6 +453,7 @@ void Exchange::on_response_data(std::string_view bytes) {
     bytes = changed;
     if (bytes.empty()) return touch();
   }
+  if (info_.bytes_sent == 0) info_.response_body_first = since_start();
   info_.bytes_sent += bytes.size();
   touch();
   touch_try();
@@ -439,6 +476,7 @@ void Exchange::on_response_end(const HeaderMap* trailers) {
     if (trailers) {
       for (const HeaderMap::Field& f : *trailers) response_trailers_.add_copy(f.name, f.value);
       info_.response_trailers = &response_trailers_;
+      info_.upstream_plain_received += plain_bytes(response_trailers_);
     }
     if (!response_watchers_.empty()) {
       std::string last;
@@ -531,6 +569,7 @@ void Exchange::recycle() {
   response_.clear();
   response_trailers_.clear();
   info_ = StreamInfo{};
+  upstream_bytes = {};
   upstream_tls_.reset();
   remote_text_.clear();
   table_.reset();

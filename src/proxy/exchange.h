@@ -92,6 +92,7 @@ class Exchange final : UpstreamSink, StreamWaiter {
   void forward();
   void attempt();
   void got_stream(UpstreamStream& stream);
+  void note_stream(const UpstreamStream& stream);
   void finish();
   void check_done();
 

@@ -205,6 +205,7 @@ void Exchange::on_reset(ResetReason reason, std::string_view detail, bool reused
 
 void Exchange::attempt_failed(ResetReason reason, std::string_view detail, bool reused) {
   failure_detail_ = detail;
+  if (info_.upstream_ready.count() < 0) info_.pool_wait = worker_.now() - attempt_start_;
   if (!failure_detail_.empty()) info_.failure_reason = failure_detail_;
   if (response_begun_) {
     // Too late for an answer of our own: the client must see that this one is incomplete.

@@ -103,6 +103,7 @@ class H1Downstream final : public DownstreamConnection, public base::Recycled<H1
         out_(buffers_->out),
         timer_(worker.loop(), [this] { on_timer(); }) {
     chain = accepted.chain;
+    counts = &bytes_;
     parser_.reset({config_->max_header_bytes, config_->max_header_count});
     parser_.keep_names(config_->header_case == HeaderCase::kPreserve);
     if (config_->max_connection_duration.count() > 0) {
@@ -255,7 +256,10 @@ class H1Downstream final : public DownstreamConnection, public base::Recycled<H1
         stash_.append(input);
         return;
       }
-      switch (parser_.next(input)) {
+      size_t before = input.size();
+      Event event = parser_.next(input);
+      bytes_.wire_received += before - input.size();
+      switch (event) {
         case Event::kNeedMore:
           if (!exchange_ && !parser_.idle()) arm_headers();
           return;
@@ -303,8 +307,12 @@ class H1Downstream final : public DownstreamConnection, public base::Recycled<H1
     // An upgrade with a body has nowhere to put it, and h2c is not offered: plain requests then.
     bool upgrade = connect_ || (!head.upgrade.empty() && head.framing == BodyFraming::kNone && !base::iequals(head.upgrade, "h2c"));
     if (connect_ && head.framing != BodyFraming::kNone) upgrade = false;
-    for (const http::FieldView& f : head.fields)
+    uint64_t header_bytes = 0;
+    for (const http::FieldView& f : head.fields) {
+      header_bytes += f.name.size() + f.value.size() + 3;  // as Envoy counts them
       if (f.name != "host") request.fields.add_view(f.name, f.value);
+    }
+    bytes_.header_received = header_bytes;
     if (config_->header_case == HeaderCase::kPreserve)
       for (const http::FieldView& f : head.fields)
         if (std::string_view sent = parser_.sent_name(f); sent != f.name) request.sent_names.emplace_back(f.name, sent);
@@ -427,6 +435,7 @@ class H1Downstream final : public DownstreamConnection, public base::Recycled<H1
     if (upgrading_ && !switching) upgrading_ = keep_alive_ = false, request_complete_ = true;
     size_t start = out.size();
     http::h1_append_status_line(out, status);
+    size_t line = out.size() - start;
     if (http10_ && config_->accept_http10) out[start + 7] = '0';  // "HTTP/1.0", as Envoy answers such clients
     bool proper = config_->header_case == HeaderCase::kProper, cased = proper || !head.sent_names.empty();
     bool length = false;
@@ -466,6 +475,8 @@ class H1Downstream final : public DownstreamConnection, public base::Recycled<H1
       else if (http10_keep_) out += "connection: keep-alive\r\n";
     }
     out += "\r\n";
+    bytes_.wire_sent += out.size() - start;
+    bytes_.header_sent += out.size() - start - line - 2;
     worker_.mark(*this);
   }
 
@@ -477,6 +488,7 @@ class H1Downstream final : public DownstreamConnection, public base::Recycled<H1
       head = std::string_view(chunk, http::h1_chunk_header(chunk, bytes.size()));
       tail = "\r\n";
     }
+    bytes_.wire_sent += head.size() + bytes.size() + tail.size();
     if (bytes.size() >= kDirectBytes) {
       uint64_t before = out_.written();
       (void)out_.write(*transport_, {head, bytes, tail});
@@ -492,10 +504,12 @@ class H1Downstream final : public DownstreamConnection, public base::Recycled<H1
       keep_alive_ = false;
     } else if (chunked_) {
       std::string& out = out_.bytes();
+      size_t began = out.size();
       out += "0\r\n";
       if (trailers && config_->http1_trailers)
         for (const HeaderMap::Field& f : *trailers) out.append(f.name).append(": ").append(f.value).append("\r\n");
       out += "\r\n";
+      bytes_.wire_sent += out.size() - began;
     }
     worker_.mark(*this);
   }
@@ -521,6 +535,7 @@ class H1Downstream final : public DownstreamConnection, public base::Recycled<H1
 
   void exchange_done() override {
     worker_.give_back(std::move(exchange_));
+    bytes_ = {};
     request_paused_ = false;
     bool whole = request_complete_;
     request_complete_ = upgrading_ = false;
@@ -623,6 +638,7 @@ class H1Downstream final : public DownstreamConnection, public base::Recycled<H1
   std::optional<io::Timer> life_;       // max_connection_duration
   std::unique_ptr<Exchange> exchange_;
   HeaderMap trailers_;
+  http::ByteCounts bytes_;              // of the exchange under way, or of the head that is coming
   uint32_t served_ = 0;
   Mode mode_ = Mode::kUndecided;
   bool closed_ = false, draining_ = false, keep_alive_ = true, request_complete_ = false, request_paused_ = false;

@@ -93,6 +93,7 @@ class H1Upstream final : public UpstreamConnection, UpstreamStream, io::Transpor
   // ---- UpstreamStream
   void send_head(const RequestHeaders& head, bool end) override {
     std::string& out = out_.bytes();
+    size_t began = out.size();
     const HeaderMap::Field* length = head.fields.find("content-length");
     bool upgrade = head.fields.has("upgrade");
     bool connect = head.method == "CONNECT";
@@ -123,6 +124,9 @@ class H1Upstream final : public UpstreamConnection, UpstreamStream, io::Transpor
     if (chunked_) out += "transfer-encoding: chunked\r\n";
     else if (end && !length && (head.method == "POST" || head.method == "PUT" || head.method == "PATCH")) out += "content-length: 0\r\n";
     out += "\r\n";
+    http::ByteCounts& counts = sink_->upstream_bytes;
+    counts.wire_sent += out.size() - began;
+    counts.header_sent += out.size() - began - (head.method.size() + head.target.size() + 14);  // field lines alone
     parser_.expect_response_to(head.method);
     parser_.keep_names(config().header_case == HeaderCase::kPreserve);
     request_done_ = end;
@@ -137,6 +141,7 @@ class H1Upstream final : public UpstreamConnection, UpstreamStream, io::Transpor
       head = std::string_view(chunk, http::h1_chunk_header(chunk, bytes.size()));
       tail = "\r\n";
     }
+    if (sink_) sink_->upstream_bytes.wire_sent += head.size() + bytes.size() + tail.size();
     if (bytes.size() >= kDirectBytes) {
       // A broken connection is seen by reading, where an early answer may still be found.
       uint64_t before = out_.written();
@@ -153,10 +158,12 @@ class H1Upstream final : public UpstreamConnection, UpstreamStream, io::Transpor
     request_done_ = true;
     if (chunked_) {
       std::string& out = out_.bytes();
+      size_t began = out.size();
       out += "0\r\n";
       if (trailers && config().http1_trailers)
         for (const HeaderMap::Field& f : *trailers) out.append(f.name).append(": ").append(f.value).append("\r\n");
       out += "\r\n";
+      if (sink_) sink_->upstream_bytes.wire_sent += out.size() - began;
       worker().mark(*this);
     } else if (tunnel_request_) {
       half_close_ = true;
@@ -191,6 +198,10 @@ class H1Upstream final : public UpstreamConnection, UpstreamStream, io::Transpor
   size_t pending() const override { return out_.size(); }
   const std::string& local() const override { return local_text_; }
   bool reused() const override { return served > 1; }
+  uint64_t connection_id() const override { return number; }
+  base::TimePoint connect_began() const override { return connect_started_; }
+  base::TimePoint connected_at() const override { return connected_at_; }
+  base::TimePoint shaken_at() const override { return shaken_at_; }
   std::shared_ptr<const io::TlsInfo> tls() const override { return transport_ ? transport_->tls_info() : nullptr; }
 
   // ---- io
@@ -269,7 +280,10 @@ class H1Upstream final : public UpstreamConnection, UpstreamStream, io::Transpor
         }
         return;
       }
-      switch (parser_.next(input)) {
+      size_t before = input.size();
+      Event event = parser_.next(input);
+      sink_->upstream_bytes.wire_received += before - input.size();
+      switch (event) {
         case Event::kNeedMore:
           return;
         case Event::kError:
@@ -296,9 +310,13 @@ class H1Upstream final : public UpstreamConnection, UpstreamStream, io::Transpor
     response_.version = head.version;
     response_.block = head.block;
     const std::string_view* keep_alive = nullptr;
-    for (const http::FieldView& f : head.fields)
+    uint64_t header_bytes = 0;
+    for (const http::FieldView& f : head.fields) {
+      header_bytes += f.name.size() + f.value.size() + 3;  // as Envoy counts them
       if (f.name == "keep-alive") keep_alive = &f.value;
       else if (!hop_by_hop(f.name) || (f.name == "upgrade" && head.status == 101)) response_.fields.add_view(f.name, f.value);
+    }
+    sink_->upstream_bytes.header_received += header_bytes;
     if (config().header_case == HeaderCase::kPreserve)
       for (const http::FieldView& f : head.fields)
         if (std::string_view sent = parser_.sent_name(f); sent != f.name) response_.sent_names.emplace_back(f.name, sent);

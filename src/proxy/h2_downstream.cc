@@ -137,6 +137,7 @@ class H2Downstream final : public DownstreamConnection, http::H2Codec::Sink, io:
     }
     Stream& s = *made.release();  // the codec's stream keeps it until on_closed
     s.codec = &codec;
+    s.counts = &codec.bytes;
     codec.owner = &s;
     s.exchange = worker_.take_exchange();
     s.exchange->begin(s, *listener_, *config_, info_, stats_);

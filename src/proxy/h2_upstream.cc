@@ -42,6 +42,7 @@ class H2Upstream final : public UpstreamConnection, http::H2Sink, io::TransportS
     bool paused = false, finished = false, started = false, has_trailers = false;
     std::string protocol, websocket_key;  // of an extended CONNECT
     size_t held = 0;
+    http::ByteCounts bytes;
     ResponseHeaders response;
     HeaderMap trailers;
 
@@ -69,6 +70,22 @@ class H2Upstream final : public UpstreamConnection, http::H2Sink, io::TransportS
     size_t pending() const override { return id ? connection.session_->pending(id) : 0; }
     const std::string& local() const override { return connection.local_text_; }
     bool reused() const override { return connection.served > 1; }
+    uint64_t connection_id() const override { return connection.number; }
+    base::TimePoint connect_began() const override { return connection.connect_started_; }
+    base::TimePoint connected_at() const override { return connection.connected_at_; }
+    base::TimePoint shaken_at() const override { return connection.shaken_at_; }
+    // The sink hears no more of this stream.
+    UpstreamSink* leave() {
+      UpstreamSink* left = std::exchange(sink, nullptr);
+      if (left) {
+        http::ByteCounts& all = left->upstream_bytes;
+        all.wire_received += bytes.wire_received;
+        all.wire_sent += bytes.wire_sent;
+        all.header_received += bytes.header_received;
+        all.header_sent += bytes.header_sent;
+      }
+      return left;
+    }
     std::shared_ptr<const io::TlsInfo> tls() const override { return connection.transport_ ? connection.transport_->tls_info() : nullptr; }
   };
 
@@ -118,6 +135,7 @@ class H2Upstream final : public UpstreamConnection, http::H2Sink, io::TransportS
       return;
     }
     s.id = *id;
+    session_->count(s.id, &s.bytes);
     streams_[s.id] = std::move(owned);
     worker().mark(*this);
   }
@@ -140,7 +158,7 @@ class H2Upstream final : public UpstreamConnection, http::H2Sink, io::TransportS
   }
 
   void cancel(Stream& s) {
-    if (!std::exchange(s.sink, nullptr)) return;
+    if (!s.leave()) return;
     ++stats().upstream_rq_tx_reset;
     if (!s.id) {
       worker().loop().dispose(take_unsent(s));
@@ -167,7 +185,7 @@ class H2Upstream final : public UpstreamConnection, http::H2Sink, io::TransportS
     std::string text(detail);
     pool_.on_closed(*this);
     for (auto& s : all)
-      if (UpstreamSink* sink = std::exchange(s->sink, nullptr)) sink->on_reset(reason, text, reused && !s->started);
+      if (UpstreamSink* sink = s->leave()) sink->on_reset(reason, text, reused && !s->started);
     for (auto& s : all) worker().loop().dispose(std::move(s));
   }
 
@@ -210,7 +228,7 @@ class H2Upstream final : public UpstreamConnection, http::H2Sink, io::TransportS
   void on_end(http::H2Stream id) override {
     Stream* s = find(id);
     if (!s || !s->sink) return;
-    UpstreamSink* sink = std::exchange(s->sink, nullptr);
+    UpstreamSink* sink = s->leave();
     if (!s->finished) session_->reset(id, http::H2Error::kNoError);  // answered before the request was complete
     ended();
     sink->on_response_end(s->has_trailers ? &s->trailers : nullptr);
@@ -224,7 +242,7 @@ class H2Upstream final : public UpstreamConnection, http::H2Sink, io::TransportS
     if (at == streams_.end()) return;
     std::unique_ptr<Stream> s = std::move(at->second);
     streams_.erase(at);
-    if (UpstreamSink* sink = std::exchange(s->sink, nullptr)) {
+    if (UpstreamSink* sink = s->leave()) {
       ended();
       sink->on_reset(error == http::H2Error::kRefusedStream ? ResetReason::kRefusedStream : ResetReason::kRemoteReset, {}, false);
     }

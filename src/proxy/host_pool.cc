@@ -304,6 +304,8 @@ void UpstreamConnection::connected(std::unique_ptr<io::Transport> transport) {
   Worker& worker = cluster.worker();
   const ClusterConfig& config = cluster.config();
   transport_ = std::move(transport);
+  connected_at_ = worker.now();
+  number = worker.next_connection_id();
   local_text_ = transport_->local().text();
   if (config.keepalive && transport_->fd() >= 0) {
     int fd = transport_->fd(), one = 1;
@@ -342,6 +344,7 @@ void UpstreamConnection::connected(std::unique_ptr<io::Transport> transport) {
                                              pool_.cluster().worker().loop().dispose(std::move(handshake_));
                                              if (error.empty()) {
                                                transport_ = std::move(done);
+                                               shaken_at_ = pool_.cluster().worker().now();
                                                return usable();
                                              }
                                              gone_ = true;

@@ -147,12 +147,16 @@ void log_refused(Worker& worker, const ListenerConfig& config, const Accepted& a
   info.downstream_local = accepted.info.local_text;
   info.downstream_remote = info.downstream_direct_remote = accepted.info.peer_text;
   info.server_name = accepted.info.server_name;
+  info.connection = &accepted.info;
   worker.log(config.access_logs, info);
 }
 
 void hand_over(Worker& worker, Accepted&& accepted) {
   const FilterChain* chain = accepted.chain;
   bool draining = accepted.draining;
+  accepted.info.listener_name = accepted.listener->name;
+  accepted.info.chain_name = chain->name;
+  accepted.info.transport = accepted.transport.get();
   auto connection = chain->http ? make_http_connection(worker, std::move(accepted)) : make_tcp_connection(worker, std::move(accepted));
   connection->chain = chain;
   DownstreamConnection& c = *connection;
@@ -193,6 +197,7 @@ class Handshaking final : public DownstreamConnection {
     worker_.loop().dispose(std::move(handshake_));
     if (error.empty()) {
       accepted_.info.secure = true;
+      accepted_.info.shaken = worker_.now();
       accepted_.info.tls = transport.get();
       if (accepted_.info.server_name.empty()) accepted_.info.server_name = transport->sni();
       accepted_.transport = std::move(transport);
@@ -298,6 +303,7 @@ void Listener::accept(std::unique_ptr<io::Transport> transport, bool fresh) {
   }
   Accepted a;
   a.info.id = worker_.next_connection_id();
+  a.info.accepted = worker_.now();
   a.info.peer = transport->peer();
   a.info.local = transport->local();
   a.fresh = fresh;

@@ -32,6 +32,8 @@ class TcpConnection final : public DownstreamConnection, Flushable {
     log_.downstream_local = info_.local_text;
     log_.downstream_remote = log_.downstream_direct_remote = info_.peer_text;
     log_.server_name = info_.server_name;
+    log_.type = LogType::kTcpConnectionEnd;
+    log_.connection = &info_;
     touch();
     // Not inside the constructor: closing needs the worker to own this connection.
     begin_ = true;
@@ -91,7 +93,9 @@ class TcpConnection final : public DownstreamConnection, Flushable {
     host_ = host->shared_from_this();
     host_text_ = host_->text;
     log_.upstream_host = host_text_;
-    ++attempts_;
+    log_.upstream_host_name = host_->hostname;
+    log_.upstream_connect_began = worker_.now();
+    log_.attempts = ++attempts_;
     ++cluster_->stats.upstream_cx_total;
     ++cluster_->stats.upstream_cx_active;
     counted_ = true;
@@ -105,6 +109,7 @@ class TcpConnection final : public DownstreamConnection, Flushable {
 
   void connected(base::Result<std::unique_ptr<io::Transport>> result) {
     worker_.loop().dispose(std::move(connecting_));
+    log_.upstream_connected = worker_.now();
     if (!result) {
       ++cluster_->stats.upstream_cx_connect_fail;
       cluster_->report(*host_, 0, true);
@@ -148,6 +153,12 @@ class TcpConnection final : public DownstreamConnection, Flushable {
     up_.transport = std::move(transport);
     up_.transport->set_sink(&up_);
     local_text_ = up_.transport->local().text();
+    log_.attempted_hosts = host_text_;
+    log_.attempted_names = host_->hostname.empty() ? host_text_ : host_->hostname;
+    log_.upstream_connection_id = worker_.next_connection_id();
+    if (config_->log_needs & LogFormat::kAttempts) attempted_ = std::to_string(log_.upstream_connection_id);
+    log_.attempted_connections = attempted_;
+    log_.pool_wait = worker_.now() - log_.upstream_connect_began;
     log_.upstream_local = local_text_;
     touch();
     if (config_->istio_stats) report_.arm(kReport);
@@ -280,7 +291,7 @@ class TcpConnection final : public DownstreamConnection, Flushable {
     idle_.cancel();
     worker_.loop().dispose(std::move(connecting_));
     worker_.loop().dispose(std::move(handshake_));
-    if (up_.transport && config_->log_tls) upstream_tls_ = up_.transport->tls_info();
+    if (up_.transport && (config_->log_needs & LogFormat::kTls)) upstream_tls_ = up_.transport->tls_info();
     log_.downstream_tls = down_.transport->tls_info().get();
     log_.upstream_tls = upstream_tls_.get();
     release();
@@ -289,6 +300,10 @@ class TcpConnection final : public DownstreamConnection, Flushable {
     log_.response_last = log_.end;
     report_.cancel();
     if (config_->istio_stats) report(true);
+    downstream_bytes_ = {.wire_received = log_.bytes_received, .wire_sent = log_.bytes_sent};
+    upstream_bytes_ = {.wire_received = log_.bytes_sent, .wire_sent = log_.bytes_received};
+    log_.downstream_bytes = &downstream_bytes_;
+    log_.upstream_bytes = &upstream_bytes_;
     worker_.log(config_->access_logs, log_);
     // Refused before a byte went through: the client gets a reset, as it would from the endpoint.
     down_.transport->close(flag & kFlagUpstreamConnectFailure);
@@ -310,11 +325,12 @@ class TcpConnection final : public DownstreamConnection, Flushable {
   Side down_, up_;
   Cluster* cluster_ = nullptr;
   HostPtr host_;
-  std::string host_text_, local_text_, failure_;
+  std::string host_text_, local_text_, failure_, attempted_;
   Permit permit_ = Permit::kRefused;
   std::unique_ptr<io::Connecting> connecting_;
   std::unique_ptr<Handshake> handshake_;
   StreamInfo log_;
+  http::ByteCounts downstream_bytes_, upstream_bytes_;
   uint64_t reported_sent_ = 0, reported_received_ = 0;
   uint32_t attempts_ = 0, reported_flags_ = 0;
   bool reported_ = false;

@@ -14,6 +14,7 @@
 #include <string_view>
 #include <vector>
 
+#include "http/byte_counts.h"
 #include "io/transport.h"
 #include "proxy/balancer.h"
 #include "proxy/config/model.h"
@@ -55,6 +56,7 @@ class UpstreamSink {
   // The stream is gone. reused: it ran on a connection that had served before; nothing of an answer was read.
   virtual void on_reset(ResetReason reason, std::string_view detail, bool reused) = 0;
   virtual void on_upstream_drained() = 0;                         // pending() fell under the low watermark
+  http::ByteCounts upstream_bytes;                                // of all its streams; connections add to it
 
  protected:
   ~UpstreamSink() = default;
@@ -73,6 +75,11 @@ class UpstreamStream {
   virtual size_t pending() const = 0;               // bytes waiting to be written
   virtual const std::string& local() const = 0;     // our end's address, as text; as long as the connection lives
   virtual bool reused() const = 0;
+  // Facts of its connection, for logs.
+  virtual uint64_t connection_id() const = 0;
+  virtual base::TimePoint connect_began() const = 0;
+  virtual base::TimePoint connected_at() const = 0;        // transport, before a TLS handshake
+  virtual base::TimePoint shaken_at() const = 0;           // after it; none: no TLS
   virtual std::shared_ptr<const io::TlsInfo> tls() const { return nullptr; }
   // The sink asks to stop reading the response for now.
   virtual void pause() = 0;
@@ -198,6 +205,7 @@ class UpstreamConnection {
   bool high = false;
   Permit permit = Permit::kRefused;
   uint64_t served = 0;
+  uint64_t number = 0;                   // UPSTREAM_CONNECTION_ID
 
  protected:
   virtual void on_transport() = 0;       // connected
@@ -211,6 +219,7 @@ class UpstreamConnection {
   std::string local_text_;
   bool close_when_idle_ = false;
   bool gone_ = false;
+  base::TimePoint connect_started_, connected_at_, shaken_at_;
 
  private:
   void try_next_address();
@@ -221,7 +230,6 @@ class UpstreamConnection {
   std::vector<std::unique_ptr<io::Connecting>> connecting_;  // by address; more than one only for hosts with several
   size_t failed_addresses_ = 0;
   std::optional<io::Timer> idle_timer_, life_timer_, next_address_;
-  base::TimePoint connect_started_;
   friend class HostPool;
 };
 std::unique_ptr<UpstreamConnection> make_h1_upstream(HostPool& pool);

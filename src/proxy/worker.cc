@@ -38,41 +38,6 @@ thread_local bool quiet_check_due = false;
 
 }  // namespace
 
-bool passes(const AccessLogConfig::Filter& f, const StreamInfo& info) {
-  using Kind = AccessLogConfig::Filter::Kind;
-  auto compare = [&](uint64_t value) {
-    switch (f.op) {
-      case AccessLogConfig::Filter::Op::kEqual:
-        return value == f.value;
-      case AccessLogConfig::Filter::Op::kAtLeast:
-        return value >= f.value;
-      case AccessLogConfig::Filter::Op::kAtMost:
-        return value <= f.value;
-    }
-    return false;
-  };
-  switch (f.kind) {
-    case Kind::kAnd:
-      return std::ranges::all_of(f.parts, [&](const auto& p) { return passes(p, info); });
-    case Kind::kOr:
-      return std::ranges::any_of(f.parts, [&](const auto& p) { return passes(p, info); });
-    case Kind::kStatus:
-      return compare(static_cast<uint64_t>(info.status));
-    case Kind::kDuration:
-      return compare(static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::milliseconds>(info.end).count()));
-    case Kind::kFlags:
-      if (f.flags.empty()) return info.flags != 0;
-      return std::ranges::any_of(f.flags, [&](const std::string& name) { return (info.flags & parse_flag(name)) != 0; });
-    case Kind::kHeader:
-      return info.request && f.header->matches(*info.request);
-    case Kind::kNotHealthCheck:
-      return !info.health_check;
-    case Kind::kFraction:
-      return f.fraction.hit(static_cast<uint64_t>(info.start.time_since_epoch().count()) * 0x9E3779B97F4A7C15ULL >> 20);
-  }
-  return true;
-}
-
 Worker::Worker(WorkerOptions options)
     : options_(std::move(options)),
       scratch_(std::make_unique_for_overwrite<char[]>(kScratchBytes)),

@@ -63,9 +63,6 @@ struct WorkerLocal {
   virtual void collect(StatsSnapshot&) {}
 };
 
-// Whether an access log takes this, or a mapper of local replies.
-bool passes(const AccessLogConfig::Filter& filter, const StreamInfo& info);
-
 class Worker {
  public:
   explicit Worker(WorkerOptions options);

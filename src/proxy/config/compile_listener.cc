@@ -40,7 +40,10 @@ AccessLogConfig::Filter compile_log_filter(const CompileContext& at, const log_v
   using Filter = AccessLogConfig::Filter;
   Filter f;
   auto compare = [&](const log_v3::ComparisonFilter& c) {
-    f.op = c.op() == log_v3::ComparisonFilter::EQ ? Filter::Op::kEqual : c.op() == log_v3::ComparisonFilter::GE ? Filter::Op::kAtLeast : Filter::Op::kAtMost;
+    f.op = c.op() == log_v3::ComparisonFilter::EQ   ? Filter::Op::kEqual
+           : c.op() == log_v3::ComparisonFilter::GE ? Filter::Op::kAtLeast
+           : c.op() == log_v3::ComparisonFilter::LE ? Filter::Op::kAtMost
+                                                    : Filter::Op::kNot;
     f.value = c.value().default_value();
   };
   int i = 0;
@@ -74,10 +77,41 @@ AccessLogConfig::Filter compile_log_filter(const CompileContext& at, const log_v
       break;
     case F::kRuntimeFilter:
       f.kind = Filter::Kind::kFraction;
-      if (from.runtime_filter().has_percent_sampled()) f.fraction = compile_fraction(from.runtime_filter().percent_sampled());
+      {
+        using P = envoy::type::v3::FractionalPercent;
+        const P& percent = from.runtime_filter().percent_sampled();
+        f.bits = percent.numerator();
+        f.value = percent.denominator() == P::MILLION ? 1'000'000 : percent.denominator() == P::TEN_THOUSAND ? 10'000 : 100;
+        f.independent = from.runtime_filter().use_independent_randomness();
+      }
+      break;
+    case F::kTraceableFilter:
+      f.kind = Filter::Kind::kTraceable;
+      break;
+    case F::kGrpcStatusFilter:
+      f.kind = Filter::Kind::kGrpcStatus;
+      for (int status : from.grpc_status_filter().statuses())
+        if (status >= 0 && status < 32) f.bits |= 1u << status;
+      f.pass = from.grpc_status_filter().exclude();
+      break;
+    case F::kLogTypeFilter:
+      f.kind = Filter::Kind::kType;
+      for (int type : from.log_type_filter().types())
+        if (type >= 0 && type < 32) f.bits |= 1u << type;
+      f.pass = from.log_type_filter().exclude();
+      break;
+    case F::kMetadataFilter:
+      // No filter here writes metadata that could be matched: what stands is what is said of a key that is not there.
+      f.kind = Filter::Kind::kMetadata;
+      f.pass = !from.metadata_filter().has_match_if_key_not_found() || from.metadata_filter().match_if_key_not_found().value();
+      break;
+    case F::kExtensionFilter:
+      at.at("extension_filter").refuse("{} is not built in; known are status_code, duration, not_health_check, traceable, runtime, and, or, header, "
+                                       "response_flag, grpc_status, metadata, log_type", from.extension_filter().name());
       break;
     default:
-      at.refuse("this filter is not taken; known are status_code, duration, not_health_check, and, or, header, response_flag, runtime");
+      at.refuse("one of status_code, duration, not_health_check, traceable, runtime, and, or, header, response_flag, grpc_status, metadata, log_type "
+                "is expected");
   }
   return f;
 }
@@ -95,6 +129,7 @@ LogFormat compile_substitution(const CompileContext& at, const envoy::config::co
     case S::kJsonFormat: {
       auto parsed = LogFormat::parse_json(struct_to_value(from.json_format()));
       if (!parsed) at.at("json_format").refuse("{}", parsed.error().message);
+      for (const std::string& command : parsed->unfilled()) at.warn(fmt::format("access log command %{}%", command));
       format = std::move(*parsed);
       break;
     }
@@ -181,8 +216,10 @@ void http_filters_of(const CompileContext& parent, const hcm_v3::HttpConnectionM
   }
 }
 
-bool logs_use_tls(const std::vector<AccessLogConfig>& logs) {
-  return std::ranges::any_of(logs, [](const AccessLogConfig& l) { return l.format.uses_tls(); });
+uint8_t needs_of(const std::vector<AccessLogConfig>& logs) {
+  uint8_t needs = 0;
+  for (const AccessLogConfig& l : logs) needs |= l.format.needs();
+  return needs;
 }
 
 std::shared_ptr<const HttpConfig> http_config(const CompileContext& at, const google::protobuf::Any& any, bool outbound) {
@@ -260,7 +297,7 @@ std::shared_ptr<const HttpConfig> http_config(const CompileContext& at, const go
   c->cert_chain = details.chain();
   c->cert_dns = details.dns();
   c->cert_uri = details.uri();
-  c->log_tls = logs_use_tls(c->access_logs);
+  c->log_needs = needs_of(c->access_logs);
   if (from.has_max_request_headers_kb()) c->max_header_bytes = size_t{from.max_request_headers_kb().value()} * 1024;
   const auto& common = from.common_http_protocol_options();
   if (common.has_max_headers_count()) c->max_header_count = common.max_headers_count().value();
@@ -313,7 +350,7 @@ std::shared_ptr<const TcpConfig> tcp_config(const CompileContext& at, const goog
   if (from.has_tunneling_config()) at.at("tunneling_config").refuse("tunnelling by CONNECT is not taken");
   if (from.has_metadata_match()) at.at("metadata_match").refuse("subset load balancing is not taken");
   c->access_logs = access_logs(at, from.access_log());
-  c->log_tls = logs_use_tls(c->access_logs);
+  c->log_needs = needs_of(c->access_logs);
   return c;
 }
 

@@ -235,6 +235,7 @@ DiscoverySource discovery_source(const CompileContext& at, const envoy::config::
 LogFormat compile_format(const CompileContext& at, const std::string& text) {
   auto format = LogFormat::parse(text);
   if (!format) at.refuse("{}", format.error().message);
+  for (const std::string& command : format->unfilled()) at.warn(fmt::format("access log command %{}%", command));
   return std::move(*format);
 }
 

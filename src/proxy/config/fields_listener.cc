@@ -145,16 +145,16 @@ envoy.config.accesslog.v3.AccessLogFilter
   1 status_code_filter yes > envoy.config.accesslog.v3.StatusCodeFilter
   2 duration_filter yes > envoy.config.accesslog.v3.DurationFilter
   3 not_health_check_filter yes > envoy.config.accesslog.v3.NotHealthCheckFilter
-  4 traceable_filter refuse this filter is not known
+  4 traceable_filter yes > envoy.config.accesslog.v3.TraceableFilter
   5 runtime_filter yes > envoy.config.accesslog.v3.RuntimeFilter
   6 and_filter yes > envoy.config.accesslog.v3.AndFilter
   7 or_filter yes > envoy.config.accesslog.v3.OrFilter
   8 header_filter yes > envoy.config.accesslog.v3.HeaderFilter
   9 response_flag_filter yes > envoy.config.accesslog.v3.ResponseFlagFilter
-  10 grpc_status_filter refuse this filter is not known
-  11 extension_filter refuse this filter is not known
-  12 metadata_filter refuse this filter is not known
-  13 log_type_filter refuse this filter is not known
+  10 grpc_status_filter yes > envoy.config.accesslog.v3.GrpcStatusFilter
+  11 extension_filter refuse no such filter is built in
+  12 metadata_filter yes > envoy.config.accesslog.v3.MetadataFilter
+  13 log_type_filter yes > envoy.config.accesslog.v3.LogTypeFilter
 
 envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy.WeightedCluster.ClusterWeight
   1 name yes
@@ -178,6 +178,20 @@ envoy.config.accesslog.v3.RuntimeFilter
   1 runtime_key warn runtime keys have their defaults
   2 percent_sampled yes > envoy.type.v3.FractionalPercent
   3 use_independent_randomness yes
+
+envoy.config.accesslog.v3.TraceableFilter
+
+envoy.config.accesslog.v3.GrpcStatusFilter
+  1 statuses[] yes
+  2 exclude yes
+
+envoy.config.accesslog.v3.MetadataFilter
+  1 matcher note no metadata is there that it could match
+  2 match_if_key_not_found yes
+
+envoy.config.accesslog.v3.LogTypeFilter
+  1 types[] yes
+  2 exclude yes
 
 envoy.config.accesslog.v3.AndFilter
   1 filters[] yes > envoy.config.accesslog.v3.AccessLogFilter

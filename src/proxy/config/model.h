@@ -256,16 +256,21 @@ struct AccessLogConfig {
 
 // A filter tree (envoy.config.accesslog.v3.AccessLogFilter).
 struct AccessLogConfig::Filter {
-  enum class Kind : uint8_t { kAnd, kOr, kStatus, kDuration, kFlags, kHeader, kNotHealthCheck, kFraction };
-  enum class Op : uint8_t { kEqual, kAtLeast, kAtMost };
+  enum class Kind : uint8_t { kAnd, kOr, kStatus, kDuration, kFlags, kHeader, kNotHealthCheck, kFraction, kGrpcStatus, kType, kMetadata, kTraceable };
+  enum class Op : uint8_t { kEqual, kAtLeast, kAtMost, kNot };
   Kind kind = Kind::kAnd;
   std::vector<Filter> parts;
   Op op = Op::kEqual;
   uint64_t value = 0;
   std::vector<std::string> flags;
   std::optional<HeaderMatcher> header;
-  Fraction fraction;
+  uint32_t bits = 0;                             // kGrpcStatus: statuses; kType: types of v3 AccessLogType; kFraction: so many of `value`
+  bool independent = false;                      // kFraction: drawn anew; else the request id decides, the same everywhere
+  bool pass = false;                             // kGrpcStatus, kType: exclude; kMetadata: match_if_key_not_found
 };
+
+// Whether an access log takes this, or a mapper of local replies (access_log_filter.cc). Worker thread.
+bool passes(const AccessLogConfig::Filter& filter, const StreamInfo& info);
 
 struct Cidr {
   io::Address network;
@@ -330,7 +335,7 @@ struct HttpConfig {                              // the HTTP connection manager
   enum class ClientCert : uint8_t { kSanitize, kForward, kAppend, kSanitizeSet, kAlwaysForward } client_cert = ClientCert::kSanitize;
   // set_current_client_cert_details, beside By and Hash
   bool cert_subject = false, cert_pem = false, cert_chain = false, cert_dns = false, cert_uri = false;
-  bool log_tls = false;                          // a log asks for something of a TLS connection
+  uint8_t log_needs = 0;                         // of all formats (LogFormat::Need)
   size_t max_header_bytes = 60 * 1024;
   uint32_t max_header_count = 100;
   Nanos idle_timeout = std::chrono::hours(1);
@@ -370,7 +375,7 @@ struct TcpConfig {                               // tcp_proxy
   bool hash_source_ip = false;
   std::shared_ptr<const IstioStatsConfig> istio_stats;  // nullptr: not counted (filters/istio_stats.h)
   std::vector<AccessLogConfig> access_logs;
-  bool log_tls = false;
+  uint8_t log_needs = 0;
 };
 
 struct FilterChainMatch {
