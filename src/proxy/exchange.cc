@@ -220,12 +220,13 @@ void Exchange::forward() {
   }
   if (auto ms = base::to_int(request_.fields.get("x-envoy-upstream-rq-timeout-ms")); ms && *ms >= 0) timeout = std::chrono::milliseconds(*ms);
   request_.fields.remove("x-envoy-upstream-rq-timeout-ms");  // said to this proxy, not to the next
-  if (upgrade_) timeout = base::Nanos(0);
-  response_timeout_ = timeout;
-  if (timeout.count() > 0) {
+  response_timeout_ = upgrade_ ? base::Nanos(0) : timeout;  // a tunnel's request is never complete; the next proxy is told all the same
+  if (response_timeout_.count() > 0) {
     if (!timeout_) timeout_.emplace(worker_.loop(), [this] { on_timeout(); });
     // The clock starts when the request is complete (Envoy's meaning of the route time-out).
     if (request_complete_) timeout_->arm(timeout);
+  }
+  if (timeout.count() > 0) {
     char digits[24];
     auto end = fmt::format_to(digits, "{}", std::chrono::duration_cast<std::chrono::milliseconds>(timeout).count());
     request_.fields.set("x-envoy-expected-rq-timeout-ms", std::string_view(digits, static_cast<size_t>(end - digits)));

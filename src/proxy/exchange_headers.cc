@@ -469,7 +469,7 @@ std::optional<uint64_t> Exchange::hash() {
 void Exchange::prepare_response_headers(bool local, bool end) {
   HeaderMap& fields = response_.fields;
   info_.status = response_.status;
-  if (!local) {
+  if (!local && request_complete_) {  // of a tunnel, or an answer before the request's end, there is no such time
     char digits[24];
     auto end = fmt::format_to(digits, "{}", std::chrono::duration_cast<std::chrono::milliseconds>(worker_.now() - upstream_start_).count());
     fields.set("x-envoy-upstream-service-time", std::string_view(digits, static_cast<size_t>(end - digits)));
@@ -490,7 +490,11 @@ void Exchange::prepare_response_headers(bool local, bool end) {
   }
   if (!fields.has("date")) fields.add("date", worker_.http_date());
   if (config_->request_id_in_response && !fields.has("x-request-id")) fields.add("x-request-id", request_.fields.get("x-request-id"));
-  if (!config_->via.empty()) fields.add("via", config_->via);
+  if (!config_->via.empty()) {
+    const auto* via = fields.find("via");
+    if (via) fields.set("via", std::string(via->value) + ", " + config_->via);
+    else fields.add("via", config_->via);
+  }
   info_.response_header_bytes = fields.byte_size();
 }
 

@@ -30,6 +30,9 @@ bool hop_by_hop(std::string_view name) {
   }
 }
 
+// Methods whose requests say that they carry nothing (content-length: 0) when they do; the others go without (as in Envoy).
+bool has_body(std::string_view method) { return method != "GET" && method != "HEAD" && method != "DELETE" && method != "TRACE" && method != "CONNECT"; }
+
 // Keep-Alive: timeout=5, max=100 (RFC 2068 section 19.7.1.1); zero when there is none.
 base::Nanos keep_alive_timeout(std::string_view value) {
   for (std::string_view part : base::split(value, ',')) {
@@ -99,9 +102,10 @@ class H1Upstream final : public UpstreamConnection, UpstreamStream, io::Transpor
     bool connect = head.method == "CONNECT";
     chunked_ = !end && !length && !upgrade && !connect;
     tunnel_request_ = upgrade || connect;
+    std::string_view target = connect ? std::string_view(head.authority) : std::string_view(head.target);  // authority-form (RFC 9112 3.2.3)
     bool proper = config().header_case == HeaderCase::kProper;
     if (proper || !head.sent_names.empty()) {
-      out.append(head.method).append(" ").append(head.target).append(" HTTP/1.1\r\n");
+      out.append(head.method).append(" ").append(target).append(" HTTP/1.1\r\n");
       append_name(out, "host", head.sent_names, proper);
       out.append(": ").append(head.authority).append("\r\n");
       for (const HeaderMap::Field& f : head.fields) {
@@ -109,11 +113,11 @@ class H1Upstream final : public UpstreamConnection, UpstreamStream, io::Transpor
         out.append(": ").append(f.value).append("\r\n");
       }
     } else {
-      size_t old = out.size(), most = head.method.size() + head.target.size() + head.authority.size() + head.fields.byte_size() + 24;
+      size_t old = out.size(), most = head.method.size() + target.size() + head.authority.size() + head.fields.byte_size() + 24;
       out.resize_and_overwrite(old + most, [&](char* begin, size_t) {
         char* p = base::put(begin + old, head.method);
         *p++ = ' ';
-        p = base::put(p, head.target);
+        p = base::put(p, target);
         p = base::put(p, " HTTP/1.1\r\nhost: ");
         p = base::put(p, head.authority);
         p = base::put(p, "\r\n");
@@ -122,7 +126,7 @@ class H1Upstream final : public UpstreamConnection, UpstreamStream, io::Transpor
     }
     if (upgrade) out += "connection: Upgrade\r\n";
     if (chunked_) out += "transfer-encoding: chunked\r\n";
-    else if (end && !length && (head.method == "POST" || head.method == "PUT" || head.method == "PATCH")) out += "content-length: 0\r\n";
+    else if (end && !length && !upgrade && has_body(head.method)) out += "content-length: 0\r\n";
     out += "\r\n";
     http::ByteCounts& counts = sink_->upstream_bytes;
     counts.wire_sent += out.size() - began;

