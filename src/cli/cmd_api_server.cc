@@ -12,6 +12,7 @@
 #include "api/server.h"
 #include "base/log.h"
 #include "cli/commands.h"
+#include "cli/flags.h"
 #include "http/server.h"
 #include "node/node.h"
 #include "store/kubeconfig.h"
@@ -31,7 +32,7 @@ int cmd_api_server(int argc, char** argv) {
   app.add_option("--listen", listen, "ADDRESS:PORT; port 0 picks one");
   app.add_option("--kubeconfig", kubeconfig, "merge a context for this server into FILE");
   app.add_option("--context", context, "name of that context");
-  CLI11_PARSE(app, argc, argv);
+  if (int code = parse_flags(app, argc, argv); code >= 0) return code;
 
   std::error_code made;
   std::filesystem::create_directories(data_dir, made);

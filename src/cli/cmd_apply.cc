@@ -11,6 +11,7 @@
 #include "base/strings.h"
 #include "base/value.h"
 #include "cli/commands.h"
+#include "cli/flags.h"
 #include "mesh/kinds.h"
 #include "store/kube_client.h"
 #include "store/kubeconfig.h"
@@ -116,7 +117,7 @@ int cmd_apply(int argc, char** argv) {
   app.add_option("--context", context, "context in it");
   app.add_option("-n,--namespace", ns, "namespace of objects that name none");
   app.add_option("--wait", wait_seconds, "then wait this many seconds at most for the namespace's Deployments to be available");
-  CLI11_PARSE(app, argc, argv);
+  if (int code = parse_flags(app, argc, argv); code >= 0) return code;
 
   auto loaded = store::load_kubeconfig(kubeconfig, context);
   if (!loaded) {

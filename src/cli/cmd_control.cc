@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/strings.h"
 #include "cli/commands.h"
+#include "cli/flags.h"
 #include "control/control_plane.h"
 #include "control/discovery/generate.h"
 #include "control/files.h"
@@ -30,7 +31,7 @@ std::string env_or(const char* name, const char* fallback) {
 int request(int argc, char** argv) {
   if (argc < 3) {
     std::fputs("usage: pilot-discovery request METHOD PATH [BODY]\n", stderr);
-    return 2;
+    return 1;
   }
   std::string path = argv[2];
   auto answer = http::fetch_blocking(argv[1], "http://127.0.0.1:15014" + (path.starts_with('/') ? path : "/" + path), {},
@@ -93,10 +94,10 @@ int cmd_control(int argc, char** argv) {
   app.add_option("--log_output_level", log_level, "default:info, or another level");
   app.add_option("--domain", domain, "DNS domain suffix (cluster.local)");
   app.allow_extras();  // flags of istiod that have no meaning here
-  CLI11_PARSE(app, argc, argv);
+  if (int code = parse_flags(app, argc, argv); code >= 0) return code;
   if (!command.empty() && command != "discovery") {
     std::fprintf(stderr, "fairlead control: unknown command \"%s\": discovery or request\n", command.c_str());
-    return 2;
+    return 1;
   }
   std::string_view level = log_level;
   if (size_t colon = level.find(':'); colon != std::string_view::npos) level = level.substr(colon + 1);
@@ -105,7 +106,7 @@ int cmd_control(int argc, char** argv) {
   if (!print.empty()) {
     if (options.files.empty()) {
       std::fputs("fairlead control: --print needs --files DIR\n", stderr);
-      return 2;
+      return 1;
     }
     if (app.count("--log_output_level") == 0) base::set_log_level(base::LogLevel::kWarning);
     return print_xds(options.files, print, metadata);
@@ -126,7 +127,7 @@ int cmd_control(int argc, char** argv) {
     auto parsed = io::Address::parse(*text);
     if (!parsed) {
       std::fprintf(stderr, "fairlead control: %s\n", parsed.error().text().c_str());
-      return 2;
+      return 1;
     }
     *address = *parsed;
   }

@@ -50,7 +50,7 @@ int usage() {
       "  pilot-agent wait [--timeoutSeconds N] until the proxy is ready\n"
       "  pilot-agent version\n",
       stderr);
-  return 2;
+  return 1;
 }
 
 // "--flag value" and "--flag=value" of those known; others are Istio's and have no meaning here.
@@ -69,7 +69,7 @@ int run_proxy(const std::vector<std::string>& args) {
   if (!args.empty() && !args[0].starts_with("-")) o.role = args[0];
   if (o.role != "sidecar" && o.role != "router") {
     std::fprintf(stderr, "pilot-agent proxy: \"%s\" is neither sidecar nor router\n", o.role.c_str());
-    return 2;
+    return 1;
   }
   o.domain = flag(args, "--domain");
   o.environment = [](const char* name) {

@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "cli/commands.h"
+#include "cli/flags.h"
 #include "envoy/config/bootstrap/v3/bootstrap.pb.h"
 #include "proxy/config/bootstrap.h"
 #include "proxy/server.h"
@@ -36,7 +37,7 @@ int cmd_proxy(int argc, char** argv) {
   app.add_option("--cert", cert, "reverse proxy: certificate file (TLS)");
   app.add_option("--key", key, "reverse proxy: key file");
   app.add_flag("--print", print, "reverse proxy: print the bootstrap and exit");
-  CLI11_PARSE(app, argc, argv);
+  if (int code = parse_flags(app, argc, argv); code >= 0) return code;
 
   auto fail = [](const std::string& text) {
     std::cerr << "fairlead proxy: " << text << "\n";
@@ -89,6 +90,7 @@ int cmd_proxy(int argc, char** argv) {
   options.socket_mark = mark;
   options.drain_time = std::chrono::duration_cast<base::Nanos>(std::chrono::duration<double>(drain_s));
   options.version = kVersion;
+  options.explain = [&](const base::Error& error) { return proxy::explain(error, text, file); };
   if (!node.empty()) {
     options.node.id = node;
     options.node.cluster = cluster;

@@ -28,6 +28,7 @@
 #include "base/time.h"
 #include "base/value.h"
 #include "cli/commands.h"
+#include "cli/flags.h"
 #include "http/client.h"
 #include "io/tls.h"
 #include "mesh/validate.h"
@@ -82,16 +83,6 @@ struct MeshOptions {
   }
   std::string context() const { return name == kDefaultName ? name : std::string(kDefaultName) + "-" + name; }
 };
-
-int parse(CLI::App& app, int argc, char** argv) {
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& e) {
-    int code = app.exit(e);
-    return code == 0 ? 0 : 2;
-  }
-  return -1;
-}
 
 int complain(const std::string& text) {
   std::fprintf(stderr, "fairlead: %s\n", text.c_str());
@@ -311,8 +302,8 @@ int cmd_up(int argc, char** argv) {
   app.add_flag("--rootless", rootless, "one user id inside (default for everybody else)")->excludes(full);
   app.add_option("--outside", outside, "HOST=SAMPLE: a host beyond the mesh, played by a sample (httpbin.org=httpbin)");
   app.add_option("--port,--api-port", port, "port of the API server on 127.0.0.1 (default 6443, for a mesh with a --name the first free one from there; 0: any free one)")->check(CLI::Range(0, 65535));
-  if (int code = parse(app, argc, argv); code >= 0) return code;
-  if (!mesh.settle()) return 2;
+  if (int code = parse_flags(app, argc, argv); code >= 0) return code;
+  if (!mesh.settle()) return 1;
   if (rootful && ::geteuid() != 0) return complain("--rootful needs root: sudo fairlead up --rootful, or leave the flag away");
 
   // Secrets and keys are in it.
@@ -410,8 +401,8 @@ int cmd_down(int argc, char** argv) {
   mesh.add_to(app);
   bool purge = false;
   app.add_flag("--purge", purge, "remove its state too");
-  if (int code = parse(app, argc, argv); code >= 0) return code;
-  if (!mesh.settle()) return 2;
+  if (int code = parse_flags(app, argc, argv); code >= 0) return code;
+  if (!mesh.settle()) return 1;
   struct stat st;
   if (::stat(mesh.data_dir.c_str(), &st) != 0) {
     std::printf("There is no mesh \"%s\" (%s does not exist).\n", mesh.name.c_str(), mesh.data_dir.c_str());
@@ -455,8 +446,8 @@ int cmd_status(int argc, char** argv) {
   mesh.add_to(app);
   std::string output;
   app.add_option("-o,--output", output, "json")->check(CLI::IsMember({"json"}));
-  if (int code = parse(app, argc, argv); code >= 0) return code;
-  if (!mesh.settle()) return 2;
+  if (int code = parse_flags(app, argc, argv); code >= 0) return code;
+  if (!mesh.settle()) return 1;
   struct stat st;
   if (::stat(mesh.data_dir.c_str(), &st) != 0) {
     std::printf("There is no mesh \"%s\". fairlead up starts one.\n", mesh.name.c_str());
@@ -538,8 +529,8 @@ int cmd_logs(int argc, char** argv) {
   app.add_option("PART", part, "node (API server, controllers, pods, network) or agent")->check(CLI::IsMember({"node", "agent"}))->capture_default_str();
   app.add_flag("-f,--follow", follow, "go on with what is written");
   app.add_flag("-p,--previous", previous, "of the run before this one");
-  if (int code = parse(app, argc, argv); code >= 0) return code;
-  if (!mesh.settle()) return 2;
+  if (int code = parse_flags(app, argc, argv); code >= 0) return code;
+  if (!mesh.settle()) return 1;
   std::string path = mesh.data_dir + "/logs/" + part + ".log" + (previous ? ".old" : "");
   io::Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!fd.valid()) return complain("no log at " + path + ": " + std::strerror(errno));

@@ -64,7 +64,7 @@ static int help(FILE* out) {
   for (const auto& c : commands())
     if (!c.summary.empty()) std::fprintf(out, "  %-12s %s\n", std::string(c.name).c_str(), std::string(c.summary).c_str());
   std::fputs("\nfairlead COMMAND --help tells more.\n", out);
-  return out == stdout ? 0 : 2;
+  return out == stdout ? 0 : 1;
 }
 
 }  // namespace fairlead::cli
@@ -87,5 +87,5 @@ int main(int argc, char** argv) {
   auto guess = fairlead::base::nearest(first, names);
   std::fprintf(stderr, "fairlead: unknown command \"%s\"%s\n", argv[1],
                guess ? (". Did you mean \"" + std::string(*guess) + "\"?").c_str() : ". Try: fairlead --help");
-  return 2;
+  return 1;
 }

@@ -7,15 +7,34 @@
 #include <linux/netfilter_ipv4.h>
 #include <linux/netfilter_ipv6/ip6_tables.h>
 #include <netinet/tcp.h>
+#include <sys/resource.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <cstring>
 
+#include "base/log.h"
 #include "base/recycled.h"
 
 namespace fairlead::io {
 namespace {
+
+// Said once a minute by the process, whoever meets it.
+void say_descriptors_short(int error, base::TimePoint now) {
+  static std::atomic<int64_t> last{INT64_MIN};
+  int64_t ns = now.time_since_epoch().count(), before = last.load(std::memory_order_relaxed);
+  if (before != INT64_MIN && ns - before < base::Nanos(std::chrono::minutes(1)).count()) return;
+  if (!last.compare_exchange_strong(before, ns)) return;
+  if (error != EMFILE) {
+    FL_LOG_ERROR("io", "the system has no room for another connection ({}): new ones wait or fail until others end", std::strerror(error));
+    return;
+  }
+  rlimit limit{};
+  ::getrlimit(RLIMIT_NOFILE, &limit);
+  FL_LOG_ERROR("io", "all file descriptors are in use (the limit is {}): new connections wait or fail until others end. Raise it with ulimit -n or LimitNOFILE= and start again",
+               limit.rlim_cur);
+}
 
 // Room to write is asked for when there is none, which is seldom: a new socket would wake its loop just to say that it has.
 constexpr uint32_t kRead = EPOLLIN | EPOLLRDHUP | EPOLLET;
@@ -131,7 +150,11 @@ class SocketConnecting final : public Connecting, EventSink {
   void start(const Address& to, const ConnectOptions& options) {
     to_ = to;
     fd_ = Fd(::socket(to.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
-    if (!fd_.valid()) return fail_later(errno);
+    if (!fd_.valid()) {
+      int error = errno;
+      if (error == EMFILE || error == ENFILE) say_descriptors_short(error, loop_.now());
+      return fail_later(error);
+    }
     // Marking needs CAP_NET_ADMIN; without it the connection still works, only unmarked.
     if (options.mark) (void)::setsockopt(fd_.get(), SOL_SOCKET, SO_MARK, &options.mark, sizeof options.mark);
     if (options.bind.valid()) {
@@ -263,6 +286,7 @@ void Acceptor::on_events(uint32_t) {
     if (fd < 0) {
       if (errno == EINTR || errno == ECONNABORTED) continue;
       if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
+        say_descriptors_short(errno, loop_.now());
         loop_.unwatch(listening_.get());
         resume_.arm(std::chrono::milliseconds(100));
       }

@@ -26,6 +26,7 @@ constexpr std::string_view kJson = "application/json";
 constexpr std::string_view kClusterUrl = "type.googleapis.com/envoy.config.cluster.v3.Cluster";
 constexpr std::string_view kListenerUrl = "type.googleapis.com/envoy.config.listener.v3.Listener";
 constexpr std::string_view kRouteUrl = "type.googleapis.com/envoy.config.route.v3.RouteConfiguration";
+constexpr std::string_view kSecretUrl = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret";
 constexpr std::string_view kEndpointUrl = "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment";
 
 Value address_json(const io::Address& a) {
@@ -41,6 +42,16 @@ Value entry(std::string_view field, std::string_view url, const ConfigManager::R
   return out;
 }
 
+// Whatever stands in place anywhere below.
+void redact_sources(Value& v) {
+  if (v.is_array())
+    for (Value& item : v.mutable_items()) redact_sources(item);
+  if (!v.is_object()) return;
+  for (auto& m : v.mutable_members())
+    if (m.key.starts_with("inline_")) m.value = m.key == "inline_bytes" ? "W3JlZGFjdGVkXQ==" : "[redacted]";
+    else redact_sources(m.value);
+}
+
 // Private keys, passwords and tokens never leave by the admin port (Envoy's names of sensitive fields, and its word).
 void redact(Value& v) {
   if (v.is_array())
@@ -51,8 +62,7 @@ void redact(Value& v) {
     if (!secret) {
       redact(m.value);
     } else if (m.value.is_object()) {
-      for (auto& source : m.value.mutable_members())
-        if (source.key.starts_with("inline_")) source.value = source.key == "inline_bytes" ? "W3JlZGFjdGVkXQ==" : "[redacted]";
+      redact_sources(m.value);
     } else {
       m.value = "[redacted]";
     }
@@ -102,6 +112,18 @@ std::string config_dump(Server& server, std::string_view query, const Regex* nam
   Value static_clusters = Value::array(), active = Value::array(), warming = Value::array();
   for (auto& [name, s] : c.clusters())
     (!s->source.dynamic ? static_clusters : s->warm ? active : warming).push(entry("cluster", kClusterUrl, s->source));
+  // What was left out of the bootstrap has no place of its own; an error_state stands only among dynamic resources.
+  auto left_out = [&](bool listener, Value& into) {
+    for (const auto& l : c.left_out()) {
+      if (l.listener != listener) continue;
+      Value failed = entry(listener ? "listener" : "cluster", listener ? kListenerUrl : kClusterUrl, l.source);
+      Value state = Value::object({{"failed_configuration", failed[listener ? "listener" : "cluster"]}, {"last_update_attempt", failed["last_updated"]}, {"details", l.error}});
+      if (listener) failed = Value::object({{"name", l.name}});
+      failed.set("error_state", std::move(state));
+      into.push(std::move(failed));
+    }
+  };
+  left_out(false, warming);
   Value clusters = Value::object();
   if (!static_clusters.empty()) clusters.set("static_clusters", std::move(static_clusters));
   if (!active.empty()) clusters.set("dynamic_active_clusters", std::move(active));
@@ -125,6 +147,7 @@ std::string config_dump(Server& server, std::string_view query, const Regex* nam
     if (!l.error.empty()) one.set("error_state", Value::object({{"details", l.error}}));
     dynamic.push(std::move(one));
   }
+  left_out(true, dynamic);
   Value listeners = Value::object();
   if (!static_listeners.empty()) listeners.set("static_listeners", std::move(static_listeners));
   if (!dynamic.empty()) listeners.set("dynamic_listeners", std::move(dynamic));
@@ -135,7 +158,11 @@ std::string config_dump(Server& server, std::string_view query, const Regex* nam
   Value route_dump = Value::object();
   if (!routes.empty()) route_dump.set("dynamic_route_configs", std::move(routes));
   add("RoutesConfigDump", std::move(route_dump));
-  add("SecretsConfigDump", secrets_dump(c.secrets()));
+  Value secrets = secrets_dump(c.secrets()), static_secrets = Value::array();
+  for (const auto& s : o.bootstrap->static_resources().secrets())
+    static_secrets.push(Value::object({{"name", s.name()}, {"secret", any_to_json(kSecretUrl, s.SerializeAsString())}}));
+  if (!static_secrets.empty()) secrets.set("static_secrets", std::move(static_secrets));
+  add("SecretsConfigDump", std::move(secrets));
   if (!found) return {};
   redact(configs);
   return Value::object({{"configs", std::move(configs)}}).dump(1);

@@ -66,7 +66,8 @@ Status ConfigManager::load_static(const envoy::config::bootstrap::v3::Bootstrap&
     if (!compiled) {
       base::Error e = compiled.error();
       e.where = fmt::format("static_resources.clusters[{}]{}{}", i, e.where.empty() ? "" : ".", e.where);
-      return std::unexpected(e);
+      if (auto ok = leave_out({false, from.name(), {}, {from.SerializeAsString(), "", now, false}}, e); !ok) return ok;
+      continue;
     }
     if (clusters_.contains(from.name())) return base::fail(Code::kInvalidArgument, "static_resources.clusters[{}]: the name {} is taken", i, from.name());
     put_cluster(*compiled, {from.SerializeAsString(), "", now, false}, update);
@@ -78,12 +79,25 @@ Status ConfigManager::load_static(const envoy::config::bootstrap::v3::Bootstrap&
     if (!status) {
       base::Error e = status.error();
       e.where = fmt::format("static_resources.listeners[{}]{}{}", i, e.where.empty() ? "" : ".", e.where);
-      return std::unexpected(e);
+      if (e.code == Code::kFailedPrecondition) ++listener_create_failures_;
+      bool others = i + 1 < bootstrap.static_resources().listeners_size() || !listeners_.empty() || sources_.listeners || (hooks_.ads_by_options && hooks_.ads_listeners);
+      if (!others) return std::unexpected(e);  // nothing at all would serve
+      if (auto ok = leave_out({true, from.name(), {}, {from.SerializeAsString(), "", now, false}}, e); !ok) return ok;
     }
   }
   activate_listeners(update);
   send(std::move(update));
   refresh_subscriptions();
+  return {};
+}
+
+// What can not work as a document ends the start; what the machine does not let be is left out, and the rest serves. A check of
+// the configuration alone names both.
+Status ConfigManager::leave_out(LeftOut what, const base::Error& error) {
+  if (error.code != Code::kFailedPrecondition || !hooks_.bind) return std::unexpected(error);
+  what.error = error.text();
+  FL_LOG_ERROR("config", "{}; the {} {} is left out, the rest of the configuration serves. Mend it and start again", explain(error), what.listener ? "listener" : "cluster", what.name);
+  left_out_.push_back(std::move(what));
   return {};
 }
 
@@ -141,6 +155,7 @@ void ConfigManager::put_cluster(std::shared_ptr<const ClusterConfig> config, Res
     case Type::kLogicalDns:
       if (!same_dns) {
         c.dns_answers.clear();
+        c.unresolved.clear();
         if (hooks_.bind) loop_.post([this, name] { resolve(name); });
       }
       break;

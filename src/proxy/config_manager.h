@@ -42,6 +42,7 @@ class ConfigManager final : public xds::ClientSink {
     std::function<void()> ready_changed;
     unsigned workers = 1;
     bool bind = true;               // false: validate only
+    std::function<std::string(const base::Error&)> explain;  // with file and line, for the log; may be empty
     std::string local_sds_cluster;  // secrets of this gRPC cluster come from this process (put_local of secrets())
     std::function<void(const std::string& name)> local_secret_wanted;
     std::function<std::optional<xds::AdsOptions>(const std::string& cluster)> reach;  // a static cluster's gRPC server
@@ -94,6 +95,12 @@ class ConfigManager final : public xds::ClientSink {
     std::unique_ptr<io::Timer> dns_timer;
     uint32_t dns_failures_in_a_row = 0;
     std::map<size_t, std::vector<io::Address>> dns_answers;   // by target
+    // Names that do not resolve, by target: when it was said last, and whether it is so now.
+    struct Unresolved {
+      base::TimePoint said{};
+      bool now = false;
+    };
+    std::map<size_t, Unresolved> unresolved;
     uint64_t dns_attempts = 0, dns_success = 0, dns_failure = 0;
   };
   struct ListenerState {
@@ -107,6 +114,13 @@ class ConfigManager final : public xds::ClientSink {
     Resource source;
   };
   const std::map<std::string, std::unique_ptr<ClusterState>>& clusters() const { return clusters_; }
+  // Of the bootstrap, what the machine did not let be: a port that is taken, a file that can't be read. The rest serves.
+  struct LeftOut {
+    bool listener = false;          // else a cluster
+    std::string name, error;
+    Resource source;
+  };
+  const std::vector<LeftOut>& left_out() const { return left_out_; }
   const std::map<std::string, ListenerState>& listeners() const { return listeners_; }
   const std::map<std::string, RouteState>& routes() const { return routes_; }
   const std::map<std::string, Resource>& endpoint_sources() const { return endpoint_sources_; }
@@ -156,6 +170,8 @@ class ConfigManager final : public xds::ClientSink {
   void resolve(const std::string& name);
   void dns_answer(const std::string& name, size_t target, base::Result<io::Resolver::Answer> answer);
   base::Status bind(const ListenerConfig& config, std::vector<int>& fds);
+  base::Status leave_out(LeftOut what, const base::Error& error);
+  std::string explain(const base::Error& error) const { return hooks_.explain ? hooks_.explain(error) : error.text(); }
 
   io::Loop& loop_;
   Hooks hooks_;
@@ -166,6 +182,8 @@ class ConfigManager final : public xds::ClientSink {
   std::map<std::string, std::unique_ptr<ClusterState>> clusters_;
   std::map<std::string, ListenerState> listeners_;
   std::map<std::string, RouteState> routes_;
+  std::vector<LeftOut> left_out_;
+  uint64_t listener_create_failures_ = 0;
   std::map<std::string, std::shared_ptr<const EndpointSet>> endpoint_sets_;  // by EDS name
   std::map<std::string, Resource> endpoint_sources_;
   std::map<std::string, std::vector<int>> pending_fds_;   // bound, not yet with the workers

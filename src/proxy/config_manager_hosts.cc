@@ -40,11 +40,20 @@ void ConfigManager::dns_answer(const std::string& name, size_t target, base::Res
       ++c.dns_failures_in_a_row;
     }
     // What was known stays: a resolver that is away must not take endpoints with it. A name that is gone does.
-    FL_LOG_DEBUG("config", "cluster {}: {}: {}", name, c.config->dns[target].name, answer.error().text());
+    constexpr base::Nanos kSayAgain = std::chrono::minutes(10);
+    auto& unresolved = c.unresolved[target];
+    unresolved.now = true;
+    if (unresolved.said == base::TimePoint{} || loop_.now() - unresolved.said >= kSayAgain) {
+      unresolved.said = loop_.now();
+      FL_LOG_WARN("config", "cluster {}: the name {} does not resolve ({}); {}. Check the name and /etc/resolv.conf", name, c.config->dns[target].name,
+                  answer.error().text(), c.dns_answers.contains(target) && answer.error().code != Code::kNotFound ? "the addresses known before stay in use" : "it has no endpoints until it does");
+    }
     if (answer.error().code != Code::kNotFound || !c.dns_answers.contains(target)) return;
     c.dns_answers.erase(target);
   } else {
     ++c.dns_success;
+    if (auto u = c.unresolved.find(target); u != c.unresolved.end() && std::exchange(u->second.now, false))
+      FL_LOG_INFO("config", "cluster {}: {} resolves", name, c.config->dns[target].name);
     c.dns_failures_in_a_row = 0;
     if (c.config->respect_dns_ttl && answer->ttl > std::chrono::seconds(0) && c.dns_timer) c.dns_timer->arm(std::max(answer->ttl, std::chrono::seconds(1)));
     auto addresses = std::move(answer->addresses);

@@ -36,7 +36,7 @@ Status ConfigManager::update_listeners(const xds::ReceivedUpdate& update) {
   }
   // Sockets first: a port that is taken refuses the update before anything changed.
   for (auto& [config, source] : compiled) {
-    if (auto bound = put_listener(config, std::move(source)); !bound) problems.push_back(named(bound.error(), "listener", config->name).text());
+    if (auto bound = put_listener(config, std::move(source)); !bound) ++listener_create_failures_, problems.push_back(named(bound.error(), "listener", config->name).text());
   }
   ConfigUpdate out;
   std::set<std::string> present;
@@ -62,6 +62,24 @@ Status ConfigManager::update_listeners(const xds::ReceivedUpdate& update) {
   return {};
 }
 
+namespace {
+// What to do about a socket that could not be had.
+std::string_view remedy(std::string_view message) {
+  struct Known {
+    std::string_view text, remedy;
+  };
+  static constexpr Known kKnown[] = {
+      {"Address already in use", "; another process has this port (ss -ltnp tells which): end it or give another port"},
+      {"Permission denied", "; ports below 1024 need the capability CAP_NET_BIND_SERVICE"},
+      {"Cannot assign requested address", "; no interface of this machine has this address"},
+      {"Too many open files", "; raise the limit with ulimit -n or LimitNOFILE="},
+  };
+  for (const Known& k : kKnown)
+    if (message.find(k.text) != std::string_view::npos) return k.remedy;
+  return {};
+}
+}  // namespace
+
 Status ConfigManager::bind(const ListenerConfig& config, std::vector<int>& fds) {
   for (unsigned i = 0; i < hooks_.workers; ++i) {
     io::ListenOptions options;
@@ -76,7 +94,7 @@ Status ConfigManager::bind(const ListenerConfig& config, std::vector<int>& fds) 
     if (!fd) {
       for (int open : fds) ::close(open);
       fds.clear();
-      return base::fail(Code::kFailedPrecondition, "can't listen on {}: {}", config.address.text(), fd.error().message);
+      return std::unexpected(base::Error{Code::kFailedPrecondition, fmt::format("can't listen on {}: {}{}", config.address.text(), fd.error().message, remedy(fd.error().message)), "address"});
     }
     fds.push_back(fd->release());
   }

@@ -143,6 +143,7 @@ Status Server::start() {
     if (std::exchange(live_, true)) return;
     FL_LOG_INFO("server", "all dependencies initialized, listeners are serving");
   };
+  hooks.explain = options_.explain;
   hooks.local_sds_cluster = options_.local_sds_cluster;
   hooks.local_secret_wanted = options_.local_secret_wanted;
   hooks.reach = [this](const std::string& cluster) {
@@ -184,8 +185,8 @@ Status Server::start() {
     if (!address) return base::fail(Code::kInvalidArgument, "admin address {}: {}", admin, address.error().message);
     admin_ = std::make_unique<http::Server>(loop_, http::ServerOptions{}, [this](std::shared_ptr<http::Exchange> e) { serve_admin(*this, std::move(e)); });
     auto at = admin_->listen(*address);
-    if (!at) return base::fail(Code::kFailedPrecondition, "the admin page can't listen on {}: {}", admin, at.error().text());
-    FL_LOG_INFO("server", "admin on {}", at->text());
+    if (at) FL_LOG_INFO("server", "admin on {}", at->text());
+    else FL_LOG_ERROR("server", "the admin page can't listen on {}: {}; the configuration serves without it. Give another address and start again", admin, at.error().text());
   }
   if (auto ok = config_->load_static(bootstrap); !ok) return ok;
   if (options_.ads) {

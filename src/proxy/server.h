@@ -38,6 +38,7 @@ struct ServerOptions {
   std::string local_sds_cluster;
   std::function<void(const std::string& name)> local_secret_wanted;
   std::string version = "0.1.0";
+  std::function<std::string(const base::Error&)> explain;  // an error of the bootstrap, with file and line; may be empty
 };
 
 class Overload;

@@ -59,6 +59,7 @@ class Compiler {
   std::string node_id;
   Workload self;
   bool ads_by_options = false;            // the aggregated stream is not the bootstrap's: its ads_config may be missing
+  std::map<std::string, std::string, std::less<>> static_secrets;  // the bootstrap's, by name: serialized
   std::set<std::string> grpc_clusters;    // those that servers of discovery are reached by
 
   // Fields that are set and not acted on, as "Cluster.metadata: reason", with how often they were met.

@@ -8,6 +8,7 @@
 #include "envoy/config/core/v3/config_source.pb.h"
 #include "envoy/config/core/v3/extension.pb.h"
 #include "envoy/config/core/v3/grpc_service.pb.h"
+#include "envoy/extensions/transport_sockets/tls/v3/secret.pb.h"
 #include "envoy/extensions/transport_sockets/tls/v3/tls.pb.h"
 #include "io/tls.h"
 #include "xds/wire.h"
@@ -30,7 +31,7 @@ bool is_plain(const core_v3::TransportSocket& from) {
 Result<std::string> read_pem(const core_v3::DataSource& from, std::string_view what, std::set<std::string>& files) {
   if (!from.filename().empty()) files.insert(from.filename());
   auto text = read_source(from);
-  if (!text) return base::fail(Code::kInvalidArgument, "{}: {}", what, text.error().message);
+  if (!text) return std::unexpected(base::Error{text.error().code, text.error().message, fmt::format("{}.{}", what, text.error().where)});
   return text;
 }
 
@@ -65,11 +66,28 @@ struct SanMatcher {
   }
 };
 
+// A secret of static_resources.secrets, when the reference says not where it comes from. They do not change: it is as if what
+// it has stood in place.
+std::optional<tls_v3::Secret> static_secret(const CompileContext& at, const tls_v3::SdsSecretConfig& from, bool (tls_v3::Secret::*kind)() const, std::string_view wanted) {
+  if (from.has_sds_config()) return std::nullopt;
+  if (from.name().empty()) at.at("name").refuse("a name is required");
+  const auto& known = at.compiler.static_secrets;
+  auto bytes = known.find(from.name());
+  if (bytes == known.end()) {
+    std::vector<std::string_view> names;
+    for (const auto& [name, unused] : known) names.push_back(name);
+    auto near = base::nearest(from.name(), names);
+    at.at("name").refuse("static_resources.secrets has no secret {}; {}", from.name(), near ? fmt::format("did you mean {}?", *near) : "add it there, or say with sds_config where it comes from");
+  }
+  tls_v3::Secret secret;
+  if (!secret.ParseFromString(bytes->second) || !(secret.*kind)()) at.at("name").refuse("the secret {} has no {}", from.name(), wanted);
+  return secret;
+}
+
 SecretRef secret_ref(const CompileContext& at, const tls_v3::SdsSecretConfig& from) {
   SecretRef ref;
   ref.name = from.name();
   if (ref.name.empty()) at.at("name").refuse("a name is required");
-  if (!from.has_sds_config()) at.at("sds_config").refuse("the secret {} is not among static secrets, which are not taken; give sds_config", ref.name);
   static_cast<DiscoverySource&>(ref) = discovery_source(at.at("sds_config"), from.sds_config(), true);
   return ref;
 }
@@ -145,7 +163,7 @@ class CompiledTls final : public TlsSource {
     files_ = std::move(files);
     if (!options) return std::unexpected(options.error());
     auto context = server ? io::TlsContext::server(*options) : io::TlsContext::client(*options);
-    if (!context) return std::unexpected(context.error());
+    if (!context) return std::unexpected(base::Error{files_.empty() ? context.error().code : Code::kFailedPrecondition, context.error().message, context.error().where});
     context_ = std::move(*context);
     return {};
   }
@@ -170,7 +188,9 @@ class CompiledTls final : public TlsSource {
     if (!chain) return std::unexpected(chain.error());
     if (!key) return std::unexpected(key.error());
     io::KeyPair pair{std::move(*chain), std::move(*key)};
-    if (auto ok = io::check_key_pair(pair); !ok) return base::fail(Code::kInvalidArgument, "{}: {}", what, ok.error().message);
+    // Files are the machine's, and may be mended without a change of the configuration.
+    Code code = files.empty() ? Code::kInvalidArgument : Code::kFailedPrecondition;
+    if (auto ok = io::check_key_pair(pair); !ok) return std::unexpected(base::Error{code, ok.error().message, std::string(what)});
     if (o.certificate_pem.empty()) {
       o.certificate_pem = std::move(pair.certificate_pem);
       o.key_pem = std::move(pair.key_pem);
@@ -291,16 +311,26 @@ void common_tls(const CompileContext& at, const tls_v3::CommonTlsContext& from, 
     at.at("tls_certificate_provider_instance").refuse("certificate providers are not taken; give tls_certificates or SDS");
   if (from.has_custom_handshaker()) at.at("custom_handshaker").refuse("custom handshakers are not taken");
   if (from.has_key_log()) at.warn("tls.key_log");
-  for (int i = 0; i < from.tls_certificate_sds_secret_configs_size(); ++i)
-    out.certificate_refs.push_back(secret_ref(at.at("tls_certificate_sds_secret_configs", i), from.tls_certificate_sds_secret_configs(i)));
+  for (int i = 0; i < from.tls_certificate_sds_secret_configs_size(); ++i) {
+    const auto& config = from.tls_certificate_sds_secret_configs(i);
+    CompileContext here = at.at("tls_certificate_sds_secret_configs", i);
+    if (auto secret = static_secret(here, config, &tls_v3::Secret::has_tls_certificate, "tls_certificate")) *out.common.add_tls_certificates() = secret->tls_certificate();
+    else out.certificate_refs.push_back(secret_ref(here, config));
+  }
+  auto validation = [&](std::string_view field, const tls_v3::SdsSecretConfig& config, auto&& put) {
+    CompileContext here = at.at(field);
+    if (auto secret = static_secret(here, config, &tls_v3::Secret::has_validation_context, "validation_context")) put(secret->validation_context());
+    else out.validation_ref = secret_ref(here, config);
+  };
   switch (from.validation_context_type_case()) {
     case tls_v3::CommonTlsContext::kValidationContextSdsSecretConfig:
-      out.validation_ref = secret_ref(at.at("validation_context_sds_secret_config"), from.validation_context_sds_secret_config());
+      validation("validation_context_sds_secret_config", from.validation_context_sds_secret_config(),
+                 [&](const auto& context) { *out.common.mutable_validation_context() = context; });
       break;
     case tls_v3::CommonTlsContext::kCombinedValidationContext:
       if (from.combined_validation_context().has_validation_context_sds_secret_config())
-        out.validation_ref = secret_ref(at.at("combined_validation_context.validation_context_sds_secret_config"),
-                                        from.combined_validation_context().validation_context_sds_secret_config());
+        validation("combined_validation_context.validation_context_sds_secret_config", from.combined_validation_context().validation_context_sds_secret_config(),
+                   [&](const auto& context) { out.common.mutable_combined_validation_context()->mutable_default_validation_context()->MergeFrom(context); });
       break;
     case tls_v3::CommonTlsContext::kValidationContext:
     case tls_v3::CommonTlsContext::VALIDATION_CONTEXT_TYPE_NOT_SET:
@@ -322,7 +352,10 @@ std::shared_ptr<TlsSource> finish(const CompileContext& at, std::shared_ptr<Comp
     return out;
   }
   if (out->secrets.empty()) {
-    if (auto ok = out->build([](const SecretRef&) -> SecretBytes { return nullptr; }); !ok) at.at("common_tls_context").refuse("{}", ok.error().message);
+    if (auto ok = out->build([](const SecretRef&) -> SecretBytes { return nullptr; }); !ok) {
+      CompileContext here = at.at("common_tls_context");
+      throw Refused{{ok.error().code, ok.error().message, ok.error().where.empty() ? here.path : here.at(ok.error().where).path}};
+    }
   }
   return out;
 }
@@ -348,9 +381,13 @@ std::shared_ptr<TlsSource> downstream_tls(const CompileContext& parent, const co
     case D::kSessionTicketKeys:
       out->ticket_keys = tls.session_ticket_keys();
       break;
-    case D::kSessionTicketKeysSdsSecretConfig:
-      out->ticket_ref = secret_ref(at.at("session_ticket_keys_sds_secret_config"), tls.session_ticket_keys_sds_secret_config());
+    case D::kSessionTicketKeysSdsSecretConfig: {
+      CompileContext here = at.at("session_ticket_keys_sds_secret_config");
+      const auto& config = tls.session_ticket_keys_sds_secret_config();
+      if (auto secret = static_secret(here, config, &tls_v3::Secret::has_session_ticket_keys, "session_ticket_keys")) out->ticket_keys = secret->session_ticket_keys();
+      else out->ticket_ref = secret_ref(here, config);
       break;
+    }
     case D::kDisableStatelessSessionResumption:
       out->tickets = !tls.disable_stateless_session_resumption();
       break;
@@ -359,7 +396,7 @@ std::shared_ptr<TlsSource> downstream_tls(const CompileContext& parent, const co
   }
   if (tls.ocsp_staple_policy() != D::LENIENT_STAPLING) at.at("ocsp_staple_policy").refuse("OCSP responses are not stapled; only LENIENT_STAPLING is taken");
   common_tls(at.at("common_tls_context"), tls.common_tls_context(), *out);
-  if (out->certificate_refs.empty() && tls.common_tls_context().tls_certificates_size() == 0)
+  if (out->certificate_refs.empty() && out->common.tls_certificates_size() == 0)
     at.at("common_tls_context.tls_certificates").refuse("a certificate is required");
   out->require_client = tls.require_client_certificate().value();
   out->require_sni = tls.require_sni().value();
@@ -380,7 +417,7 @@ std::shared_ptr<TlsSource> upstream_tls(const CompileContext& parent, const core
   if (tls.has_max_session_keys()) out->max_sessions = tls.max_session_keys().value();
   if (tls.allow_renegotiation()) at.warn("tls.allow_renegotiation");
   common_tls(at.at("common_tls_context"), tls.common_tls_context(), *out);
-  if (tls.common_tls_context().tls_certificates_size() + static_cast<int>(out->certificate_refs.size()) > 1)
+  if (out->common.tls_certificates_size() + static_cast<int>(out->certificate_refs.size()) > 1)
     at.at("common_tls_context").refuse("a client has one certificate");
   return finish(at, std::move(out));
 }

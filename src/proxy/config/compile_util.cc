@@ -44,6 +44,12 @@ base::Result<DynamicSources> Compiler::bootstrap(const envoy::config::bootstrap:
   try {
     CompileContext at(*this);
     at.check(from);
+    for (int i = 0; i < from.static_resources().secrets_size(); ++i) {
+      const auto& secret = from.static_resources().secrets(i);
+      CompileContext here = at.at("static_resources").at("secrets", i);
+      if (secret.name().empty()) here.at("name").refuse("a name is required");
+      if (!static_secrets.try_emplace(secret.name(), secret.SerializeAsString()).second) here.at("name").refuse("the name {} is taken", secret.name());
+    }
     DynamicSources out;
     const auto& dynamic = from.dynamic_resources();
     if (dynamic.has_cds_config()) out.clusters = discovery_source(at.at("dynamic_resources.cds_config"), dynamic.cds_config());
@@ -184,7 +190,7 @@ base::Result<std::string> read_source(const envoy::config::core::v3::DataSource&
       return std::unexpected(base::Error{base::Code::kInvalidArgument, fmt::format("the environment variable {} is not set", from.environment_variable()), "environment_variable"});
     case D::kFilename:
       if (auto text = base::read_file(from.filename())) return text;
-      return std::unexpected(base::Error{base::Code::kInvalidArgument, from.filename() + " can not be read", "filename"});
+      else return std::unexpected(base::Error{base::Code::kFailedPrecondition, fmt::format("{} can not be read ({})", from.filename(), text.error().message.substr(text.error().message.rfind(": ") + 2)), "filename"});
     case D::SPECIFIER_NOT_SET:
       break;
   }
@@ -193,7 +199,7 @@ base::Result<std::string> read_source(const envoy::config::core::v3::DataSource&
 
 std::string data_source(const CompileContext& at, const envoy::config::core::v3::DataSource& from) {
   auto text = read_source(from);
-  if (!text) at.at(text.error().where).refuse("{}", text.error().message);
+  if (!text) throw Refused{{text.error().code, text.error().message, at.at(text.error().where).path}};
   return std::move(*text);
 }
 

@@ -1,5 +1,6 @@
 #include "proxy/config/document.h"
 
+#include <algorithm>
 #include <google/protobuf/any.pb.h>
 #include <google/protobuf/descriptor.h>
 #include <google/protobuf/duration.pb.h>
@@ -13,6 +14,7 @@
 #include <utility>
 
 #include "base/strings.h"
+#include "proxy/config/fields.h"
 #include "xds/struct_value.h"
 
 namespace fairlead::proxy {
@@ -68,6 +70,7 @@ class Reader {
   }
 
  private:
+  int unused_ = 0;  // how many of the fields that we are in are not acted on
   void problem(const Value& at, const std::string& path, std::string message) { problems.push_back({path, at.position, std::move(message)}); }
   void wrong(const Value& at, const std::string& path, std::string_view wanted) {
     problem(at, path, fmt::format("{} is expected, this is {}", wanted, type_word(at)));
@@ -107,6 +110,7 @@ class Reader {
     if (!url || !url->is_string()) return problem(from, step(path, "@type"), "the type of this object is required, as type.googleapis.com/envoy...");
     const std::string& name = url->as_string();
     const auto* type = pb::DescriptorPool::generated_pool()->FindMessageTypeByName(name.substr(name.rfind('/') + 1));
+    if (!type && unused_) return out.set_type_url(name);  // it has no effect whatever it says
     if (!type) return problem(*url, step(path, "@type"), fmt::format("{} is not known here", name));
     std::unique_ptr<pb::Message> inner(pb::MessageFactory::generated_factory()->GetPrototype(type)->New());
     const Value* body = &from;
@@ -144,10 +148,16 @@ class Reader {
           continue;
         }
       }
+      // What is reported and not acted on may be of a type that is not built in: a tracer, a statistics sink.
+      const MessageFields* known = find_fields(type->full_name());
+      auto row = known ? std::ranges::find(known->rows, static_cast<uint32_t>(field->number()), &FieldRow::number) : decltype(known->rows.begin()){};
+      bool unused = known && row != known->rows.end() && (row->support == Support::kNote || row->support == Support::kWarn);
+      unused_ += unused;
       if (field->is_map()) map_field(m.value, out, field, here);
       else if (field->is_repeated()) list_field(m.value, out, field, here);
       else if (field->cpp_type() == F::CPPTYPE_MESSAGE) message(m.value, *out.GetReflection()->MutableMessage(&out, field), here);
       else scalar(m.value, out, field, here, false);
+      unused_ -= unused;
     }
   }
 

@@ -59,6 +59,14 @@ TEST(Document, NamesATypeThatIsNotKnown) {
             "b.yaml:1:85: static_resources.listeners[0].filter_chains[0].filters[0].typed_config.@type: type.googleapis.com/some.Lua is not known here");
 }
 
+TEST(Document, KeepsTypesThatAreNotKnownWhereNothingIsDoneWithThem) {
+  auto loaded = load_bootstrap("tracing: {http: {name: t, typed_config: {\"@type\": type.googleapis.com/some.Tracer, a: b}}}\n"
+                               "stats_sinks: [{name: s, typed_config: {\"@type\": type.googleapis.com/some.Sink}}]\n", "b.yaml");
+  ASSERT_TRUE(loaded) << loaded.error().message;
+  EXPECT_EQ((*loaded)->stats_sinks(0).typed_config().type_url(), "type.googleapis.com/some.Sink");
+  EXPECT_NE(problems_of("tracing: {http: {nam: t}}"), "");  // a field that there is not is still a mistake
+}
+
 TEST(Document, LocatesAFieldPathOrTheNearestParentOfIt) {
   auto document = base::parse_yaml("a:\n  someList:\n  - x\n  - {y: 1}\n");
   ASSERT_TRUE(document);

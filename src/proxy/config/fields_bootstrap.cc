@@ -95,7 +95,7 @@ envoy.config.core.v3.Node
 envoy.config.bootstrap.v3.Bootstrap.StaticResources
   1 listeners[] yes > *
   2 clusters[] yes > *
-  3 secrets[] refuse give certificates in place
+  3 secrets[] yes > envoy.extensions.transport_sockets.tls.v3.Secret
 
 envoy.config.bootstrap.v3.Bootstrap.DynamicResources
   1 lds_config yes > envoy.config.core.v3.ConfigSource
