@@ -1,7 +1,10 @@
 // The admin pages, on Envoy's paths and in Envoy's formats.
 #include <malloc.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <array>
+#include <fstream>
 #include <tuple>
 #include <unordered_map>
 
@@ -9,6 +12,7 @@
 #include "base/strings.h"
 #include "envoy/config/bootstrap/v3/bootstrap.pb.h"
 #include "proxy/admin_certs.h"
+#include "proxy/admin_pages.h"
 #include "proxy/config/matchers.h"
 #include "proxy/proto_json.h"
 #include "proxy/server.h"
@@ -23,6 +27,7 @@ using HttpExchange = std::shared_ptr<http::Exchange>;
 
 constexpr std::string_view kText = "text/plain; charset=UTF-8";
 constexpr std::string_view kJson = "application/json";
+constexpr std::string_view kHtml = "text/html; charset=UTF-8";
 constexpr std::string_view kClusterUrl = "type.googleapis.com/envoy.config.cluster.v3.Cluster";
 constexpr std::string_view kListenerUrl = "type.googleapis.com/envoy.config.listener.v3.Listener";
 constexpr std::string_view kRouteUrl = "type.googleapis.com/envoy.config.route.v3.RouteConfiguration";
@@ -77,8 +82,21 @@ std::string entry_name(const Value& item) {
   return item["endpoint_config"]["cluster_name"].as_string();
 }
 
-// Empty: there is no such resource.
-std::string config_dump(Server& server, std::string_view query, const Regex* names) {
+std::string_view element_type(std::string_view resource) {
+  static constexpr std::pair<std::string_view, std::string_view> kTypes[] = {
+      {"bootstrap", "config.bootstrap.v3.Bootstrap"}, {"static_clusters", "admin.v3.ClustersConfigDump.StaticCluster"},
+      {"dynamic_active_clusters", "admin.v3.ClustersConfigDump.DynamicCluster"}, {"dynamic_warming_clusters", "admin.v3.ClustersConfigDump.DynamicCluster"},
+      {"dynamic_endpoint_configs", "admin.v3.EndpointsConfigDump.DynamicEndpointConfig"}, {"static_listeners", "admin.v3.ListenersConfigDump.StaticListener"},
+      {"dynamic_listeners", "admin.v3.ListenersConfigDump.DynamicListener"}, {"static_route_configs", "admin.v3.RoutesConfigDump.StaticRouteConfig"},
+      {"dynamic_route_configs", "admin.v3.RoutesConfigDump.DynamicRouteConfig"}, {"static_secrets", "admin.v3.SecretsConfigDump.StaticSecret"},
+      {"dynamic_active_secrets", "admin.v3.SecretsConfigDump.DynamicSecret"}, {"dynamic_warming_secrets", "admin.v3.SecretsConfigDump.DynamicSecret"}};
+  for (auto& [name, type] : kTypes)
+    if (name == resource) return type;
+  return {};
+}
+
+// An error: there is no such resource, or nothing that the mask names.
+base::Result<std::string> config_dump(Server& server, std::string_view query, const Regex* names) {
   ConfigManager& c = server.config();
   std::string resource = http::query_param(query, "resource");
   static constexpr std::string_view kResources[] = {"bootstrap", "static_clusters", "dynamic_active_clusters", "dynamic_warming_clusters", "dynamic_endpoint_configs",
@@ -96,10 +114,16 @@ std::string config_dump(Server& server, std::string_view query, const Regex* nam
       configs.push(std::move(out));
     } else if (const Value* list = out.find(resource)) {
       found = true;
+      std::string_view of = element_type(resource);
+      auto put = [&](const Value& item) {
+        Value typed = Value::object({{"@type", fmt::format("type.googleapis.com/envoy.{}", of)}});
+        for (const auto& m : item.members()) typed.set(m.key, m.value);
+        configs.push(std::move(typed));
+      };
       if (list->is_array())
-        for (const Value& item : list->items()) configs.push(item);
+        for (const Value& item : list->items()) put(item);
       else
-        configs.push(*list);
+        put(*list);
     }
   };
   const auto& o = server.options();
@@ -163,9 +187,18 @@ std::string config_dump(Server& server, std::string_view query, const Regex* nam
     static_secrets.push(Value::object({{"name", s.name()}, {"secret", any_to_json(kSecretUrl, s.SerializeAsString())}}));
   if (!static_secrets.empty()) secrets.set("static_secrets", std::move(static_secrets));
   add("SecretsConfigDump", std::move(secrets));
-  if (!found) return {};
+  if (!found) return base::fail(base::Code::kNotFound, "{} not found in config dump", resource);
   redact(configs);
-  return Value::object({{"configs", std::move(configs)}}).dump(1);
+  if (std::string mask = http::query_param(query, "mask"); !mask.empty()) {
+    bool applied = configs.empty();
+    std::erase_if(configs.mutable_items(), [&](Value& one) {
+      bool here = apply_mask(one, mask);
+      applied |= here;
+      return !here;
+    });
+    if (!applied) return base::fail(base::Code::kInvalidArgument, "FieldMask {} could not be successfully applied to any configs.", mask);
+  }
+  return Value::object({{"configs", std::move(configs)}}).dump(1) + "\n";
 }
 
 using HostCounts = std::unordered_map<const Host*, HostCounters>;
@@ -314,8 +347,18 @@ std::string server_info(Server& server) {
       .dump(1);
 }
 
+constexpr std::string_view kLoggers[] = {"admin", "config", "connection", "http", "router", "upstream", "xds"};
+
+uint64_t physical_bytes() {
+  uint64_t size = 0, resident = 0;
+  if (std::ifstream statm("/proc/self/statm"); statm) statm >> size >> resident;
+  return resident * static_cast<uint64_t>(::sysconf(_SC_PAGESIZE));
+}
+
 void logging(const HttpExchange& e, std::string_view query) {
   for (auto& [key, value] : http::query_params(query)) {
+    if (key != "level" && key != "paths" && key != "group" && !value.empty() && std::ranges::find(kLoggers, key) == std::end(kLoggers))
+      return e->respond(400, kText, "error: unknown logger name\n\nusage: /logging?<name>=<level> (change single level)\nusage: /logging?level=<level> (change all levels)\n");
     // One level for everything: ?level=debug, or ?http=debug,router=trace as Istio's tool asks (the lowest wins).
     std::string text = value.empty() ? key : value;
     if (size_t colon = text.find(':'); colon != std::string::npos) text = text.substr(colon + 1);
@@ -324,50 +367,10 @@ void logging(const HttpExchange& e, std::string_view query) {
     base::set_log_level(*level);
   }
   std::string out = "active loggers:\n";
-  for (std::string_view name : {"admin", "config", "connection", "http", "router", "upstream", "xds"})
+  for (std::string_view name : kLoggers)
     out += fmt::format("  {}: {}\n", name, base::to_string(base::log_level()));
   e->respond(200, kText, out);
 }
-
-constexpr std::string_view kHelp =
-    "admin commands are:\n"
-    "  /: Admin home page\n"
-    "  /certs: print certs on machine\n"
-    "  /clusters: upstream cluster status\n"
-    "      filter: Regular expression (Google re2) for filtering clusters by name\n"
-    "      format: Format to use; One of (text, json)\n"
-    "  /config_dump: dump current configuration\n"
-    "      resource: The resource to dump\n"
-    "      name_regex: Only what has a name that matches this expression (Google re2)\n"
-    "      include_eds: Endpoints too\n"
-    "  /config_warnings: print fields of the configuration that are set and not acted on\n"
-    "  /drain_listeners (POST): drain listeners\n"
-    "  /healthcheck/fail (POST): cause the server to fail health checks\n"
-    "  /healthcheck/ok (POST): cause the server to pass health checks\n"
-    "  /help: print out list of admin commands\n"
-    "  /hot_restart_version: print the hot restart compatibility version\n"
-    "  /init_dump: what the server still waits for before it is LIVE\n"
-    "  /listeners: print listener info\n"
-    "      format: Format to use; One of (text, json)\n"
-    "  /logging (POST): query/change logging levels\n"
-    "      level: desired logging level; One of (trace, debug, info, warning, error, critical, off)\n"
-    "      paths: NAME:LEVEL,...; here all loggers share one level\n"
-    "  /memory: print current allocation/heap usage\n"
-    "  /quitquitquit (POST): exit the server\n"
-    "  /ready: print server state, return 200 if LIVE, otherwise return 503\n"
-    "  /reopen_logs (POST): reopen access logs\n"
-    "  /reset_counters (POST): reset all counters to zero\n"
-    "  /runtime: print runtime values\n"
-    "  /server_info: print server version/status information\n"
-    "  /stats: print server stats\n"
-    "      usedonly: Only what has counted since the start\n"
-    "      filter: Regular expression (Google re2) for filtering stats\n"
-    "      invert_filter: Invert the filter\n"
-    "      format: Format to use; One of (text, json, prometheus)\n"
-    "      type: Stat types to include; One of (All, Counters, Histograms, Gauges, TextReadouts)\n"
-    "      histogram_buckets: Histogram bucket display mode; One of (cumulative, disjoint, summary)\n"
-    "  /stats/prometheus: print server stats in prometheus format\n"
-    "      usedonly, filter, invert_filter: as /stats\n";
 
 // An expression that may be found anywhere in a name. False: it was none, and the answer is sent.
 bool find_regex(const HttpExchange& e, std::string_view query, std::string_view parameter, std::shared_ptr<const Regex>& out) {
@@ -388,16 +391,20 @@ void serve_admin(Server& server, HttpExchange e) {
   bool post = request.method == "POST";
   // A page that changes something is not for a browser's stray GET.
   auto changes = [&] {
-    if (!post) e->respond(405, kText, "Method Not Allowed");
+    if (!post) e->respond(405, kText, fmt::format("Method {} not allowed, POST required.", request.method));
     return post;
   };
-  bool json = http::query_param(query, "format") == "json";
+  std::string format = http::query_param(query, "format");
+  bool json = format == "json";
   if (path == "/stats" || path == "/stats/prometheus") {
     auto wanted = StatsQuery::parse(query);
-    if (!wanted) return e->respond(400, kText, wanted.error().message + "\n");
-    bool prometheus = path == "/stats/prometheus" || http::query_param(query, "format") == "prometheus";
-    return server.collect([e, prometheus, json, wanted = *wanted](StatsSnapshot s) {
-      if (prometheus) e->respond(200, kText, stats_prometheus(s, wanted));
+    if (!wanted) return e->respond(400, kText, wanted.error().message);
+    bool prometheus = path == "/stats/prometheus" || format == "prometheus", html = format == "html" || format == "active-html";
+    if (!format.empty() && !prometheus && !html && !json && format != "text")
+      return e->respond(400, kText, "usage: /stats?format=(html|active-html|json|prometheus|text)\n\n");
+    return server.collect([e, prometheus, json, html, query, wanted = *wanted](StatsSnapshot s) {
+      if (html) e->respond(200, kHtml, stats_html(query, stats_text(s, wanted)));
+      else if (prometheus) e->respond(200, kText, stats_prometheus(s, wanted));
       else if (json) e->respond(200, kJson, stats_json(s, wanted));
       else e->respond(200, kText, stats_text(s, wanted));
     });
@@ -409,9 +416,9 @@ void serve_admin(Server& server, HttpExchange e) {
   if (path == "/config_dump") {
     std::shared_ptr<const Regex> names;
     if (!find_regex(e, query, "name_regex", names)) return;
-    std::string dump = config_dump(server, query, names.get());
-    if (!dump.empty()) return e->respond(200, kJson, dump);
-    return e->respond(404, kText, http::query_param(query, "resource") + " not found in config dump");
+    auto dump = config_dump(server, query, names.get());
+    if (dump) return e->respond(200, kJson, *dump);
+    return e->respond(dump.error().code == base::Code::kNotFound ? 404 : 400, "text/plain", dump.error().message);
   }
   if (path == "/config_warnings") {
     Value out = Value::object();
@@ -427,14 +434,19 @@ void serve_admin(Server& server, HttpExchange e) {
   }
   if (path == "/listeners") return e->respond(200, json ? kJson : kText, listeners(server, json));
   if (path == "/server_info") return e->respond(200, kJson, server_info(server));
-  if (path == "/logging") return logging(e, query);
+  if (path == "/logging") return changes() ? logging(e, query) : void();
   if (path == "/memory") {
     struct mallinfo2 m = ::mallinfo2();
-    return e->respond(200, kJson, Value::object({{"allocated", std::to_string(m.uordblks)}, {"heap_size", std::to_string(m.arena + m.hblkhd)}}).dump(1));
+    return e->respond(200, kJson, Value::object({{"allocated", std::to_string(m.uordblks)}, {"heap_size", std::to_string(m.arena + m.hblkhd)},
+                                                        {"pageheap_unmapped", "0"},
+                                                        {"pageheap_free", std::to_string(m.fordblks)},
+                                                        {"total_thread_cache", "0"},
+                                                        {"total_physical_bytes", std::to_string(physical_bytes())}})
+                                             .dump(1) + "\n");
   }
-  if (path == "/certs") return e->respond(200, kJson, certificates_in_use(server.config().secrets()).dump(1));
-  if (path == "/runtime") return e->respond(200, kJson, Value::object({{"layers", Value::array()}, {"entries", Value::object()}}).dump(1));
-  if (path == "/init_dump") return e->respond(200, kJson, "{}");
+  if (path == "/certs") return e->respond(200, kJson, certificates_in_use(server.config().secrets()).dump(1) + "\n");
+  if (path == "/runtime") return e->respond(200, kJson, Value::object({{"entries", Value::object()}, {"layers", Value::array()}}).dump(1) + "\n");
+  if (path == "/init_dump") return e->respond(200, kJson, init_dump(server, http::query_param(query, "mask")).dump(1) + "\n");
   if (path == "/quitquitquit" && changes()) {
     e->respond(200, kText, "OK\n");
     return server.loop().after(std::chrono::milliseconds(50), [&server] { server.quit(); });
@@ -457,12 +469,14 @@ void serve_admin(Server& server, HttpExchange e) {
     server.fail_health(false);
     return e->respond(200, kText, "OK\n");
   }
-  if (path == "/" || path == "/help") return e->respond(200, kText, kHelp);
-  for (std::string_view changing : {"/quitquitquit", "/drain_listeners", "/reset_counters", "/reopen_logs", "/healthcheck/fail", "/healthcheck/ok"})
+  if (path == "/") return e->respond(200, kHtml, admin_home());
+  if (path == "/help") return e->respond(200, kText, admin_help());
+  if (serve_small_page(server, e, path, query)) return;
+  for (std::string_view changing : {"/quitquitquit", "/drain_listeners", "/reset_counters", "/reopen_logs", "/healthcheck/fail", "/healthcheck/ok", "/logging"})
     if (path == changing) return;  // changes() has refused it
-  e->respond(404, kText, "invalid path. " + std::string(kHelp));
+  e->respond(404, kText, "invalid path. " + std::string(admin_help()));
 }
 
-void Server::handle_admin(HttpExchange exchange) { serve_admin(*this, std::move(exchange)); }
+void Server::handle_admin(HttpExchange exchange) { serve_admin(*this, counted(std::move(exchange), admin_stats_)); }
 
 }  // namespace fairlead::proxy

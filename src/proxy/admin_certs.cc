@@ -1,6 +1,7 @@
 // /certs: certificates in use, as Envoy tells of them.
 #include "proxy/admin_certs.h"
 
+#include <algorithm>
 #include <set>
 
 #include "base/time.h"
@@ -48,6 +49,21 @@ Value certificates_in_use(const SecretManager& secrets) {
     list.push(Value::object({{"ca_cert", std::move(ca)}, {"cert_chain", std::move(chain)}}));
   }
   return Value::object({{"certificates", std::move(list)}});
+}
+
+uint64_t days_until_first_certificate_expires(const SecretManager& secrets) {
+  int64_t now = std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+  uint64_t days = 0xffffffff;
+  for (const auto& source : secrets.sources()) {
+    TlsSource::InUse used = source->in_use();
+    used.certificates.push_back(used.ca);
+    for (const std::string& pem : used.certificates) {
+      if (pem.empty()) continue;
+      if (auto facts = io::certificate_facts(pem))
+        days = std::min(days, static_cast<uint64_t>(std::max<int64_t>(facts->not_after - now, 0) / 86400));
+    }
+  }
+  return days;
 }
 
 Value secrets_dump(const SecretManager& secrets) {

@@ -135,6 +135,7 @@ void ConfigManager::put_cluster(std::shared_ptr<const ClusterConfig> config, Res
   bool fresh = !slot;
   if (fresh) slot = std::make_unique<ClusterState>();
   ClusterState& c = *slot;
+  ++(fresh ? cluster_changes_.added : cluster_changes_.modified);
   bool same_dns = !fresh && c.config->type == config->type && c.config->dns.size() == config->dns.size() &&
                   std::ranges::equal(c.config->dns, config->dns, [](const auto& a, const auto& b) { return a.name == b.name && a.port == b.port; });
   c.config = std::move(config);
@@ -236,6 +237,7 @@ void ConfigManager::remove_cluster(const std::string& name, ConfigUpdate& out) {
   std::string eds = at->second->config->eds_name;
   out.removed_clusters.push_back(at->second->config->id);
   clusters_.erase(at);
+  ++cluster_changes_.removed;
   if (!eds.empty() && std::ranges::none_of(clusters_, [&](const auto& c) { return c.second->config->eds_name == eds; })) {
     endpoint_sets_.erase(eds);
     endpoint_sources_.erase(eds);

@@ -133,6 +133,10 @@ class ConfigManager final : public xds::ClientSink {
   const ClusterNames& names() const { return names_; }
   SecretManager& secrets() { return secrets_; }
   void stats(StatsSnapshot& into) const;
+  // Since the start.
+  struct Changes {
+    uint64_t added = 0, modified = 0, removed = 0;
+  };
   void close_sockets();             // listening descriptors not handed to workers
 
  private:
@@ -181,6 +185,8 @@ class ConfigManager final : public xds::ClientSink {
   SecretManager secrets_;
   std::map<std::string, std::unique_ptr<ClusterState>> clusters_;
   std::map<std::string, ListenerState> listeners_;
+  Changes cluster_changes_, listener_changes_;
+  uint64_t listeners_refused_ = 0;
   std::map<std::string, RouteState> routes_;
   std::vector<LeftOut> left_out_;
   uint64_t listener_create_failures_ = 0;

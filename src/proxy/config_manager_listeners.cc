@@ -49,6 +49,7 @@ Status ConfigManager::update_listeners(const xds::ReceivedUpdate& update) {
     auto at = listeners_.find(name);
     if (at == listeners_.end() || !at->second.source.dynamic) continue;
     listeners_.erase(at);
+    ++listener_changes_.removed;
     bound_.erase(name);
     if (auto fds = pending_fds_.extract(name); fds)
       for (int fd : fds.mapped())
@@ -106,7 +107,10 @@ Status ConfigManager::put_listener(std::shared_ptr<const ListenerConfig> config,
   bool keep = bound != bound_.end() && bound->second == config->address;
   if (hooks_.bind && config->bind && !keep) {
     std::vector<int> fds;
-    if (auto ok = bind(*config, fds); !ok) return ok;
+    if (auto ok = bind(*config, fds); !ok) {
+      ++listeners_refused_;
+      return ok;
+    }
     if (auto old = pending_fds_.find(config->name); old != pending_fds_.end())
       for (int fd : old->second) ::close(fd);
     if (auto a = io::local_address(fds[0])) FL_LOG_INFO("config", "listener {} on {}", config->name, a->text());
@@ -116,6 +120,7 @@ Status ConfigManager::put_listener(std::shared_ptr<const ListenerConfig> config,
   for (const FilterChain& c : config->chains)
     if (c.tls) secrets_.attach(c.tls);
   if (config->default_chain && config->default_chain->tls) secrets_.attach(config->default_chain->tls);
+  ++(listeners_.contains(config->name) ? listener_changes_.modified : listener_changes_.added);
   ListenerState& l = listeners_[config->name];
   l.active = false;
   l.config = std::move(config);

@@ -16,6 +16,7 @@
 #include "envoy/config/core/v3/address.pb.h"
 #include "envoy/config/core/v3/config_source.pb.h"
 #include "envoy/config/core/v3/grpc_service.pb.h"
+#include "proxy/admin_certs.h"
 #include "proxy/filters/counters.h"
 #include "proxy/health_state.h"
 #include "proxy/overload.h"
@@ -183,7 +184,7 @@ Status Server::start() {
   if (!admin.empty()) {
     auto address = io::Address::parse(admin);
     if (!address) return base::fail(Code::kInvalidArgument, "admin address {}: {}", admin, address.error().message);
-    admin_ = std::make_unique<http::Server>(loop_, http::ServerOptions{}, [this](std::shared_ptr<http::Exchange> e) { serve_admin(*this, std::move(e)); });
+    admin_ = std::make_unique<http::Server>(loop_, http::ServerOptions{}, [this](std::shared_ptr<http::Exchange> e) { handle_admin(std::move(e)); });
     auto at = admin_->listen(*address);
     if (at) FL_LOG_INFO("server", "admin on {}", at->text());
     else FL_LOG_ERROR("server", "the admin page can't listen on {}: {}; the configuration serves without it. Give another address and start again", admin, at.error().text());
@@ -310,6 +311,32 @@ void Server::own_stats(StatsSnapshot& into) {
   into.counters["filesystem.reopen_failed"] = logs.reopen_failed;
   into.counters["filesystem.dropped_bytes"] = logs.dropped_bytes;
   into.gauges["filesystem.write_total_buffered"] = logs.total_buffered;
+  // Of the admin pages, requests alone: their connections are the HTTP server's own.
+  StatsSnapshot pages;
+  pages.add("http.admin.", admin_stats_);
+  for (auto& [name, n] : pages.counters)
+    if (name.starts_with("http.admin.downstream_rq_")) into.counters[name] = n;
+  for (auto& [name, n] : pages.gauges)
+    if (name.starts_with("http.admin.downstream_rq_")) into.gauges[name] = n;
+  into.gauges["listener_manager.workers_started"] = !workers_.empty();
+  if (state() == "LIVE" && !initialized_after_) initialized_after_ = base::Clock::now() - started_;
+  Histogram& initialization = into.histograms["server.initialization_time_ms"];
+  if (initialized_after_) initialization.record(std::chrono::duration<double, std::milli>(*initialized_after_).count());
+  into.gauges["server.days_until_first_cert_expiring"] = days_until_first_certificate_expires(config_->secrets());
+  into.gauges["server.parent_connections"] = 0;
+  into.gauges["server.stats_recent_lookups"] = 0;
+  into.counters["server.dropped_stat_flushes"] = 0;
+  into.counters["server.debug_assertion_failures"] = 0;
+  into.counters["server.envoy_bug_failures"] = 0;
+  into.counters["server.static_unknown_fields"] = 0;  // a bootstrap with one is refused
+  into.counters["server.dynamic_unknown_fields"] = 0;
+  into.counters["server.wip_protos"] = 0;
+  into.gauges["server.compilation_settings.fips_mode"] = 0;
+  // No layer of runtime values is known: keys have their defaults.
+  for (std::string_view name : {"load_error", "load_success", "override_dir_exists", "override_dir_not_exists", "deprecated_feature_use"})
+    into.counters["runtime." + std::string(name)] = 0;
+  for (std::string_view name : {"admin_overrides_active", "num_keys", "num_layers", "deprecated_feature_seen_since_process_start"})
+    into.gauges["runtime." + std::string(name)] = 0;
   if (watchdog_) watchdog_->stats(into);
   add_filter_counters(into);
 }

@@ -79,6 +79,9 @@ class Server {
   void put_secret(const std::string& name, const std::string& bytes) { config_->secrets().put_local(name, bytes); }
   const xds::AdsClient* ads() const { return ads_.get(); }
   LogFiles& log_files() { return log_files_; }
+  // /stats/recentlookups: nothing here looks statistics up by name, so that recording finds none.
+  bool lookups_recorded() const { return lookups_recorded_; }
+  void record_lookups(bool on) { lookups_recorded_ = on; }
 
  private:
   struct Running {
@@ -107,6 +110,9 @@ class Server {
   base::TimePoint started_, drain_started_;
   bool draining_ = false, health_failed_ = false, live_ = false;
   int exit_code_ = 0;
+  bool lookups_recorded_ = false;
+  HttpStats admin_stats_;                      // of the admin pages
+  std::optional<base::Nanos> initialized_after_;
 };
 
 // The admin pages (Envoy's paths). Main thread.

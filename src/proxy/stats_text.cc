@@ -183,8 +183,9 @@ base::Result<StatsQuery> StatsQuery::parse(std::string_view query) {
   q.used_only = http::has_query_param(query, "usedonly");
   q.invert_filter = http::has_query_param(query, "invert_filter");
   if (std::string filter = http::query_param(query, "filter"); !filter.empty()) {
-    q.filter = Regex::compile("(?s).*(?:" + filter + ").*", nullptr);
-    if (!q.filter) return base::fail(base::Code::kInvalidArgument, "Invalid re2 regex");
+    std::string error;
+    if (Regex::compile(filter, &error)) q.filter = Regex::compile("(?s).*(?:" + filter + ").*", &error);
+    if (!q.filter) return base::fail(base::Code::kInvalidArgument, "Invalid re2 regex: {}", error);
   }
   if (std::string type = http::query_param(query, "type"); !type.empty()) {
     if (type == "All") q.type = Type::kAll;
@@ -192,7 +193,7 @@ base::Result<StatsQuery> StatsQuery::parse(std::string_view query) {
     else if (type == "Gauges") q.type = Type::kGauges;
     else if (type == "Histograms") q.type = Type::kHistograms;
     else if (type == "TextReadouts") q.type = Type::kTextReadouts;
-    else return base::fail(base::Code::kInvalidArgument, "invalid &type= param: use All, Counters, Gauges, Histograms or TextReadouts");
+    else return base::fail(base::Code::kInvalidArgument, "invalid &type= param");
   }
   if (std::string mode = http::query_param(query, "histogram_buckets"); !mode.empty()) {
     if (mode == "cumulative") q.buckets = Buckets::kCumulative;

@@ -41,7 +41,7 @@ TEST(StatsText, PrintsNumbersByNameAndThenHistograms) {
 TEST(StatsText, TakesTheQueryOfEnvoysPage) {
   EXPECT_EQ(stats_text(some(), query("usedonly&filter=cluster.x&type=Gauges")), "cluster.x.circuit_breakers.default.rq_open: 1\n");
   EXPECT_EQ(stats_text(some(), query("usedonly&type=Counters&filter=cluster&invert_filter")), "http.inbound_0.0.0.0_80.downstream_rq_2xx: 5\n");
-  EXPECT_EQ(StatsQuery::parse("filter=[").error().message, "Invalid re2 regex");
+  EXPECT_EQ(StatsQuery::parse("filter=[").error().message, "Invalid re2 regex: missing ]: [");
   EXPECT_FALSE(StatsQuery::parse("type=Bytes"));
 }
 
