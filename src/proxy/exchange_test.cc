@@ -45,6 +45,7 @@ static_resources:
               - {match: {prefix: /nowhere}, route: {cluster: missing}}
               - {match: {prefix: /watched}, route: {cluster: watched}}
               - {match: {prefix: /small}, route: {cluster: small}}
+              - {match: {prefix: /ahead}, route: {cluster: ahead}}
               - {match: {prefix: /}, route: {cluster: one, prefix_rewrite: /up/}}
           http_filters:
           - {name: envoy.filters.http.fault, typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.http.fault.v3.HTTPFault}}
@@ -54,6 +55,7 @@ static_resources:
   - {name: one, type: STATIC, http_protocol_options: {enable_trailers: true}, load_assignment: {cluster_name: one, endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: {address: 10.0.0.1, port_value: 80}}}}]}]}}
   - {name: watched, type: STATIC, outlier_detection: {consecutive_5xx: 1}, load_assignment: {cluster_name: watched, endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: {address: 10.0.0.5, port_value: 80}}}}]}]}}
   - {name: small, type: STATIC, per_connection_buffer_limit_bytes: 16384, load_assignment: {cluster_name: small, endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: {address: 10.0.0.6, port_value: 80}}}}]}]}}
+  - {name: ahead, type: STATIC, preconnect_policy: {per_upstream_preconnect_ratio: 2}, load_assignment: {cluster_name: ahead, endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: {address: 10.0.0.7, port_value: 80}}}}]}]}}
   - {name: two, type: STATIC, load_assignment: {cluster_name: two, endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: {address: 10.0.0.2, port_value: 80}}}}]}]}}
   - {name: h2, type: STATIC, http2_protocol_options: {}, load_assignment: {cluster_name: h2, endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: {address: 10.0.0.6, port_value: 80}}}}]}]}}
   - {name: budget, type: STATIC, circuit_breakers: {thresholds: [{retry_budget: {budget_percent: {value: 20}, min_retry_concurrency: 0}}]}, load_assignment: {cluster_name: budget, endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: {address: 10.0.0.4, port_value: 80}}}}]}]}}
@@ -414,6 +416,28 @@ TEST_F(ExchangeTest, AnUpstreamThatDoesNotReadPausesItsClientAtTheClustersLimit)
   EXPECT_EQ(sent, body.size());
   EXPECT_TRUE(got.ends_with("bbbb"));
   EXPECT_GT(got.size(), body.size());
+}
+
+// Twice as many connections as there are requests; those that stand idle count.
+TEST_F(ExchangeTest, ConnectionsAreOpenedAheadOfRequests) {
+  Peer a = client(), b = client();
+  get(a, "/ahead");
+  EXPECT_EQ(endpoints_.size(), 2u);
+  get(b, "/ahead");  // on the one that was ready, and two more
+  EXPECT_EQ(endpoints_.size(), 4u);
+  auto answer = [&] {
+    for (Peer& e : endpoints_)
+      if (!e.read().empty()) e.write("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
+    turn();
+  };
+  answer();
+  EXPECT_TRUE(a.read().starts_with("HTTP/1.1 200"));
+  for (int i = 0; i < 3; ++i) {
+    get(a, "/ahead");
+    answer();
+    EXPECT_TRUE(a.read().starts_with("HTTP/1.1 200"));
+  }
+  EXPECT_EQ(endpoints_.size(), 4u);  // requests one after another open no more
 }
 
 TEST_F(ExchangeTest, CountsCallsAndMessagesOfGrpc) {

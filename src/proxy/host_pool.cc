@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "io/happy_eyeballs.h"
 #include "proxy/handshake.h"
 #include "proxy/tls_dial.h"
 #include "proxy/upstream.h"
@@ -256,39 +257,19 @@ void UpstreamConnection::connect() {
     });
     return;
   }
-  try_next_address();
-}
-
-// The first address; the next one when it fails, or when it has not answered for a while (RFC 8305, "happy eyeballs").
-void UpstreamConnection::try_next_address() {
-  constexpr auto kHeadStart = std::chrono::milliseconds(300);
-  Worker& worker = pool_.cluster().worker();
   const ClusterConfig& config = pool_.cluster().config();
-  const Host& host = *pool_.host();
-  size_t i = connecting_.size();
-  if (i > host.more_addresses.size()) return;
   io::ConnectOptions options;
   options.timeout = config.connect_timeout;
   options.mark = worker.options().socket_mark;
   for (const auto& o : config.socket_options)
     if (o.level == SOL_SOCKET && o.name == SO_MARK && o.value.size() == sizeof(int)) std::memcpy(&options.mark, o.value.data(), sizeof(int));
   options.bind = config.bind;
-  connecting_.push_back(io::connect(worker.loop(), i == 0 ? host.address : host.more_addresses[i - 1], options,
-                                    [this, i](base::Result<std::unique_ptr<io::Transport>> result) {
-    io::Loop& loop = pool_.cluster().worker().loop();
-    loop.dispose(std::move(connecting_[i]));
-    if (!result && ++failed_addresses_ < pool_.host()->more_addresses.size() + 1) {
-      if (failed_addresses_ == connecting_.size()) try_next_address();  // nobody else is on the way
-      return;
-    }
-    if (next_address_) next_address_->cancel();
-    for (auto& other : connecting_) loop.dispose(std::move(other));
+  const Host& host = *pool_.host();
+  connecting_ = io::connect_any(worker.loop(), host.address, host.more_addresses, options, [this](base::Result<std::unique_ptr<io::Transport>> result) {
+    pool_.cluster().worker().loop().dispose(std::move(connecting_));
     if (result) connected(std::move(*result));
     else refused(result.error());
-  }));
-  if (i == host.more_addresses.size()) return;
-  if (!next_address_) next_address_.emplace(worker.loop(), [this] { try_next_address(); });
-  next_address_->arm(kHeadStart);
+  });
 }
 
 void UpstreamConnection::refused(const base::Error& error) {

@@ -1,6 +1,7 @@
 // tcp_proxy: bytes both ways between a client and an endpoint.
 #include <algorithm>
 
+#include "io/happy_eyeballs.h"
 #include "proxy/downstream.h"
 #include "proxy/filters/istio_stats.h"
 #include "proxy/handshake.h"
@@ -103,8 +104,8 @@ class TcpConnection final : public DownstreamConnection, Flushable {
     options.timeout = cluster_->config().connect_timeout;
     options.mark = worker_.options().socket_mark;
     options.bind = cluster_->config().bind;
-    connecting_ = io::connect(worker_.loop(), host_->address, options,
-                              [this](base::Result<std::unique_ptr<io::Transport>> result) { connected(std::move(result)); });
+    connecting_ = io::connect_any(worker_.loop(), host_->address, host_->more_addresses, options,
+                                  [this](base::Result<std::unique_ptr<io::Transport>> result) { connected(std::move(result)); });
   }
 
   void connected(base::Result<std::unique_ptr<io::Transport>> result) {

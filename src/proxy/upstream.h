@@ -222,14 +222,12 @@ class UpstreamConnection {
   base::TimePoint connect_started_, connected_at_, shaken_at_;
 
  private:
-  void try_next_address();
   void connected(std::unique_ptr<io::Transport> transport);
   void usable();                         // after the handshake, if there is one
   std::unique_ptr<Handshake> handshake_;
   void refused(const base::Error& error);
-  std::vector<std::unique_ptr<io::Connecting>> connecting_;  // by address; more than one only for hosts with several
-  size_t failed_addresses_ = 0;
-  std::optional<io::Timer> idle_timer_, life_timer_, next_address_;
+  std::unique_ptr<io::Connecting> connecting_;
+  std::optional<io::Timer> idle_timer_, life_timer_;
   friend class HostPool;
 };
 std::unique_ptr<UpstreamConnection> make_h1_upstream(HostPool& pool);

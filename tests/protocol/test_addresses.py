@@ -1,0 +1,40 @@
+"""An endpoint with several addresses (RFC 8305, "happy eyeballs")."""
+import contextlib
+import socket
+import time
+
+import pytest
+
+from ports import free_port
+from wire import cluster, listener, manager
+
+TCP = {"name": "tcp", "typed_config": {
+    "@type": "type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy", "stat_prefix": "tcp", "cluster": "origin"}}
+
+
+def address(at):
+    return {"address": {"socket_address": {"address": at[0], "port_value": at[1]}}}
+
+
+@pytest.mark.parametrize("kind", ["http", "tcp"])
+def test_the_address_that_answers_is_found_behind_others_that_do_not(start, kind):
+    """The first hangs (its queue is full), six refuse, the last one answers: one head start (300 ms) is waited for, not seven."""
+    with socket.create_server(("127.0.0.2", 0), backlog=0) as hangs, socket.create_server(("127.0.0.1", 0)) as server, contextlib.ExitStack() as full:
+        for _ in range(3):
+            s = full.enter_context(socket.socket())
+            s.setblocking(False)
+            s.connect_ex(hangs.getsockname())
+        time.sleep(0.1)
+        refusing = [("127.0.0.1", free_port()) for _ in range(6)]
+        endpoint = {**address(hangs.getsockname()), "additional_addresses": [address(at) for at in [*refusing, server.getsockname()]]}
+        origin = cluster("origin", 0, connect_timeout="10s")
+        origin["load_assignment"]["endpoints"] = [{"lb_endpoints": [{"endpoint": endpoint}]}]
+        port = free_port()
+        start.proxy([listener("l", port, manager() if kind == "http" else TCP)], [origin])
+        begin = time.monotonic()
+        with socket.create_connection(("127.0.0.1", port), timeout=10) as client:
+            client.sendall(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n")
+            server.settimeout(10)
+            with server.accept()[0] as connection:
+                assert 0.2 < time.monotonic() - begin < 1.5
+                assert connection.recv(4096).startswith(b"GET /")
