@@ -414,6 +414,7 @@ void Exchange::on_response(ResponseHeaders& head, bool end) {
   cluster_->report(*host_, head.status, false);
   if (may_retry_response(head) && try_retry(true)) {
     drop_response_ = true;
+    cluster_->stats.retry_codes.count(head.status);
     // Whatever body follows is of no use; the connection goes with it unless it ends at once.
     if (!end) {
       UpstreamStream* stream = std::exchange(upstream_, nullptr);
@@ -536,10 +537,15 @@ void Exchange::finish() {
   if (cluster_ && response_begun_ && !(info_.flags & (kFlagUpstreamOverflow))) {
     ++cluster_->stats.upstream_rq_completed;
     cluster_->stats.codes.count(info_.status);
+    if (internal_) {
+      cluster_->stats.internal_codes.count(info_.status);
+      cluster_->stats.internal_rq_time.record(std::chrono::duration<double, std::milli>(worker_.now() - upstream_start_).count());
+    }
     cluster_->stats.rq_time.record(std::chrono::duration<double, std::milli>(worker_.now() - upstream_start_).count());
   } else if (cluster_ && info_.status) {
     ++cluster_->stats.upstream_rq_completed;
     cluster_->stats.codes.count(info_.status);
+    if (internal_) cluster_->stats.internal_codes.count(info_.status);
   }
   for (const Filter* filter : config_->end_filters)
     if (!filter_off(*filter)) filter->on_end(*this);
@@ -570,6 +576,7 @@ void Exchange::recycle() {
   response_.clear();
   response_trailers_.clear();
   info_ = StreamInfo{};
+  internal_ = false;
   upstream_bytes = {};
   upstream_tls_.reset();
   remote_text_.clear();

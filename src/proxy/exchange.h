@@ -172,6 +172,7 @@ class Exchange final : UpstreamSink, StreamWaiter {
   HeaderMap response_trailers_;
   StreamInfo info_;
   std::shared_ptr<const io::TlsInfo> upstream_tls_;
+  bool internal_ = false;                  // the request came from within (x-envoy-internal)
   std::string remote_text_;                // of the client behind trusted proxies
 
   std::shared_ptr<const RouteTable> table_;

@@ -282,6 +282,7 @@ bool Exchange::forwarded_headers() {
 
   bool internal = may_be_internal && client && is_internal(c, *client);
   bool edge = !internal && c.use_remote_address;
+  internal_ = internal;
   if (client && !(*client == connection_->peer)) {
     remote_text_ = client->text();
     info_.downstream_remote = remote_text_;

@@ -145,6 +145,7 @@ class H1Downstream final : public DownstreamConnection, public base::Recycled<H1
     ++stats_.downstream_cx_active;
     ++stats_.downstream_cx_http1_total;
     ++stats_.downstream_cx_http1_active;
+    if (info_.secure) ++stats_.downstream_cx_ssl_total, ++stats_.downstream_cx_ssl_active;
   }
   // By the preface that a client with prior knowledge sends. False when `input` is not for us, now or ever.
   bool decide(std::string_view input) {
@@ -603,6 +604,10 @@ class H1Downstream final : public DownstreamConnection, public base::Recycled<H1
   void shut(uint32_t flag, std::string_view details) {
     if (closed_) return;
     closed_ = true;
+    if (exchange_ && !exchange_->over()) {
+      ++stats_.downstream_cx_destroy_active_rq;
+      ++(flag == kFlagDownstreamTermination ? stats_.downstream_cx_destroy_remote_active_rq : stats_.downstream_cx_destroy_local_active_rq);
+    }
     if (exchange_) {
       if (!exchange_->over()) exchange_->on_downstream_reset(flag ? flag : uint32_t{kFlagDownstreamTermination}, details.empty() ? "downstream_local_disconnect" : details);
       worker_.give_back(std::move(exchange_));
@@ -610,14 +615,18 @@ class H1Downstream final : public DownstreamConnection, public base::Recycled<H1
     timer_.cancel();
     if (life_) life_->cancel();
     transport_->close();
+    double length = std::chrono::duration<double, std::milli>(worker_.now() - info_.accepted).count();
     if (mode_ != Mode::kUndecided) {
       ++stats_.downstream_cx_destroy;
       --stats_.downstream_cx_active;
       --stats_.downstream_cx_http1_active;
+      if (info_.secure) --stats_.downstream_cx_ssl_active;
+      stats_.cx_length.record(length);
     }
     if (listener_stats_) {
       --listener_stats_->downstream_cx_active;
       ++listener_stats_->downstream_cx_destroy;
+      listener_stats_->cx_length.record(length);
     }
     worker_.forget(*this);
   }

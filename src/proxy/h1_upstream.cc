@@ -86,6 +86,7 @@ class H1Upstream final : public UpstreamConnection, UpstreamStream, io::Transpor
     if (sink) {
       --pool_.active;
       ++stats().upstream_cx_destroy_with_active_rq;
+      ++stats().upstream_cx_destroy_remote_with_active_rq;
     }
     ++stats().upstream_cx_destroy_remote;
     bool reused = served > 1 && !started_;
@@ -180,6 +181,8 @@ class H1Upstream final : public UpstreamConnection, UpstreamStream, io::Transpor
     sink_ = nullptr;
     --pool_.active;
     ++stats().upstream_rq_tx_reset;
+    ++stats().upstream_cx_destroy_with_active_rq;
+    ++stats().upstream_cx_destroy_local_with_active_rq;
     close();
   }
 

@@ -44,6 +44,7 @@ class H2Downstream final : public DownstreamConnection, http::H2Codec::Sink, io:
     ++stats_.downstream_cx_active;
     ++stats_.downstream_cx_http2_total;
     ++stats_.downstream_cx_http2_active;
+    if (info_.secure) ++stats_.downstream_cx_ssl_total, ++stats_.downstream_cx_ssl_active;
     transport_->set_sink(this);
     arm_idle();
     read_again_ = true;
@@ -304,6 +305,10 @@ class H2Downstream final : public DownstreamConnection, http::H2Codec::Sink, io:
   void shut(uint32_t flag, std::string_view details) {
     if (closed_) return;
     closed_ = true;
+    if (codec_.streams() > 0) {
+      ++stats_.downstream_cx_destroy_active_rq;
+      ++(flag == kFlagDownstreamTermination ? stats_.downstream_cx_destroy_remote_active_rq : stats_.downstream_cx_destroy_local_active_rq);
+    }
     end_streams(flag, details);
     timer_.cancel();
     if (life_) life_->cancel();
@@ -312,9 +317,13 @@ class H2Downstream final : public DownstreamConnection, http::H2Codec::Sink, io:
     ++stats_.downstream_cx_destroy;
     --stats_.downstream_cx_active;
     --stats_.downstream_cx_http2_active;
+    if (info_.secure) --stats_.downstream_cx_ssl_active;
+    double length = std::chrono::duration<double, std::milli>(worker_.now() - info_.accepted).count();
+    stats_.cx_length.record(length);
     if (listener_stats_) {
       --listener_stats_->downstream_cx_active;
       ++listener_stats_->downstream_cx_destroy;
+      listener_stats_->cx_length.record(length);
     }
     worker_.forget(*this);
   }

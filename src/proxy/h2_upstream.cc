@@ -173,7 +173,7 @@ class H2Upstream final : public UpstreamConnection, http::H2Sink, io::TransportS
     disarm_idle();
     transport_->close();
     ++stats().upstream_cx_destroy_remote;
-    if (open_) ++stats().upstream_cx_destroy_with_active_rq;
+    if (open_) ++stats().upstream_cx_destroy_with_active_rq, ++stats().upstream_cx_destroy_remote_with_active_rq;
     std::vector<std::unique_ptr<Stream>> all = std::move(unsent_);
     for (auto& [id, s] : streams_) all.push_back(std::move(s));
     streams_.clear();

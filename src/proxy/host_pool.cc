@@ -208,6 +208,10 @@ void HostPool::on_idle(UpstreamConnection& connection) {
 void HostPool::on_closed(UpstreamConnection& connection) {
   not_ready(connection);
   ++cluster_.stats.upstream_cx_destroy;
+  if (connection.connected_at_ != base::TimePoint{}) {
+    cluster_.stats.cx_length.record(std::chrono::duration<double, std::milli>(cluster_.worker().now() - connection.connected_at_).count());
+    cluster_.stats.rq_per_cx.record(static_cast<double>(connection.served));
+  }
   --cluster_.stats.upstream_cx_active;
   --slot_.counters.cx_active;
   cluster_.give_back(connection.permit, Resource::kConnection, connection.high);

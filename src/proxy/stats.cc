@@ -58,6 +58,18 @@ void add_codes(StatsSnapshot& to, std::string_view prefix, const CodeCounts& cod
     if (codes.classes[i] || !each) to.counters[fmt::format("{}{}xx", prefix, i)] += codes.classes[i];
 }
 
+void add_origin(StatsSnapshot& to, const std::string& prefix, const CodeCounts& codes) {
+  if (codes.codes.empty()) return;
+  add_codes(to, prefix + "upstream_rq_", codes, true);
+  uint64_t& completed = to.counters[prefix + "upstream_rq_completed"];
+  for (auto& [code, n] : codes.codes) completed += n;
+}
+
+void add_spare(StatsSnapshot& to, const std::string& name, const SpareHistogram& from) {
+  Histogram& sum = to.histograms[name];
+  if (from.recorded) sum.add(*from.recorded);
+}
+
 }  // namespace
 
 #define FL_ADD_COUNTER(name) counters[join(prefix, #name)] += stats.name;
@@ -67,6 +79,30 @@ void StatsSnapshot::add(std::string_view prefix, const ClusterStats& stats) {
   FL_CLUSTER_STATS(FL_ADD_COUNTER, FL_ADD_GAUGE)
   add_codes(*this, join(prefix, "upstream_rq_"), stats.codes, true);
   histograms[join(prefix, "upstream_rq_time")].add(stats.rq_time);
+  add_spare(*this, join(prefix, "upstream_cx_length_ms"), stats.cx_length);
+  add_spare(*this, join(prefix, "upstream_rq_per_cx"), stats.rq_per_cx);
+  // Origins apart, once there was an answer: what is not internal is external.
+  static const CodeCounts kNone;
+  const CodeCounts& internal = stats.internal_codes.counted ? *stats.internal_codes.counted : kNone;
+  CodeCounts external = stats.codes;
+  for (auto& [code, n] : external.codes)
+    for (auto& [inner, m] : internal.codes)
+      if (inner == code) n -= std::min(m, n);
+  std::erase_if(external.codes, [](const auto& c) { return c.second == 0; });
+  for (size_t i = 0; i < external.classes.size(); ++i) external.classes[i] -= std::min(internal.classes[i], external.classes[i]);
+  add_origin(*this, join(prefix, "external."), external);
+  add_origin(*this, join(prefix, "internal."), internal);
+  if (stats.retry_codes.counted) add_origin(*this, join(prefix, "retry."), *stats.retry_codes.counted);
+  if (stats.internal_rq_time.recorded) histograms[join(prefix, "internal.upstream_rq_time")].add(*stats.internal_rq_time.recorded);
+  if (!external.codes.empty()) {
+    Histogram rest = stats.rq_time;
+    if (const Histogram* inner = stats.internal_rq_time.recorded.get()) {
+      for (size_t i = 0; i < rest.buckets.size(); ++i) rest.buckets[i] -= std::min(inner->buckets[i], rest.buckets[i]);
+      rest.count -= std::min(inner->count, rest.count);
+      rest.sum -= inner->sum;
+    }
+    histograms[join(prefix, "external.upstream_rq_time")].add(rest);
+  }
   histograms[join(prefix, "upstream_cx_connect_ms")].add(stats.connect_ms);
 }
 
@@ -83,9 +119,13 @@ void StatsSnapshot::add(std::string_view prefix, const HttpStats& stats) {
 #undef FL_ADD_HTTP_GAUGE
   add_codes(*this, join(prefix, "downstream_rq_"), stats.codes, false);
   histograms[join(prefix, "downstream_rq_time")].add(stats.rq_time);
+  add_spare(*this, join(prefix, "downstream_cx_length_ms"), stats.cx_length);
 }
 
-void StatsSnapshot::add(std::string_view prefix, const ListenerStats& stats) { FL_LISTENER_STATS(FL_ADD_COUNTER, FL_ADD_GAUGE) }
+void StatsSnapshot::add(std::string_view prefix, const ListenerStats& stats) {
+  FL_LISTENER_STATS(FL_ADD_COUNTER, FL_ADD_GAUGE)
+  add_spare(*this, join(prefix, "downstream_cx_length_ms"), stats.cx_length);
+}
 void StatsSnapshot::add(std::string_view prefix, const TcpStats& stats) { FL_TCP_STATS(FL_ADD_COUNTER, FL_ADD_GAUGE) }
 
 #undef FL_ADD_COUNTER

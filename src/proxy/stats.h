@@ -5,6 +5,7 @@
 #include <array>
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -26,17 +27,33 @@ struct Histogram {
   double quantile(double q) const;
 };
 
+// Costs a pointer until something is recorded: most clusters of a large mesh are never called by one proxy.
+struct SpareHistogram {
+  std::unique_ptr<Histogram> recorded;
+  void record(double ms) {
+    if (!recorded) recorded = std::make_unique<Histogram>();
+    recorded->record(ms);
+  }
+};
+
 struct CodeCounts {
   std::vector<std::pair<uint16_t, uint64_t>> codes;
   std::array<uint64_t, 6> classes{};  // by first digit
   void count(int status);
+};
+struct SpareCodes {
+  std::unique_ptr<CodeCounts> counted;
+  void count(int status) {
+    if (!counted) counted = std::make_unique<CodeCounts>();
+    counted->count(status);
+  }
 };
 
 #define FL_CLUSTER_STATS(COUNTER, GAUGE)                                                                               \
   COUNTER(upstream_cx_total) GAUGE(upstream_cx_active) COUNTER(upstream_cx_http1_total) COUNTER(upstream_cx_http2_total) \
   COUNTER(upstream_cx_connect_fail) COUNTER(upstream_cx_connect_timeout) COUNTER(upstream_cx_overflow)                 \
   COUNTER(upstream_cx_destroy) COUNTER(upstream_cx_destroy_local) COUNTER(upstream_cx_destroy_remote)                  \
-  COUNTER(upstream_cx_destroy_with_active_rq) COUNTER(upstream_cx_rx_bytes_total) COUNTER(upstream_cx_tx_bytes_total)  \
+  COUNTER(upstream_cx_destroy_with_active_rq) COUNTER(upstream_cx_destroy_local_with_active_rq) COUNTER(upstream_cx_destroy_remote_with_active_rq) COUNTER(upstream_cx_rx_bytes_total) COUNTER(upstream_cx_tx_bytes_total)  \
   COUNTER(upstream_cx_max_requests) COUNTER(upstream_cx_none_healthy) COUNTER(upstream_cx_idle_timeout)                \
   COUNTER(upstream_cx_protocol_error) COUNTER(upstream_cx_pool_overflow) COUNTER(upstream_cx_connect_attempts_exceeded) \
   COUNTER(upstream_rq_total) GAUGE(upstream_rq_active) COUNTER(upstream_rq_pending_total) GAUGE(upstream_rq_pending_active) \
@@ -53,6 +70,8 @@ struct CodeCounts {
   COUNTER(downstream_cx_total) GAUGE(downstream_cx_active) COUNTER(downstream_cx_http1_total) GAUGE(downstream_cx_http1_active) \
   COUNTER(downstream_cx_http2_total) GAUGE(downstream_cx_http2_active) COUNTER(downstream_cx_destroy)                  \
   COUNTER(downstream_cx_destroy_remote) COUNTER(downstream_cx_destroy_local) COUNTER(downstream_cx_idle_timeout)       \
+  COUNTER(downstream_cx_destroy_active_rq) COUNTER(downstream_cx_destroy_local_active_rq) COUNTER(downstream_cx_destroy_remote_active_rq) \
+  COUNTER(downstream_cx_ssl_total) GAUGE(downstream_cx_ssl_active)                                                     \
   COUNTER(downstream_cx_protocol_error) COUNTER(downstream_cx_rx_bytes_total) COUNTER(downstream_cx_tx_bytes_total)    \
   COUNTER(downstream_cx_max_requests_reached) COUNTER(downstream_cx_max_duration_reached) COUNTER(downstream_cx_upgrades_total) \
   COUNTER(downstream_cx_drain_close) COUNTER(downstream_rq_total) GAUGE(downstream_rq_active) COUNTER(downstream_rq_http1_total) \
@@ -75,16 +94,20 @@ struct CodeCounts {
 struct ClusterStats {
   FL_CLUSTER_STATS(FL_FIELD, FL_FIELD)
   CodeCounts codes;
+  SpareCodes internal_codes, retry_codes;       // of `codes` those to internal requests; of answers that were not passed on
   Histogram rq_time, connect_ms;
+  SpareHistogram internal_rq_time, cx_length, rq_per_cx;
   io::TlsCounters tls;
 };
 struct HttpStats {
   FL_HTTP_STATS(FL_FIELD, FL_FIELD)
   CodeCounts codes;
   Histogram rq_time;
+  SpareHistogram cx_length;
 };
 struct ListenerStats {
   FL_LISTENER_STATS(FL_FIELD, FL_FIELD)
+  SpareHistogram cx_length;
   io::TlsCounters tls;
 };
 struct TcpStats {

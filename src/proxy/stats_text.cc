@@ -47,7 +47,7 @@ void add_tag(std::string& tags, std::string_view label, std::string_view value) 
 
 // Levels that belong to the statistic, not to the (dotted) name of the instance before them.
 constexpr std::string_view kGroups[] = {".circuit_breakers.", ".outlier_detection.", ".fault.", ".http.", ".ssl.",         ".http1.", ".http2.", ".health_check.",
-                                        ".worker_",           ".default.",           ".retry_or_shadow",   ".external.", ".internal.", ".tracing."};
+                                        ".worker_",           ".default.",           ".retry_or_shadow",   ".external.", ".internal.", ".tracing.", ".retry."};
 
 bool is_grpc_stat(std::string_view s) {
   for (std::string_view known : {"success", "failure", "total", "request_message_count", "response_message_count", "upstream_rq_time"})

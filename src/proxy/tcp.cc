@@ -284,6 +284,7 @@ class TcpConnection final : public DownstreamConnection, Flushable {
     if (!std::exchange(counted_, false)) return;
     --cluster_->stats.upstream_cx_active;
     ++cluster_->stats.upstream_cx_destroy;
+    if (up_.transport) cluster_->stats.cx_length.record(std::chrono::duration<double, std::milli>(worker_.now() - log_.upstream_connected).count());
     cluster_->give_back(permit_, Resource::kConnection, false);
   }
 
@@ -312,6 +313,7 @@ class TcpConnection final : public DownstreamConnection, Flushable {
     if (listener_stats_) {
       --listener_stats_->downstream_cx_active;
       ++listener_stats_->downstream_cx_destroy;
+      listener_stats_->cx_length.record(std::chrono::duration<double, std::milli>(worker_.now() - info_.accepted).count());
     }
     worker_.forget(*this);
   }

@@ -220,7 +220,7 @@ void Worker::collect(StatsSnapshot& into) {
   for (const Slot& s : clusters_) {
     if (!s.config) continue;
     std::string prefix = "cluster." + s.config->stat_name + ".";
-    static const ClusterStats kNone;
+    static const ClusterStats kNone{};
     into.add(prefix, s.cluster ? s.cluster->stats : kNone);
     if (s.config->tls || !s.config->socket_matches.empty()) into.add(prefix, s.cluster ? s.cluster->stats.tls : kNone.tls);
   }
@@ -234,6 +234,9 @@ void Worker::collect(StatsSnapshot& into) {
   }
   for (auto& [name, stats] : listener_stats_) {
     into.add("listener." + name + ".", *stats);
+    std::string own = fmt::format("listener.{}.worker_{}.", name, options_.index);
+    into.counters[own + "downstream_cx_total"] = stats->downstream_cx_total;
+    into.gauges[own + "downstream_cx_active"] = stats->downstream_cx_active;
     if (with_tls.contains(name)) into.add("listener." + name + ".", stats->tls);
   }
   for (auto& [key, local] : locals_) local->collect(into);
