@@ -79,7 +79,7 @@ Status ConfigManager::load_static(const envoy::config::bootstrap::v3::Bootstrap&
     if (!status) {
       base::Error e = status.error();
       e.where = fmt::format("static_resources.listeners[{}]{}{}", i, e.where.empty() ? "" : ".", e.where);
-      if (e.code == Code::kFailedPrecondition) ++listener_create_failures_;
+      if (!compiled && e.code == Code::kFailedPrecondition) ++listeners_refused_;  // put_listener() counts its own
       bool others = i + 1 < bootstrap.static_resources().listeners_size() || !listeners_.empty() || sources_.listeners || (hooks_.ads_by_options && hooks_.ads_listeners);
       if (!others) return std::unexpected(e);  // nothing at all would serve
       if (auto ok = leave_out({true, from.name(), {}, {from.SerializeAsString(), "", now, false}}, e); !ok) return ok;

@@ -189,7 +189,6 @@ class ConfigManager final : public xds::ClientSink {
   uint64_t listeners_refused_ = 0;
   std::map<std::string, RouteState> routes_;
   std::vector<LeftOut> left_out_;
-  uint64_t listener_create_failures_ = 0;
   std::map<std::string, std::shared_ptr<const EndpointSet>> endpoint_sets_;  // by EDS name
   std::map<std::string, Resource> endpoint_sources_;
   std::map<std::string, std::vector<int>> pending_fds_;   // bound, not yet with the workers

@@ -36,7 +36,7 @@ Status ConfigManager::update_listeners(const xds::ReceivedUpdate& update) {
   }
   // Sockets first: a port that is taken refuses the update before anything changed.
   for (auto& [config, source] : compiled) {
-    if (auto bound = put_listener(config, std::move(source)); !bound) ++listener_create_failures_, problems.push_back(named(bound.error(), "listener", config->name).text());
+    if (auto bound = put_listener(config, std::move(source)); !bound) problems.push_back(named(bound.error(), "listener", config->name).text());
   }
   ConfigUpdate out;
   std::set<std::string> present;

@@ -97,7 +97,6 @@ void ConfigManager::stats(StatsSnapshot& into) const {
   for (auto& [name, l] : listeners_) listening += l.active;
   into.gauges["listener_manager.total_listeners_active"] = listening;
   into.gauges["listener_manager.total_listeners_warming"] = listeners_.size() - listening;
-  into.counters["listener_manager.listener_create_failure"] += listener_create_failures_;
   into.counters["config.left_out"] += left_out_.size();
   uint64_t warned = 0;
   for (auto& [field, n] : compiler_.warnings()) warned += n;

@@ -84,6 +84,8 @@ void Exchange::on_request_timeout() {
 
 void Exchange::on_max_duration() {
   ++stats_->downstream_rq_max_duration_reached;
+  // A gRPC client's own word for it, which 504 would not be: the limit is often the deadline that it sent.
+  if (!response_begun_ && http::is_grpc_type(request_.fields.get("content-type"))) response_.fields.set("grpc-status", "4");
   break_off(request_complete_ ? 504 : 408, "max_duration_timeout", 0, "downstream duration timeout");
 }
 
