@@ -27,7 +27,7 @@ enum class LogCommand : uint8_t {
   kDownstreamDirectPort, kDirectLocal, kDirectLocalIp, kDirectLocalPort, kUpstreamIp, kUpstreamPort, kUpstreamLocalIp, kUpstreamLocalPort,
   kUpstreamName, kUpstreamNameOnly, kUpstreamProtocol, kUpstreamConnectionId, kAttemptedHosts, kAttemptedIps, kAttemptedNames,
   kAttemptedNamesOnly, kAttemptedConnections, kDownstreamBytes, kUpstreamBytes, kDownstreamPlainBytes, kUpstreamPlainBytes, kChainName,
-  kListenerName, kRoundTrip, kDownstreamClose, kUpstreamClose, kTls,
+  kListenerName, kRoundTrip, kTls,
   // access_log_time.cc
   kStartTime, kStartTimeLocal, kEmitTime, kEmitTimeLocal, kDuration, kRequestDuration, kRequestTxDuration, kResponseDuration,
   kResponseTxDuration, kHandshakeDuration, kPoolDuration, kCommonDuration,

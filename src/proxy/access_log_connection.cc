@@ -256,10 +256,6 @@ bool connection_value(const LogPiece& piece, const StreamInfo& info, std::string
       return info.connection && text(info.connection->listener_name);
     case C::kRoundTrip:
       return count(round_trip_ms(info));
-    case C::kDownstreamClose:
-      return text("Normal");
-    case C::kUpstreamClose:
-      return !info.upstream_host.empty() && text("Normal");
     case C::kTls: {
       std::string value;
       return tls_operator(piece.text, piece.fallback, info, value) && text(value);

@@ -74,8 +74,6 @@ constexpr Row kPlain[] = {
     {"DOWNSTREAM_DIRECT_LOCAL_ADDRESS_WITHOUT_PORT", C::kDirectLocalIp},
     {"DOWNSTREAM_DIRECT_LOCAL_PORT", C::kDirectLocalPort},
     {"DOWNSTREAM_CX_RTT", C::kRoundTrip},
-    {"DOWNSTREAM_DETECTED_CLOSE_TYPE", C::kDownstreamClose},
-    {"UPSTREAM_DETECTED_CLOSE_TYPE", C::kUpstreamClose},
     {"DOWNSTREAM_WIRE_BYTES_RECEIVED", C::kDownstreamBytes, kByteWireReceived},
     {"DOWNSTREAM_WIRE_BYTES_SENT", C::kDownstreamBytes, kByteWireSent},
     {"DOWNSTREAM_HEADER_BYTES_RECEIVED", C::kDownstreamBytes, kByteHeaderReceived},
@@ -139,7 +137,7 @@ constexpr Row kWithArgument[] = {
 constexpr std::string_view kUnfilled[] = {
     "DYNAMIC_METADATA", "CLUSTER_METADATA", "UPSTREAM_METADATA", "METADATA", "FILTER_STATE", "UPSTREAM_FILTER_STATE", "VIRTUAL_CLUSTER_NAME",
     "TLS_JA3_FINGERPRINT", "TLS_JA4_FINGERPRINT", "DOWNSTREAM_LOCAL_CLOSE_REASON", "UPSTREAM_LOCAL_CLOSE_REASON",
-    "ROUTE_RESOLUTION_TIME_US",
+    "ROUTE_RESOLUTION_TIME_US", "DOWNSTREAM_DETECTED_CLOSE_TYPE", "UPSTREAM_DETECTED_CLOSE_TYPE",
 };
 
 std::optional<uint8_t> path_choice(std::string_view word) {

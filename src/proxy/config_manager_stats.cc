@@ -19,10 +19,8 @@ void ConfigManager::stats(StatsSnapshot& into) const {
   into.counters["cluster_manager.cluster_added"] += cluster_changes_.added;
   into.counters["cluster_manager.cluster_modified"] += cluster_changes_.modified;
   into.counters["cluster_manager.cluster_removed"] += cluster_changes_.removed;
-  into.counters["cluster_manager.cluster_updated"] += cluster_changes_.modified;
   into.counters["listener_manager.listener_added"] += listener_changes_.added;
   into.counters["listener_manager.listener_modified"] += listener_changes_.modified;
-  into.counters["listener_manager.listener_in_place_updated"] += listener_changes_.modified;  // connections of unchanged chains stay
   into.counters["listener_manager.listener_removed"] += listener_changes_.removed;
   into.counters["listener_manager.listener_create_success"] += listener_changes_.added + listener_changes_.modified;
   into.counters["listener_manager.listener_create_failure"] += listeners_refused_;
@@ -41,7 +39,6 @@ void ConfigManager::stats(StatsSnapshot& into) const {
     into.gauges[p + "membership_total"] = hosts;
     into.gauges[p + "membership_healthy"] = healthy;
     into.gauges[p + "membership_degraded"] = degraded;
-    into.gauges[p + "membership_excluded"] = 0;  // hosts that still warm are not told apart
     into.gauges[p + "warming_state"] = !c->warm;
     uint32_t heaviest = 0;
     if (c->endpoints)

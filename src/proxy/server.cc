@@ -329,7 +329,6 @@ void Server::own_stats(StatsSnapshot& into) {
   into.counters["server.debug_assertion_failures"] = 0;
   into.counters["server.envoy_bug_failures"] = 0;
   into.counters["server.static_unknown_fields"] = 0;  // a bootstrap with one is refused
-  into.counters["server.dynamic_unknown_fields"] = 0;
   into.counters["server.wip_protos"] = 0;
   into.gauges["server.compilation_settings.fips_mode"] = 0;
   // No layer of runtime values is known: keys have their defaults.

@@ -61,6 +61,7 @@ KNOWN = {
     r"CLUSTER_METADATA.*|UPSTREAM_METADATA.*": "metadata of clusters and endpoints is not kept",
     r"VIRTUAL_CLUSTER_NAME": "virtual clusters are not known",
     r"ROUTE_RESOLUTION_TIME_US": "not measured",
+    r"(UP|DOWN)STREAM_DETECTED_CLOSE_TYPE": "a reset is not told from an end",
     r"(UP|DOWN)STREAM_TLS_SESSION_ID": "OpenSSL names sessions of TLS 1.3, BoringSSL does not",
     r"REQUESTED_SERVER_NAME": "known from the handshake, too, without tls_inspector",
 }
