@@ -136,7 +136,7 @@ void ConfigManager::put_cluster(std::shared_ptr<const ClusterConfig> config, Res
   if (fresh) slot = std::make_unique<ClusterState>();
   ClusterState& c = *slot;
   ++(fresh ? cluster_changes_.added : cluster_changes_.modified);
-  bool same_dns = !fresh && c.config->type == config->type && c.config->dns.size() == config->dns.size() &&
+  bool same_dns = !fresh && c.config->type == config->type && c.config->dns_lookup == config->dns_lookup && c.config->dns.size() == config->dns.size() &&
                   std::ranges::equal(c.config->dns, config->dns, [](const auto& a, const auto& b) { return a.name == b.name && a.port == b.port; });
   c.config = std::move(config);
   c.source = std::move(source);

@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "proxy/config_manager.h"
+#include "proxy/config_manager_util.h"
 
 namespace fairlead::proxy {
 
@@ -56,14 +57,12 @@ void ConfigManager::dns_answer(const std::string& name, size_t target, base::Res
       FL_LOG_INFO("config", "cluster {}: {} resolves", name, c.config->dns[target].name);
     c.dns_failures_in_a_row = 0;
     if (c.config->respect_dns_ttl && answer->ttl > std::chrono::seconds(0) && c.dns_timer) c.dns_timer->arm(std::max(answer->ttl, std::chrono::seconds(1)));
-    auto addresses = std::move(answer->addresses);
-    if (c.config->dns_one_family && std::ranges::any_of(addresses, [](const io::Address& a) { return a.family() == AF_INET; }))
-      std::erase_if(addresses, [](const io::Address& a) { return a.family() != AF_INET; });
+    auto addresses = order_addresses(c.config->dns_lookup, std::move(answer->addresses));
     if (c.config->type == ClusterConfig::Type::kLogicalDns && addresses.size() > 1) {
       // One at a time; the one in use is kept while it is among the answers, the others are there when it does not answer.
       auto& known = c.dns_answers[target];
       if (!known.empty())
-        if (auto stays = std::ranges::find(addresses, known[0]); stays != addresses.end()) std::iter_swap(addresses.begin(), stays);
+        if (auto stays = std::ranges::find(addresses, known[0]); stays != addresses.end() && known[0].family() == addresses[0].family()) std::iter_swap(addresses.begin(), stays);
     }
     if (auto k = c.dns_answers.find(target); k != c.dns_answers.end() && k->second.size() == addresses.size() && std::ranges::is_permutation(k->second, addresses)) return;
     c.dns_answers[target] = std::move(addresses);
@@ -75,12 +74,12 @@ void ConfigManager::dns_answer(const std::string& name, size_t target, base::Res
     auto index = static_cast<uint32_t>(locality - set->localities.begin());
     if (locality == set->localities.end()) set->localities.push_back({t.locality, t.priority, t.locality_weight});
     bool logical = c.config->type == ClusterConfig::Type::kLogicalDns;
-    for (size_t n = 0; n < addresses.size() && (n == 0 || !logical); ++n) {
+    size_t hosts = logical ? std::min<size_t>(addresses.size(), 1) : count_hosts(c.config->dns_lookup, addresses);
+    for (size_t n = 0; n < hosts; ++n) {
       io::Address a = addresses[n];
       a.set_port(t.port);
       std::vector<io::Address> more;
-      if (logical)
-        for (size_t m = 1; m < addresses.size(); ++m) more.push_back(addresses[m]), more.back().set_port(t.port);
+      for (size_t m = hosts; m < addresses.size(); ++m) more.push_back(addresses[m]), more.back().set_port(t.port);
       HostPtr host;
       if (c.assigned)
         for (const HostPtr& known : c.assigned->hosts)

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from ports import free_port
-from wire import cluster, listener, manager
+from wire import Raw, cluster, listener, manager
 
 TCP = {"name": "tcp", "typed_config": {
     "@type": "type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy", "stat_prefix": "tcp", "cluster": "origin"}}
@@ -38,3 +38,17 @@ def test_the_address_that_answers_is_found_behind_others_that_do_not(start, kind
             with server.accept()[0] as connection:
                 assert 0.2 < time.monotonic() - begin < 1.5
                 assert connection.recv(4096).startswith(b"GET /")
+
+
+@pytest.mark.parametrize("kind", ["STRICT_DNS", "LOGICAL_DNS"])
+def test_a_name_with_both_families_is_served_by_whichever_answers(start, origin, kind):
+    """localhost is ::1 first; the origin listens on 127.0.0.1 alone."""
+    port = free_port()
+    to = cluster("origin", origin.port, type=kind)
+    to["load_assignment"]["endpoints"][0]["lb_endpoints"][0] = {"endpoint": address(("localhost", origin.port))}
+    proxy = start.proxy([listener("l", port, manager())], [to])
+    for _ in range(3):
+        with Raw(port) as c:
+            c.send(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n")
+            assert c.answer()[0] == 200
+    assert proxy.stat("cluster.origin.upstream_cx_connect_fail") == 0

@@ -224,8 +224,13 @@ void discovery(const CompileContext& at, const cluster_v3::Cluster& from, Cluste
     c.dns_failure_max = rate.has_max_interval() ? nanos(rate.max_interval()) : 10 * c.dns_failure_base;
     if (c.dns_failure_max < c.dns_failure_base) at.at("dns_failure_refresh_rate.max_interval").refuse("it is less than base_interval");
   }
-  // Both families only where ALL asks for them: a name like localhost has both, and servers often listen on one.
-  c.dns_one_family = from.dns_lookup_family() != C::ALL;
+  switch (from.dns_lookup_family()) {
+    case C::V4_ONLY: c.dns_lookup = DnsLookup::kV4Only; break;
+    case C::V6_ONLY: c.dns_lookup = DnsLookup::kV6Only; break;
+    case C::V4_PREFERRED: c.dns_lookup = DnsLookup::kV4Preferred; break;
+    case C::ALL: c.dns_lookup = DnsLookup::kAll; break;
+    default: c.dns_lookup = DnsLookup::kAuto; break;
+  }
   c.dns_family = from.dns_lookup_family() == C::V4_ONLY ? AF_INET : from.dns_lookup_family() == C::V6_ONLY ? AF_INET6 : AF_UNSPEC;
 }
 

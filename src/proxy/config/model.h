@@ -565,6 +565,9 @@ struct Breakers {
 };
 inline constexpr uint32_t kUnlimited = 1u << 31;
 
+// dns_lookup_family. kAuto: IPv6, and where there is none IPv4; kV4Preferred the other way round; kAll: both are hosts.
+enum class DnsLookup : uint8_t { kAuto, kV4Only, kV6Only, kV4Preferred, kAll };
+
 struct ClusterConfig {
   enum class Type : uint8_t { kStatic, kStrictDns, kLogicalDns, kEds, kOriginalDst };
   enum class Balance : uint8_t { kRoundRobin, kLeastRequest, kRandom, kRingHash, kMaglev, kClusterProvided };
@@ -639,7 +642,7 @@ struct ClusterConfig {
     std::string hostname, check_hostname;
     std::optional<uint16_t> check_port;
   };
-  bool dns_one_family = false;                   // IPv4 when there is such an address, else IPv6
+  DnsLookup dns_lookup = DnsLookup::kAuto;
   std::vector<DnsTarget> dns;
   Nanos dns_refresh = std::chrono::seconds(5);
   Nanos dns_failure_base{0}, dns_failure_max{0};  // 0: dns_refresh
