@@ -1,6 +1,4 @@
 // pilot-agent: Istio's agent in a sidecar or gateway. The proxy runs in this same process.
-#include <arpa/inet.h>
-#include <ifaddrs.h>
 #include <malloc.h>
 
 #include <cstdio>
@@ -14,6 +12,7 @@
 #include "cli/commands.h"
 #include "envoy/config/bootstrap/v3/bootstrap.pb.h"
 #include "http/client.h"
+#include "io/interfaces.h"
 #include "node/interception/istio_iptables.h"
 #include "proxy/agent.h"
 #include "proxy/agent_identity.h"
@@ -24,22 +23,6 @@ namespace fairlead::cli {
 namespace {
 
 constexpr std::string_view kAdmin = "127.0.0.1:15000";
-
-// The first address that is not loopback, for when INSTANCE_IP is not given.
-std::string own_address() {
-  std::string found = "127.0.0.1";
-  ifaddrs* list = nullptr;
-  if (getifaddrs(&list) != 0) return found;
-  for (ifaddrs* i = list; i; i = i->ifa_next) {
-    if (!i->ifa_addr || i->ifa_addr->sa_family != AF_INET) continue;
-    auto a = io::Address::from_sockaddr(i->ifa_addr, sizeof(sockaddr_in));
-    if (a.is_loopback()) continue;
-    found = a.ip();
-    break;
-  }
-  freeifaddrs(list);
-  return found;
-}
 
 int usage() {
   std::fputs(
@@ -77,7 +60,7 @@ int run_proxy(const std::vector<std::string>& args) {
     return std::string(v ? v : "");
   };
   o.ip = o.environment("INSTANCE_IP");
-  if (o.ip.empty()) o.ip = own_address();
+  if (o.ip.empty()) o.ip = io::own_address();
   o.proxy_config = o.environment("PROXY_CONFIG");
   o.labels = base::read_file("/etc/istio/pod/labels").value_or("");
   o.annotations = base::read_file("/etc/istio/pod/annotations").value_or("");

@@ -310,6 +310,7 @@ void Exchange::got_stream(UpstreamStream& stream) {
   upstream_->send_head(request_, whole);
   if (!body_.empty()) upstream_->send_data(body_);
   if (request_complete_ && !whole) upstream_->send_end(has_request_trailers_ ? &request_trailer_map_ : nullptr);
+  settle_request();
 }
 
 // What logs may want to know of an attempt that got a stream; kept only when one asks.
@@ -344,15 +345,12 @@ void Exchange::on_request_data(std::string_view bytes) {
     bytes = changed;
   }
   if (upstream_ && !drop_response_) upstream_->send_data(bytes);
+  for (size_t i = mirrors_.size(); i-- > 0;) mirrors_[i]->send_data(bytes);
   // Kept while it may have to be sent (again); past the limit an attempt is final.
   bool may_repeat = !response_begun_ && !body_dropped_ && (state_ == State::kFilters || state_ == State::kWaiting || retry_on_ || !upstream_);
   if (may_repeat) {
     if (body_.size() + bytes.size() <= listener_->buffer_limit_bytes || !upstream_) {
       body_.append(bytes);
-      if (!upstream_ && body_.size() > listener_->buffer_limit_bytes && !request_paused_) {
-        request_paused_ = true;
-        downstream_->pause_request();
-      }
     } else {
       body_dropped_ = true;
       body_ = std::string();
@@ -361,9 +359,38 @@ void Exchange::on_request_data(std::string_view bytes) {
   } else if (upstream_) {
     body_dropped_ = true;
   }
-  if (upstream_ && !request_paused_ && upstream_->pending() > cluster_->config().watermark_bytes) {
+  settle_request();
+}
+
+// The client is heard as long as what waits for the upstream, for a stream to it, or for a mirror stays within bounds. Asked
+// after each step that moves bytes: a queue that empties by a direct write is drained without a callback.
+void Exchange::settle_request() {
+  if (!downstream_ || state_ == State::kOver) return;
+  size_t most = upstream_ ? cluster_->config().watermark_bytes : listener_->buffer_limit_bytes;
+  size_t waiting = upstream_ ? upstream_->pending() : state_ == State::kReplying ? 0 : body_.size();
+  bool much = waiting > most, little = waiting <= most / 2;
+  for (const MirrorStream* m : mirrors_) {
+    much |= m->pending() > m->watermark();
+    little &= m->pending() <= m->watermark() / 2;
+  }
+  if (much && !request_paused_) {
     request_paused_ = true;
     downstream_->pause_request();
+  } else if (little && request_paused_) {
+    request_paused_ = false;
+    downstream_->resume_request();
+  }
+}
+
+void Exchange::settle_response() {
+  if (!downstream_ || !upstream_) return;
+  size_t waiting = downstream_->pending();
+  if (waiting > listener_->watermark_bytes && !upstream_paused_) {
+    upstream_paused_ = true;
+    upstream_->pause();
+  } else if (waiting <= listener_->watermark_bytes / 2 && upstream_paused_) {
+    upstream_paused_ = false;
+    upstream_->resume();
   }
 }
 
@@ -380,22 +407,22 @@ void Exchange::on_request_end(const HeaderMap* trailers) {
     std::string last;
     filter_request_end(last);
     if (!last.empty() && upstream_ && !drop_response_) upstream_->send_data(last);
+    if (!last.empty())
+      for (MirrorStream* m : mirrors_) m->send_data(last);
     if (!last.empty() && !body_dropped_) body_ += last;
   }
   if (upstream_ && !drop_response_) {
     info_.request_sent = info_.request_received;
     upstream_->send_end(has_request_trailers_ ? &request_trailer_map_ : nullptr);
   }
+  if (!mirrors_.empty()) end_mirrors();
   if (timeout_ && cluster_ && !response_begun_ && state_ != State::kReplying && !upgrade_) {
     if (response_timeout_.count() > 0) timeout_->arm(response_timeout_);
   }
   check_done();
 }
 
-void Exchange::on_upstream_drained() {
-  if (!std::exchange(request_paused_, false)) return;
-  downstream_->resume_request();
-}
+void Exchange::on_upstream_drained() { settle_request(); }
 
 // -------------------------------------------------------------------------------------------------- 6. response
 
@@ -462,15 +489,10 @@ void Exchange::on_response_data(std::string_view bytes) {
   touch();
   touch_try();
   downstream_->send_data(bytes);
-  if (upstream_ && downstream_->pending() > listener_->watermark_bytes) {
-    upstream_paused_ = true;
-    upstream_->pause();
-  }
+  settle_response();
 }
 
-void Exchange::on_downstream_drained() {
-  if (std::exchange(upstream_paused_, false) && upstream_) upstream_->resume();
-}
+void Exchange::on_downstream_drained() { settle_response(); }
 
 void Exchange::on_response_end(const HeaderMap* trailers) {
   upstream_ = nullptr;
@@ -526,6 +548,7 @@ void Exchange::finish() {
   for (auto& [filter, state] : filter_states_) state->cancel();
   if (waiting_in_) waiting_in_->cancel(*this);
   if (upstream_) std::exchange(upstream_, nullptr)->cancel();
+  for (MirrorStream* m : std::exchange(mirrors_, {})) m->abandon();
   end_attempt();
 
   info_.end = info_.response_last = since_start();

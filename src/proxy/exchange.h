@@ -18,13 +18,14 @@
 #include "io/loop.h"
 #include "proxy/downstream.h"
 #include "proxy/filters/filter.h"
+#include "proxy/mirror.h"
 #include "proxy/stream_info.h"
 #include "proxy/upstream.h"
 #include "proxy/worker.h"
 
 namespace fairlead::proxy {
 
-class Exchange final : UpstreamSink, StreamWaiter {
+class Exchange final : UpstreamSink, StreamWaiter, MirrorOwner {
  public:
   explicit Exchange(Worker& worker);
   ~Exchange();
@@ -95,6 +96,8 @@ class Exchange final : UpstreamSink, StreamWaiter {
   void note_stream(const UpstreamStream& stream);
   void finish();
   void check_done();
+  void settle_request();
+  void settle_response();
 
   // --- filters (exchange_filters.cc)
   void run_response_filters(bool end);
@@ -130,6 +133,7 @@ class Exchange final : UpstreamSink, StreamWaiter {
   void end_attempt();
   void abandon_attempt();
   void start_mirrors();
+  void end_mirrors();                      // the request is complete
 
   // --- answers of our own (exchange_reply.cc)
   void reply_redirect();
@@ -147,6 +151,9 @@ class Exchange final : UpstreamSink, StreamWaiter {
   // --- StreamWaiter
   void on_stream(UpstreamStream& stream) override;
   void on_stream_failure(ResetReason reason, std::string_view detail) override;
+  // --- MirrorOwner
+  void on_mirror_drained() override;
+  void on_mirror_gone(MirrorStream& mirror) override;
 
   bool upgrade_allowed() const;
   bool wants_tls() const;
@@ -190,6 +197,7 @@ class Exchange final : UpstreamSink, StreamWaiter {
   HeaderMap request_trailer_map_;
   bool has_request_trailers_ = false;
   bool request_paused_ = false;
+  std::vector<MirrorStream*> mirrors_;     // that want the rest of the request
 
   // the attempt
   Cluster* cluster_ = nullptr;

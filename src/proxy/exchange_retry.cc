@@ -298,82 +298,31 @@ void Exchange::on_try_timeout() {
 
 // ---------------------------------------------------------------------------------------------------------- mirrors
 
-namespace {
-
-// A copy of a request whose answer nobody reads. Lives until its stream ends or 15 s passed.
-class Shadow final : UpstreamSink, StreamWaiter {
- public:
-  Shadow(Worker& worker, Cluster& cluster) : worker_(worker), cluster_(cluster), timer_(worker.loop(), [this] { done(); }) {}
-  void start(const RequestHeaders& from, std::string_view body, std::string_view authority) {
-    request_.method = request_.fields.store(from.method);
-    request_.target = request_.fields.store(from.target);
-    request_.authority = request_.fields.store(authority);
-    request_.scheme = from.scheme;
-    for (const HeaderMap::Field& f : from.fields) request_.fields.add_copy(f.name, f.value);
-    body_ = body;
-    Host* host = cluster_.pick(std::nullopt, nullptr, nullptr, 1);
-    if (!host) return done();
-    timer_.arm(std::chrono::seconds(15));
-    bool h2 = cluster_.config().protocol == ClusterConfig::Protocol::kHttp2;
-    bool overflow = false;
-    pool_ = &cluster_.pool(*host, h2 ? UpstreamProtocol::kHttp2 : UpstreamProtocol::kHttp1);
-    ++cluster_.stats.upstream_rq_total;
-    UpstreamStream* stream = pool_->request(*this, *this, false, overflow);
-    if (overflow) return done();
-    if (stream) on_stream(*stream);
-  }
-
- private:
-  void on_stream(UpstreamStream& stream) override {
-    stream_ = &stream;
-    stream_->send_head(request_, body_.empty());
-    if (!body_.empty()) {
-      stream_->send_data(body_);
-      stream_->send_end(nullptr);
-    }
-  }
-  void on_stream_failure(ResetReason, std::string_view) override { done(); }
-  void on_response(ResponseHeaders& head, bool) override { cluster_.stats.codes.count(head.status); }
-  void on_response_data(std::string_view) override {}
-  void on_response_end(const HeaderMap*) override { stream_ = nullptr, done(); }
-  void on_reset(ResetReason, std::string_view, bool) override { stream_ = nullptr, done(); }
-  void on_upstream_drained() override {}
-  void done() {
-    if (std::exchange(done_, true)) return;
-    timer_.cancel();
-    if (stream_) std::exchange(stream_, nullptr)->cancel();
-    if (waiting_in_) waiting_in_->cancel(*this);
-    worker_.loop().dispose(std::unique_ptr<Shadow>(this));
-  }
-  Worker& worker_;
-  Cluster& cluster_;
-  io::Timer timer_;
-  RequestHeaders request_;
-  std::string body_;
-  HostPool* pool_ = nullptr;
-  UpstreamStream* stream_ = nullptr;
-  bool done_ = false;
-};
-
-}  // namespace
-
-// The copy goes out with the request; its body is what was there by then (small requests whole, others without).
 void Exchange::start_mirrors() {
+  if (upgrade_) return;  // what flows in a tunnel has no copy
   for (const Mirror& m : route_->mirrors) {
     if (!m.fraction.hit(worker_.random())) continue;
-    Cluster* to = worker_.cluster(m.id);
+    ClusterId id = m.cluster_header.empty() ? m.id : worker_.cluster_id(request_.fields.get(m.cluster_header));
+    Cluster* to = id == kNoCluster ? nullptr : worker_.cluster(id);
     if (!to) continue;
-    if (!request_complete_) {
-      ++to->stats.retry_or_shadow_abandoned;
-      continue;
-    }
-    std::string authority(request_.authority);
-    if (!m.keep_host) {
-      size_t colon = authority.rfind(':');
-      authority.insert(colon == std::string::npos ? authority.size() : colon, "-shadow");
-    }
-    (new Shadow(worker_, *to))->start(request_, body_, authority);
+    bool whole = request_complete_ && body_.empty() && !has_request_trailers_;
+    MirrorStream& mirror = worker_.add(std::make_unique<MirrorStream>(worker_, *to));
+    if (!mirror.start(request_, m, whole, response_timeout_, whole ? nullptr : this) || whole) continue;
+    mirrors_.push_back(&mirror);
+    if (!body_.empty()) mirror.send_data(body_);
   }
+  if (request_complete_) end_mirrors();
+}
+
+void Exchange::end_mirrors() {
+  for (MirrorStream* m : std::exchange(mirrors_, {})) m->send_end(has_request_trailers_ ? &request_trailer_map_ : nullptr);
+}
+
+void Exchange::on_mirror_drained() { settle_request(); }
+
+void Exchange::on_mirror_gone(MirrorStream& mirror) {
+  std::erase(mirrors_, &mirror);
+  settle_request();
 }
 
 }  // namespace fairlead::proxy

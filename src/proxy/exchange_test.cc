@@ -42,6 +42,8 @@ static_resources:
                 route: {cluster: one}
                 typed_per_filter_config: {envoy.filters.http.fault: {"@type": type.googleapis.com/envoy.extensions.filters.http.fault.v3.HTTPFault, abort: {http_status: 418, percentage: {numerator: 100}}}}
               - {match: {prefix: /h2}, route: {cluster: h2}}
+              - {match: {prefix: /mirrored}, route: {cluster: one, request_mirror_policies: [{cluster: two}]}}
+              - {match: {prefix: /mirror-by-header}, route: {cluster: one, request_mirror_policies: [{cluster_header: X-To, disable_shadow_host_suffix_append: true}]}}
               - {match: {prefix: /nowhere}, route: {cluster: missing}}
               - {match: {prefix: /watched}, route: {cluster: watched}}
               - {match: {prefix: /small}, route: {cluster: small}}
@@ -299,6 +301,77 @@ TEST_F(ExchangeTest, OverflowsWhenTheCircuitBreakerIsFull) {
   turn();
   EXPECT_TRUE(a.read().starts_with("HTTP/1.1 200"));
   EXPECT_TRUE(endpoints_[0].read().starts_with("GET /limited"));  // the one that waited
+}
+
+TEST_F(ExchangeTest, AMirrorGetsTheBodyAsItComes) {
+  Peer c = client();
+  c.write("POST /mirrored HTTP/1.1\r\nhost: a:80\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n");
+  turn();
+  ASSERT_EQ(endpoints_.size(), 2u);
+  Peer &copy = endpoints_[0], &real = endpoints_[1];
+  EXPECT_EQ(copy.address, "10.0.0.2:80");
+  std::string copied = copy.read();
+  EXPECT_NE(copied.find("host: a-shadow:80\r\n"), std::string::npos) << copied;
+  EXPECT_TRUE(copied.ends_with("3\r\nabc\r\n")) << copied;
+  EXPECT_NE(real.read().find("host: a:80\r\n"), std::string::npos);
+  c.write("2\r\nde\r\n0\r\n\r\n");
+  turn();
+  EXPECT_EQ(copy.read(), "2\r\nde\r\n0\r\n\r\n");
+  EXPECT_EQ(real.read(), "2\r\nde\r\n0\r\n\r\n");
+  // Its answer is nobody's; the connection serves again.
+  copy.write("HTTP/1.1 500 Internal Server Error\r\ncontent-length: 2\r\n\r\nno");
+  real.write("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi");
+  turn();
+  EXPECT_TRUE(c.read().starts_with("HTTP/1.1 200"));
+  get(c, "/mirrored");
+  EXPECT_EQ(endpoints_.size(), 2u);
+  EXPECT_TRUE(copy.read().starts_with("GET /mirrored"));
+}
+
+TEST_F(ExchangeTest, TheMirrorOfARequestThatBreaksOffBreaksOff) {
+  Peer c = client();
+  c.write("POST /mirrored HTTP/1.1\r\nhost: a\r\ncontent-length: 10\r\n\r\nabc");
+  turn();
+  ASSERT_EQ(endpoints_.size(), 2u);
+  endpoints_[0].read();
+  c.transport->close();
+  turn();
+  endpoints_[0].read();
+  EXPECT_TRUE(endpoints_[0].ended);
+}
+
+TEST_F(ExchangeTest, AMirrorThatTakesNothingIsGivenUpAndHoldsNothingBack) {
+  Peer c = client();
+  std::string body(2 << 20, 'x');
+  c.write(fmt::format("POST /mirrored HTTP/1.1\r\nhost: a\r\ncontent-length: {}\r\n\r\n", body.size()));
+  size_t sent = 0, got = 0;
+  for (int i = 0; i < 2000 && got < body.size(); ++i) {
+    if (sent < body.size()) {
+      auto r = c.transport->write(std::string_view(body).substr(sent, 64 * 1024));
+      if (r.status == io::IoStatus::kOk) sent += r.bytes;
+    }
+    worker_->loop().run_once(std::chrono::milliseconds(1));
+    if (endpoints_.size() == 2) got += endpoints_[1].read().size();
+  }
+  EXPECT_GE(got, body.size());
+  EXPECT_EQ(worker_->cluster(names_.id("two"))->stats.retry_or_shadow_abandoned, 1u);
+  endpoints_[1].write("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
+  turn();
+  EXPECT_TRUE(c.read().starts_with("HTTP/1.1 200"));
+}
+
+TEST_F(ExchangeTest, AHeaderMayNameTheMirror) {
+  Peer c = client();
+  c.write("GET /mirror-by-header HTTP/1.1\r\nhost: a\r\nx-to: two\r\n\r\nGET /mirror-by-header HTTP/1.1\r\nhost: a\r\n\r\n");
+  turn();
+  ASSERT_EQ(endpoints_.size(), 2u);
+  EXPECT_EQ(endpoints_[0].address, "10.0.0.2:80");
+  EXPECT_NE(endpoints_[0].read().find("host: a\r\n"), std::string::npos);
+  endpoints_[1].read();
+  endpoints_[1].write("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
+  turn();
+  EXPECT_TRUE(endpoints_[1].read().starts_with("GET /mirror-by-header"));
+  EXPECT_EQ(endpoints_[0].read(), "");
 }
 
 TEST_F(ExchangeTest, InjectsAborts) {

@@ -16,6 +16,7 @@
 #include "envoy/config/core/v3/address.pb.h"
 #include "envoy/config/core/v3/config_source.pb.h"
 #include "envoy/config/core/v3/grpc_service.pb.h"
+#include "io/interfaces.h"
 #include "proxy/admin_certs.h"
 #include "proxy/filters/counters.h"
 #include "proxy/health_state.h"
@@ -159,12 +160,14 @@ Status Server::start() {
   config_ = std::make_unique<ConfigManager>(loop_, std::move(hooks));
   config_->set_node(options_.node.id, options_.node.metadata);
 
+  const std::string own_ip = io::own_address();
   for (unsigned i = 0; i < options_.concurrency; ++i) {
     WorkerOptions w;
     w.index = i;
     w.count = options_.concurrency;
     w.socket_mark = options_.socket_mark;
     w.node_id = options_.node.id;
+    w.own_ip = own_ip;
     w.overload = overload_.get();
     w.write_logs = [this](std::map<std::string, std::string> lines) { log_files_.write(std::move(lines)); };
     w.outlier = [this](ClusterId id, HostPtr host, int kind) {

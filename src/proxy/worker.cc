@@ -50,6 +50,7 @@ Worker::Worker(WorkerOptions options)
 
 Worker::~Worker() {
   close_all();
+  while (!mirrors_.empty()) mirrors_.back()->abandon();
   flush_marked();
   // Connections that wait for their deletion still name their cluster: let them go first. Deleting one side puts up the
   // other: downstream, exchange, upstream, and one more for what they defer.
@@ -313,6 +314,22 @@ void Worker::forget(DownstreamConnection& connection) {
     connections_[i]->index = i;
   }
   connections_.pop_back();
+  loop_.dispose(std::move(owned));
+}
+
+MirrorStream& Worker::add(std::unique_ptr<MirrorStream> mirror) {
+  mirror->index = mirrors_.size();
+  return *mirrors_.emplace_back(std::move(mirror));
+}
+
+void Worker::forget(MirrorStream& mirror) {
+  size_t i = mirror.index;
+  std::unique_ptr<MirrorStream> owned = std::move(mirrors_[i]);
+  if (i + 1 < mirrors_.size()) {
+    mirrors_[i] = std::move(mirrors_.back());
+    mirrors_[i]->index = i;
+  }
+  mirrors_.pop_back();
   loop_.dispose(std::move(owned));
 }
 

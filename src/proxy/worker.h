@@ -26,12 +26,14 @@ class Exchange;
 class Listener;
 class Overload;
 class DownstreamConnection;
+class MirrorStream;
 
 struct WorkerOptions {
   unsigned index = 0;
   unsigned count = 1;
   int socket_mark = 0;                 // SO_MARK on upstream sockets
   std::string node_id;
+  std::string own_ip = "127.0.0.1";    // what this proxy adds to x-forwarded-for of requests of its own
   Overload* overload = nullptr;        // of the process; nullptr: no limits
   // Any thread may call these; they post to the main thread.
   std::function<void(std::map<std::string, std::string>)> write_logs;
@@ -129,6 +131,9 @@ class Worker {
   // Connections are owned here; removed with forget(), destroyed at the end of the round.
   void add(std::unique_ptr<DownstreamConnection> connection);
   void forget(DownstreamConnection& connection);
+  // Mirrors likewise.
+  MirrorStream& add(std::unique_ptr<MirrorStream> mirror);
+  void forget(MirrorStream& mirror);
 
  private:
   static constexpr size_t kScratchBytes = 64 * 1024;
@@ -165,6 +170,7 @@ class Worker {
   std::vector<std::unique_ptr<Listener>> listeners_;
   StringMap<std::unique_ptr<ListenerStats>> listener_stats_;
   std::vector<std::unique_ptr<DownstreamConnection>> connections_;
+  std::vector<std::unique_ptr<MirrorStream>> mirrors_;
   std::vector<std::pair<const void*, std::unique_ptr<WorkerLocal>>> locals_;
   io::Timer sweep_timer_;
 };

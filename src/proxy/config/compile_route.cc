@@ -136,9 +136,10 @@ RegexRewrite regex_rewrite(const CompileContext& at, const auto& from) {
 
 Mirror mirror(const CompileContext& at, const route_v3::RouteAction::RequestMirrorPolicy& from) {
   Mirror m;
-  if (from.cluster().empty()) at.at("cluster").refuse("mirroring by cluster_header is not taken; name a cluster");
+  if (from.cluster().empty() == from.cluster_header().empty()) at.at("cluster").refuse("name one of cluster and cluster_header");
   m.name = from.cluster();
-  m.id = at.names.id(m.name);
+  m.cluster_header = base::to_lower(from.cluster_header());
+  if (!m.name.empty()) m.id = at.names.id(m.name);
   m.keep_host = from.disable_shadow_host_suffix_append();
   if (from.has_runtime_fraction()) m.fraction = compile_fraction(from.runtime_fraction().default_value());
   return m;

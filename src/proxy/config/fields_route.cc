@@ -56,7 +56,7 @@ envoy.config.route.v3.RouteAction.RequestMirrorPolicy
   1 cluster yes
   3 runtime_fraction yes > envoy.config.core.v3.RuntimeFractionalPercent
   4 trace_sampled note tracing is not exported
-  5 cluster_header refuse name a cluster
+  5 cluster_header yes
   6 disable_shadow_host_suffix_append yes
 
 envoy.config.route.v3.HeaderMatcher

@@ -164,6 +164,7 @@ struct RouteCluster {
 struct Mirror {
   ClusterId id = kNoCluster;
   std::string name;
+  std::string cluster_header;                    // names the cluster, by request
   Fraction fraction;
   bool keep_host = false;                        // disable_shadow_host_suffix_append
 };
