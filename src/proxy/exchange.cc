@@ -8,6 +8,27 @@
 
 namespace fairlead::proxy {
 
+namespace {
+// grpc-timeout: up to eight digits and a unit (H M S m u n).
+std::optional<base::Nanos> grpc_timeout(std::string_view text) {
+  if (text.size() < 2 || text.size() > 9) return std::nullopt;
+  auto n = base::to_int(text.substr(0, text.size() - 1));
+  if (!n || *n < 0) return std::nullopt;
+  base::Nanos unit{0};
+  switch (text.back()) {
+    case 'H': unit = std::chrono::hours(1); break;
+    case 'M': unit = std::chrono::minutes(1); break;
+    case 'S': unit = std::chrono::seconds(1); break;
+    case 'm': unit = std::chrono::milliseconds(1); break;
+    case 'u': unit = std::chrono::microseconds(1); break;
+    case 'n': unit = base::Nanos(1); break;
+    default: return std::nullopt;
+  }
+  constexpr base::Nanos kYear = std::chrono::hours(24 * 365);  // more than that would not fit a clock
+  return unit * std::min<long long>(*n, kYear / unit);
+}
+}  // namespace
+
 Exchange::Exchange(Worker& worker) : worker_(worker) {}
 Exchange::~Exchange() = default;
 
@@ -122,13 +143,7 @@ void Exchange::route() {
   filter_ = 0;
   if (!route_) return resume_filters();
   info_.route = route_->name;
-  if (route_->max_stream_duration) {
-    if (life_) life_->cancel();
-    if (route_->max_stream_duration->count() > 0) {
-      if (!life_) life_.emplace(worker_.loop(), [this] { on_max_duration(); });
-      life_->arm(*route_->max_stream_duration);
-    }
-  }
+  limit_duration();
   if (upgrade_ && !upgrade_allowed()) return void(refuse_request(403, {}, "upgrade_failed", 0));
   if (route_->action == Route::Action::kForward && route_->cluster_header.empty()) {
     route_cluster_ = &route_->clusters[0];
@@ -143,6 +158,29 @@ void Exchange::route() {
     if (upstream_cluster()) info_.cluster = info_.cluster_raw = route_cluster_->name;
   }
   resume_filters();
+}
+
+// The route's longest duration of a stream in place of the connection manager's; a gRPC client's own deadline in place of both,
+// where the route lets it (Envoy: RouteAction.MaxStreamDuration).
+void Exchange::limit_duration() {
+  std::optional<base::Nanos> most;
+  if (route_->max_stream_duration) most = *route_->max_stream_duration;
+  bool asked = false;
+  if (route_->grpc_timeout_header_max) {
+    if (auto deadline = grpc_timeout(request_.fields.get("grpc-timeout"))) {
+      asked = true;
+      base::Nanos cap = *route_->grpc_timeout_header_max, offset = route_->grpc_timeout_header_offset;
+      most = cap.count() > 0 ? std::min(*deadline, cap) : *deadline;
+      if (offset < *most) *most -= offset;
+      if (*most != *deadline)
+        request_.fields.set("grpc-timeout", request_.fields.store(fmt::format("{}m", std::chrono::duration_cast<std::chrono::milliseconds>(*most).count())));
+    }
+  }
+  if (!most) return;
+  if (life_) life_->cancel();
+  if (most->count() <= 0 && !asked) return;
+  if (!life_) life_.emplace(worker_.loop(), [this] { on_max_duration(); });
+  life_->arm(std::max(*most, base::Nanos(1)));
 }
 
 bool Exchange::wants_tls() const { return host_config_->require_tls && request_.fields.get("x-forwarded-proto") != "https"; }
@@ -202,23 +240,7 @@ void Exchange::forward() {
 
   base::Nanos timeout = route_->timeout.value_or(std::chrono::seconds(15));
   if (route_->max_grpc_timeout && http::is_grpc_type(request_.fields.get("content-type"))) {
-    // grpc-timeout: digits and a unit (H M S m u n).
-    std::string_view text = request_.fields.get("grpc-timeout");
-    if (text.size() >= 2) {
-      if (auto n = base::to_int(text.substr(0, text.size() - 1)); n && *n >= 0) {
-        base::Nanos unit(1);
-        switch (text.back()) {
-          case 'H': unit = std::chrono::hours(1); break;
-          case 'M': unit = std::chrono::minutes(1); break;
-          case 'S': unit = std::chrono::seconds(1); break;
-          case 'm': unit = std::chrono::milliseconds(1); break;
-          case 'u': unit = std::chrono::microseconds(1); break;
-          default: break;
-        }
-        base::Nanos asked = unit * std::min<long long>(*n, 99'999'999);
-        timeout = route_->max_grpc_timeout->count() ? std::min(asked, *route_->max_grpc_timeout) : asked;
-      }
-    }
+    if (auto asked = grpc_timeout(request_.fields.get("grpc-timeout"))) timeout = route_->max_grpc_timeout->count() ? std::min(*asked, *route_->max_grpc_timeout) : *asked;
   }
   if (auto ms = base::to_int(request_.fields.get("x-envoy-upstream-rq-timeout-ms")); ms && *ms >= 0) timeout = std::chrono::milliseconds(*ms);
   request_.fields.remove("x-envoy-upstream-rq-timeout-ms");  // said to this proxy, not to the next

@@ -96,6 +96,7 @@ class Exchange final : UpstreamSink, StreamWaiter, MirrorOwner {
   void note_stream(const UpstreamStream& stream);
   void finish();
   void check_done();
+  void limit_duration();
   void settle_request();
   void settle_response();
 

@@ -42,6 +42,7 @@ static_resources:
                 route: {cluster: one}
                 typed_per_filter_config: {envoy.filters.http.fault: {"@type": type.googleapis.com/envoy.extensions.filters.http.fault.v3.HTTPFault, abort: {http_status: 418, percentage: {numerator: 100}}}}
               - {match: {prefix: /h2}, route: {cluster: h2}}
+              - {match: {prefix: /deadline}, route: {cluster: one, timeout: 0s, max_stream_duration: {max_stream_duration: 0s, grpc_timeout_header_max: 0.02s, grpc_timeout_header_offset: 0.001s}}}
               - {match: {prefix: /mirrored}, route: {cluster: one, request_mirror_policies: [{cluster: two}]}}
               - {match: {prefix: /mirror-by-header}, route: {cluster: one, request_mirror_policies: [{cluster_header: X-To, disable_shadow_host_suffix_append: true}]}}
               - {match: {prefix: /nowhere}, route: {cluster: missing}}
@@ -301,6 +302,18 @@ TEST_F(ExchangeTest, OverflowsWhenTheCircuitBreakerIsFull) {
   turn();
   EXPECT_TRUE(a.read().starts_with("HTTP/1.1 200"));
   EXPECT_TRUE(endpoints_[0].read().starts_with("GET /limited"));  // the one that waited
+}
+
+TEST_F(ExchangeTest, AGrpcClientsDeadlineIsTheStreamsLongestDuration) {
+  Peer c = client();
+  c.write("POST /deadline HTTP/1.1\r\nhost: a\r\ncontent-type: application/grpc\r\ngrpc-timeout: 99999999H\r\ncontent-length: 0\r\n\r\n");
+  std::string answer;
+  for (int i = 0; i < 200 && answer.empty(); ++i) worker_->loop().run_once(std::chrono::milliseconds(5)), answer = c.read();
+  ASSERT_EQ(endpoints_.size(), 1u);
+  EXPECT_NE(endpoints_[0].read().find("grpc-timeout: 19m\r\n"), std::string::npos);  // at most the route's, less the offset
+  EXPECT_NE(answer.find("grpc-status: 4\r\n"), std::string::npos) << answer;
+  worker_->logs().flush();
+  EXPECT_TRUE(log_.ends_with("max_duration_timeout\n")) << log_;
 }
 
 TEST_F(ExchangeTest, AMirrorGetsTheBodyAsItComes) {

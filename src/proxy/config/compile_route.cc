@@ -191,7 +191,8 @@ void forward(const CompileContext& at, const route_v3::RouteAction& from, Route&
   if (from.has_max_grpc_timeout()) route.max_grpc_timeout = nanos(from.max_grpc_timeout());
   if (from.has_max_stream_duration()) {
     if (from.max_stream_duration().has_max_stream_duration()) route.max_stream_duration = nanos(from.max_stream_duration().max_stream_duration());
-    if (from.max_stream_duration().has_grpc_timeout_header_max()) route.max_grpc_timeout = nanos(from.max_stream_duration().grpc_timeout_header_max());
+    if (from.max_stream_duration().has_grpc_timeout_header_max()) route.grpc_timeout_header_max = nanos(from.max_stream_duration().grpc_timeout_header_max());
+    route.grpc_timeout_header_offset = nanos(from.max_stream_duration().grpc_timeout_header_offset());
   }
   if (from.has_retry_policy()) route.retry = retry_policy(at.at("retry_policy"), from.retry_policy());
   route.prefix_rewrite = from.prefix_rewrite();

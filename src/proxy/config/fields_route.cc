@@ -228,7 +228,7 @@ envoy.config.route.v3.RouteAction.UpgradeConfig
 envoy.config.route.v3.RouteAction.MaxStreamDuration
   1 max_stream_duration yes
   2 grpc_timeout_header_max yes
-  3 grpc_timeout_header_offset warn the client's time-out counts
+  3 grpc_timeout_header_offset yes
 
 envoy.config.route.v3.WeightedCluster.ClusterWeight
   1 name yes

@@ -189,6 +189,8 @@ struct Route {
   std::optional<Nanos> timeout;                  // nothing: 15 s as Envoy; 0: none
   std::optional<Nanos> idle_timeout;
   std::optional<Nanos> max_grpc_timeout;
+  std::optional<Nanos> grpc_timeout_header_max;  // a grpc-timeout is the stream's longest duration, up to this; 0: any
+  Nanos grpc_timeout_header_offset{0};
   std::optional<Nanos> max_stream_duration;
   std::shared_ptr<const RetryPolicy> retry;      // nullptr: none
   std::string prefix_rewrite;
