@@ -36,11 +36,20 @@ void CompileContext::check(const google::protobuf::MessageLite& from) const {
   });
 }
 
+// Configuration and keys must not go in plain text where TLS was asked for.
+void discovery_in_plain_text(const CompileContext& at, const std::string& cluster) {
+  if (at.compiler.tls_clusters.contains(cluster))
+    at.refuse("cluster \"{}\" has TLS (transport_socket), which streams of discovery do not speak; reach the server in plain text, on loopback or by a pipe", cluster);
+}
+
 base::Result<DynamicSources> Compiler::bootstrap(const envoy::config::bootstrap::v3::Bootstrap& from) {
   // Their endpoints have to be in the bootstrap: what discovery needs can not be discovered by it.
-  for (const auto& c : from.static_resources().clusters())
+  for (const auto& c : from.static_resources().clusters()) {
+    bool plain = !c.has_transport_socket() || short_type(c.transport_socket().typed_config()).ends_with("RawBuffer");
+    if (!plain || c.transport_socket_matches_size() > 0) tls_clusters.insert(c.name());
     for (const auto& group : c.load_assignment().endpoints())
       if (group.lb_endpoints_size() > 0 && c.type() != envoy::config::cluster::v3::Cluster::EDS) grpc_clusters.insert(c.name());
+  }
   try {
     CompileContext at(*this);
     at.check(from);
@@ -52,6 +61,8 @@ base::Result<DynamicSources> Compiler::bootstrap(const envoy::config::bootstrap:
     }
     DynamicSources out;
     const auto& dynamic = from.dynamic_resources();
+    if (dynamic.ads_config().grpc_services_size() > 0 && !ads_by_options)
+      discovery_in_plain_text(at.at("dynamic_resources.ads_config.grpc_services[0].envoy_grpc.cluster_name"), dynamic.ads_config().grpc_services(0).envoy_grpc().cluster_name());
     if (dynamic.has_cds_config()) out.clusters = discovery_source(at.at("dynamic_resources.cds_config"), dynamic.cds_config());
     if (dynamic.has_lds_config()) out.listeners = discovery_source(at.at("dynamic_resources.lds_config"), dynamic.lds_config());
     for (const auto& [field, source] : {std::pair("cds_config", &out.clusters), std::pair("lds_config", &out.listeners)})
@@ -230,6 +241,7 @@ DiscoverySource discovery_source(const CompileContext& at, const envoy::config::
       source.where = api.grpc_services(0).envoy_grpc().cluster_name();
       if (!secrets && !at.compiler.grpc_clusters.contains(source.where))
         in.at("grpc_services[0].envoy_grpc.cluster_name").refuse("no static cluster with an endpoint is called \"{}\"", source.where);
+      discovery_in_plain_text(in.at("grpc_services[0].envoy_grpc.cluster_name"), source.where);
       break;
     }
     default:
