@@ -143,7 +143,7 @@ void Exchange::route() {
   filter_ = 0;
   if (!route_) return resume_filters();
   info_.route = route_->name;
-  limit_duration();
+  if (route_->max_stream_duration || route_->grpc_timeout_header_max) limit_duration();
   if (upgrade_ && !upgrade_allowed()) return void(refuse_request(403, {}, "upgrade_failed", 0));
   if (route_->action == Route::Action::kForward && route_->cluster_header.empty()) {
     route_cluster_ = &route_->clusters[0];
@@ -163,8 +163,7 @@ void Exchange::route() {
 // The route's longest duration of a stream in place of the connection manager's; a gRPC client's own deadline in place of both,
 // where the route lets it (Envoy: RouteAction.MaxStreamDuration).
 void Exchange::limit_duration() {
-  std::optional<base::Nanos> most;
-  if (route_->max_stream_duration) most = *route_->max_stream_duration;
+  std::optional<base::Nanos> most = route_->max_stream_duration;
   bool asked = false;
   if (route_->grpc_timeout_header_max) {
     if (auto deadline = grpc_timeout(request_.fields.get("grpc-timeout"))) {
@@ -332,7 +331,7 @@ void Exchange::got_stream(UpstreamStream& stream) {
   upstream_->send_head(request_, whole);
   if (!body_.empty()) upstream_->send_data(body_);
   if (request_complete_ && !whole) upstream_->send_end(has_request_trailers_ ? &request_trailer_map_ : nullptr);
-  settle_request();
+  if (request_paused_ || !body_.empty()) settle_request();
 }
 
 // What logs may want to know of an attempt that got a stream; kept only when one asks.

@@ -131,7 +131,7 @@ class H1Upstream final : public UpstreamConnection, UpstreamStream, io::Transpor
     out += "\r\n";
     http::ByteCounts& counts = sink_->upstream_bytes;
     counts.wire_sent += out.size() - began;
-    counts.header_sent += out.size() - began - (head.method.size() + head.target.size() + 14);  // field lines alone
+    counts.header_sent += out.size() - began - (head.method.size() + target.size() + 14);  // field lines alone
     parser_.expect_response_to(head.method);
     parser_.keep_names(config().header_case == HeaderCase::kPreserve);
     request_done_ = end;
@@ -190,7 +190,7 @@ class H1Upstream final : public UpstreamConnection, UpstreamStream, io::Transpor
     constexpr uint64_t kShortBytes = 64 * 1024;
     if (!sink_) return;
     if (!request_done_ || tunnel_ || parser_.head().framing != BodyFraming::kLength || parser_.head().content_length > kShortBytes) return cancel();
-    static DiscardSink discarded;
+    static thread_local DiscardSink discarded;  // connections count their bytes in it
     sink_ = &discarded;
     paused_ = false;
   }
