@@ -188,7 +188,6 @@ class H2Codec {
   H2Error on_settings(const Frame& f, std::string_view payload);
   H2Error on_window_update(const Frame& f, std::string_view payload);
   H2Error on_rst_stream(const Frame& f, std::string_view payload);
-  bool read_head(Stream& s, H2Head& head);           // false: malformed
   H2Error stream_error(Stream* s, H2Stream id, H2Error error);
   bool peer_initiated(H2Stream id) const { return (id & 1) == (side_ == Side::kServer ? 1 : 0); }
   bool idle(H2Stream id) const { return id > (peer_initiated(id) ? last_peer_ : last_own_); }
