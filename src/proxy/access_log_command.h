@@ -59,6 +59,9 @@ base::Result<LogPiece> parse_log_command(std::string_view name, std::string_view
 // Text with commands, in pieces.
 base::Status parse_log_text(std::string_view text, LogShape shape, std::vector<LogPiece>& out);
 
+// For those that answer: a text, nothing when it is empty; a number.
+bool put_text(std::string_view text, std::string& out);
+bool put_count(uint64_t n, std::string& out, bool& number);
 // Each appends what its commands print; false: nothing ("-"). number: no quotes in typed JSON.
 bool request_value(const LogPiece& piece, const StreamInfo& info, std::string& out, bool& number);
 bool connection_value(const LogPiece& piece, const StreamInfo& info, std::string& out, bool& number);

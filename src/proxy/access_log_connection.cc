@@ -167,17 +167,8 @@ uint8_t needs_of(const LogPiece& piece) {
 
 bool connection_value(const LogPiece& piece, const StreamInfo& info, std::string& out, bool& number) {
   using C = LogCommand;
-  auto text = [&](std::string_view s) {
-    if (s.empty()) return false;
-    out += s;
-    return true;
-  };
-  auto count = [&](uint64_t n) {
-    number = true;
-    fmt::format_int digits(n);
-    out.append(digits.data(), digits.size());
-    return true;
-  };
+  auto text = [&](std::string_view s) { return put_text(s, out); };
+  auto count = [&](uint64_t n) { return put_count(n, out, number); };
   auto port = [&](std::string_view address) {
     number = true;
     return text(port_of(address));

@@ -117,19 +117,22 @@ std::optional<int> grpc_status_of(const StreamInfo& info, bool asked) {
   return http::grpc_status_from_http(info.status);
 }
 
+bool put_text(std::string_view text, std::string& out) {
+  out += text;
+  return !text.empty();
+}
+
+bool put_count(uint64_t n, std::string& out, bool& number) {
+  number = true;
+  fmt::format_int digits(n);
+  out.append(digits.data(), digits.size());
+  return true;
+}
+
 bool request_value(const LogPiece& piece, const StreamInfo& info, std::string& out, bool& number) {
   using C = LogCommand;
-  auto text = [&](std::string_view s) {
-    if (s.empty()) return false;
-    out += s;
-    return true;
-  };
-  auto count = [&](uint64_t n) {
-    number = true;
-    fmt::format_int digits(n);
-    out.append(digits.data(), digits.size());
-    return true;
-  };
+  auto text = [&](std::string_view s) { return put_text(s, out); };
+  auto count = [&](uint64_t n) { return put_count(n, out, number); };
   // An empty field is a value, too.
   auto header = [&](const HeaderMap* fields, std::string_view name) {
     if (!fields || name.empty()) return false;
