@@ -239,7 +239,7 @@ def test_descriptors_that_run_out_are_said_once_and_survived(run):
     clients = [socket.create_connection(("127.0.0.1", port), timeout=5) for _ in range(80)]
     try:
         proxy.wait_for(lambda: "file descriptors are in use" in proxy.log())
-        time.sleep(0.5)
+        clients += [socket.create_connection(("127.0.0.1", port), timeout=5) for _ in range(40)]  # each meets it anew
     finally:
         for c in clients:
             c.close()

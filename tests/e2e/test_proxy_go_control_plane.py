@@ -160,7 +160,8 @@ def test_it_goes_and_comes_back_with_other_content(driven):
     load = Load(driven.port)
     port = driven.server.port
     driven.server.stop()
-    time.sleep(0.2)
+    connected = "control_plane.connected_state" if driven.by == "one stream" else "cluster_manager.cds.control_plane.connected_state"
+    driven.proxy.wait(lambda: driven.proxy.stat(connected) == 0)
     assert driven.version() == "1"
     driven.server = GoServer(driven.by, port)
     driven.secret = certificate(driven.folder, "second")

@@ -102,13 +102,12 @@ def both(envoy, folder, bootstrap):
     return running
 
 
-class H1Origin:
-    """Answers HTTP/1.1 by path: /status/N, /trailers, /chunked, /close, /slow, /reset; else 200 with a body of two bytes."""
+class Origin:
+    """A server of its own port; _serve() has a thread for each connection."""
 
-    def __init__(self, tls=None):
+    def __init__(self):
         self.server = socket.create_server(("127.0.0.1", 0), backlog=128)
         self.port = self.server.getsockname()[1]
-        self.tls = tls
         threading.Thread(target=self._accept, daemon=True).start()
 
     def _accept(self):
@@ -118,6 +117,14 @@ class H1Origin:
             except OSError:
                 return
             threading.Thread(target=self._serve, args=(peer,), daemon=True).start()
+
+
+class H1Origin(Origin):
+    """Answers HTTP/1.1 by path: /status/N, /trailers, /chunked, /close, /slow, /reset; else 200 with a body of two bytes."""
+
+    def __init__(self, tls=None):
+        self.tls = tls
+        super().__init__()
 
     def _serve(self, peer):
         try:
@@ -159,21 +166,8 @@ class H1Origin:
         return (head + ("" if method == "HEAD" else "ok")).encode()
 
 
-class H2Origin:
+class H2Origin(Origin):
     """Answers HTTP/2: 200 with a body of two bytes, and trailers where the path asks for them."""
-
-    def __init__(self):
-        self.server = socket.create_server(("127.0.0.1", 0), backlog=128)
-        self.port = self.server.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def _accept(self):
-        while True:
-            try:
-                peer, _ = self.server.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(peer,), daemon=True).start()
 
     def _serve(self, peer):
         session = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False, header_encoding="utf-8"))

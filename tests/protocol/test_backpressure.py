@@ -151,40 +151,34 @@ def test_a_client_of_tcp(start, big):
 HEAD = b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: %d\r\n\r\n" % BODY
 
 
+def check_upload(proxy, server, client, data, prefix, bound):
+    """The origin does not read: no more than `bound` waits in the proxy. Then it does, and all of it comes."""
+    sent = send_until_stuck(client, data)
+    assert held(proxy, f"{prefix}.downstream_cx_rx_bytes_total", "cluster.origin.upstream_cx_tx_bytes_total") < bound
+    server.read.set()
+    client.send(data[sent:])
+    assert server.rest() >= BODY
+
+
 def test_an_origin_of_http1(start):
     server, port = Sink(), free_port()
     proxy = start.proxy([listener("l", port, manager())], [cluster("origin", server.port, **SMALL)])
     with Raw(port) as c:
-        data = HEAD + BODY * b"x"
-        sent = send_until_stuck(c, data)
-        assert held(proxy, "http.test.downstream_cx_rx_bytes_total", "cluster.origin.upstream_cx_tx_bytes_total") < BOUND
-        server.read.set()
-        c.send(data[sent:])
-        assert server.rest() >= BODY
+        check_upload(proxy, server, c, HEAD + BODY * b"x", "http.test", BOUND)
 
 
 def test_an_origin_of_http2(start):
     server, port = Sink(settings(window=0x7FFFFFFF) + frame(WINDOW, 0, 0, b"\x7f\xfe\xff\xff")), free_port()
     proxy = start.proxy([listener("l", port, manager())], [h2_cluster("origin", server.port, **SMALL)])
     with Raw(port) as c:
-        data = HEAD + BODY * b"x"
-        sent = send_until_stuck(c, data)
-        assert held(proxy, "http.test.downstream_cx_rx_bytes_total", "cluster.origin.upstream_cx_tx_bytes_total") < LIMIT + BOUND
-        server.read.set()
-        c.send(data[sent:])
-        assert server.rest() >= BODY
+        check_upload(proxy, server, c, HEAD + BODY * b"x", "http.test", LIMIT + BOUND)
 
 
 def test_an_origin_of_tcp(start):
     server, port = Sink(), free_port()
     proxy = start.proxy([tcp(port)], [cluster("origin", server.port, **SMALL)])
     with Raw(port) as c:
-        data = BODY * b"x"
-        sent = send_until_stuck(c, data)
-        assert held(proxy, "tcp.test.downstream_cx_rx_bytes_total", "cluster.origin.upstream_cx_tx_bytes_total") < BOUND
-        server.read.set()
-        c.send(data[sent:])
-        assert server.rest() >= BODY
+        check_upload(proxy, server, c, BODY * b"x", "tcp.test", BOUND)
 
 
 def test_requests_over_http2_to_an_origin_that_does_not_read(start):
