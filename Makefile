@@ -70,4 +70,4 @@ bench: build ## figures beside nginx and HAProxy
 	@bench/run
 
 clean: ## remove what was built
-	@rm -rf build build-debug build-asan build-tsan build-clang build-fuzz
+	@rm -rf build build-debug build-asan build-tsan build-clang

@@ -1,6 +1,6 @@
 # fairlead_folder(NAME DEPS lib...): the library of src/NAME from every *.cc in it (sub-folders included), except
 #   *_test.cc   -> one test program NAME_test
-#   *_fuzz.cc   -> one libFuzzer program each, and a plain replay test of the corpus tests/corpus/<stem>
+#   *_fuzz.cc   -> a replay test of the corpus tests/corpus/<stem>, and with FAIRLEAD_FUZZ one libFuzzer program each
 #   *_bench.cc  -> one Google Benchmark program each (only when the library is installed)
 # A new source file is picked up by itself (CONFIGURE_DEPENDS).
 function(fairlead_folder name)
@@ -38,6 +38,9 @@ function(fairlead_folder name)
       add_executable(${stem} ${fuzzer})
       target_link_libraries(${stem} PRIVATE fairlead_${name} fairlead_warnings)
       target_link_options(${stem} PRIVATE -fsanitize=fuzzer)
+      if(FAIRLEAD_BUILD_TESTS)
+        add_test(NAME corpus.${stem} COMMAND ${stem} -runs=0 -timeout=20 -rss_limit_mb=2048 ${CMAKE_SOURCE_DIR}/tests/corpus/${stem})
+      endif()
     elseif(FAIRLEAD_BUILD_TESTS)
       # Without libFuzzer the same entry point replays the corpus, past crashes included.
       add_executable(${stem}_replay ${fuzzer} ${CMAKE_SOURCE_DIR}/tests/corpus/replay_main.cc)

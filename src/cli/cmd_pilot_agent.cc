@@ -14,10 +14,10 @@
 #include "http/client.h"
 #include "io/interfaces.h"
 #include "node/interception/istio_iptables.h"
+#include "proxy/admin/stats_text.h"
 #include "proxy/agent.h"
 #include "proxy/agent_identity.h"
 #include "proxy/server.h"
-#include "proxy/stats_text.h"
 
 namespace fairlead::cli {
 namespace {
@@ -99,13 +99,14 @@ int run_proxy(const std::vector<std::string>& args) {
   ads.socket_mark = node::kSidecarMark;
   if (identity->secure) {
     // Read anew for each connection: tokens and the root are renewed.
-    ads.refresh = [root_file, token_file](xds::AdsOptions& a) {
+    ads.refresh = [root_file, token_file](xds::AdsOptions& a) -> base::Status {
       if (auto tls = io::TlsContext::client({.ca_pem = base::read_file(root_file).value_or(""), .alpn = {"h2"}})) a.tls = *tls;
       else FL_LOG_WARN("agent", "{}: {}", root_file, tls.error().text());
       a.headers = {};
       a.headers.add("authorization", "Bearer " + std::string(base::trim(base::read_file(token_file).value_or(""))));
+      return {};
     };
-    ads.refresh(ads);
+    (void)ads.refresh(ads);
   }
   options.ads = std::move(ads);
   // Who answers for secrets: those made of files by themselves, others with an identity. Both end before the server.

@@ -70,7 +70,6 @@ int cmd_proxy(int argc, char** argv) {
   if (!bootstrap) return fail(bootstrap.error().text());
 
   if (mode == "validate") {
-    if (auto ok = proxy::check_discovery(**bootstrap); !ok) return fail(proxy::explain(ok.error(), text, file));
     io::Loop loop;
     proxy::ConfigManager::Hooks hooks;
     hooks.bind = false;

@@ -88,6 +88,13 @@ bool forbidden_in_trailers(std::string_view name) {
 }
 
 #ifdef __SSE2__
+// The control characters among 16 bytes: one bit each.
+inline uint64_t controls(const char* p) {
+  __m128i x = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+  __m128i low = _mm_cmpeq_epi8(_mm_min_epu8(x, _mm_set1_epi8(0x1f)), x);
+  return static_cast<unsigned>(_mm_movemask_epi8(_mm_or_si128(low, _mm_cmpeq_epi8(x, _mm_set1_epi8(0x7f)))));
+}
+
 // Lowers the letters, digits and hyphens at the front of a name, up to 32, and tells how many there are.
 inline size_t lower_common_name(char* p, const char* limit) {
   const __m128i bit = _mm_set1_epi8(0x20);
@@ -233,53 +240,59 @@ bool H1Parser::gather(std::string_view& input, H1Error& problem) {
   size_t size = input.size(), held = block.size();
   size_t line_start = lines_.empty() ? 0 : lines_.back();
   bool complete = false;
-  size_t taken = size;
-
-  // At a control character (any but HTAB). CRs are judged by the LF behind them: when there are as many of both, and
-  // each LF follows a CR, no CR is bare.
-  auto control = [&](size_t i) {
-    if (begin[i] != '\n') {
-      if (begin[i] == '\r') ++unpaired_;
-      else odd_bytes_ = true;
-      return true;
-    }
-    size_t at = held + i;  // where this LF will be in the block
-    char before = i > 0 ? begin[i - 1] : block.empty() ? '\0' : block.back();
-    if (before != '\r' || at == line_start) {
-      problem = H1Error::kBadLineEnd;
-      return false;
-    }
-    --unpaired_;
-    bool empty_line = at == line_start + 1;
-    line_start = at + 1;
-    lines_.push_back(static_cast<uint32_t>(line_start));
-    if (empty_line) {
-      complete = true;
-      taken = i + 1;
-      return false;
-    }
-    if (lines_.size() > limits_.max_fields + 1) {
-      problem = H1Error::kTooManyFields;
-      return false;
-    }
-    return true;
+  // Line ends that are not in lines_ yet.
+  uint32_t found[256];
+  size_t count = 0;
+  auto note = [&] {
+    lines_.insert(lines_.end(), found, found + count);
+    count = 0;
+    if (problem == H1Error::kNone && lines_.size() - complete > limits_.max_fields + 1) problem = H1Error::kTooManyFields;
   };
-
-  size_t i = 0;
-  bool on = true;
+  for (size_t i = 0, width; !complete && problem == H1Error::kNone && i < size; i += width) {
+    if (count > std::size(found) - 64) note();
+    width = std::min<size_t>(size - i, 64);
+    uint64_t mask = 0;  // control characters among them
 #ifdef __SSE2__
-  const __m128i last_control = _mm_set1_epi8(0x1f), tab = _mm_set1_epi8('\t'), del = _mm_set1_epi8(0x7f);
-  for (; on && i + 16 <= size; i += 16) {
-    __m128i x = _mm_loadu_si128(reinterpret_cast<const __m128i*>(begin + i));
-    __m128i low = _mm_andnot_si128(_mm_cmpeq_epi8(x, tab), _mm_cmpeq_epi8(_mm_min_epu8(x, last_control), x));
-    auto mask = static_cast<unsigned>(_mm_movemask_epi8(_mm_or_si128(low, _mm_cmpeq_epi8(x, del))));
-    for (; on && mask; mask &= mask - 1) on = control(i + static_cast<size_t>(std::countr_zero(mask)));
-  }
+    if (width == 64) mask = controls(begin + i) | controls(begin + i + 16) << 16 | controls(begin + i + 32) << 32 | controls(begin + i + 48) << 48;
+    else if (width >= 16) mask = controls(begin + i), width = 16;
+    else if (size >= 16) mask = controls(begin + size - 16) >> (16 - width);  // the last ones, with some that were seen
+    else
 #endif
-  for (; on && i < size; ++i) {
-    auto c = static_cast<unsigned char>(begin[i]);
-    if ((c < 0x20 && c != '\t') || c == 0x7f) on = control(i);
+      for (size_t n = 0; n < width; ++n)
+        if (auto c = static_cast<unsigned char>(begin[i + n]); c < 0x20 || c == 0x7f) mask |= uint64_t{1} << n;
+
+    for (; mask; mask &= mask - 1) {
+      size_t at = i + static_cast<size_t>(std::countr_zero(mask));
+      // Nearly always a CR and its LF, both in sight.
+      if (begin[at] == '\r' && at + 1 < i + width && begin[at + 1] == '\n') {
+        mask &= mask - 1;
+        complete = held + at == line_start;
+        line_start = held + at + 2;
+        found[count++] = static_cast<uint32_t>(line_start);
+        if (complete) break;
+        continue;
+      }
+      // CRs are judged by the LF behind them: when there are as many of both, and each LF follows a CR, no CR is bare.
+      if (begin[at] == '\r') {
+        ++unpaired_;
+      } else if (begin[at] != '\n') {
+        odd_bytes_ |= begin[at] != '\t';
+      } else {
+        char before = at > 0 ? begin[at - 1] : block.empty() ? '\0' : block.back();
+        if (before != '\r' || held + at == line_start) {
+          problem = H1Error::kBadLineEnd;
+          break;
+        }
+        --unpaired_;
+        complete = held + at == line_start + 1;
+        line_start = held + at + 1;
+        found[count++] = static_cast<uint32_t>(line_start);
+        if (complete) break;
+      }
+    }
   }
+  note();
+  size_t taken = complete ? line_start - held : size;
   if (problem != H1Error::kNone) return false;
   if (held + taken > limits_.max_head_bytes) {
     problem = gathering_ == &block_ ? H1Error::kHeadTooLarge : H1Error::kTrailersTooLarge;
@@ -385,10 +398,10 @@ H1Error H1Parser::parse_fields(char* block, size_t first_line, std::vector<Field
   size_t count = lines_.size() - 1;
   // gather() has seen every byte: only when one was odd do the values have to be looked at again.
   bool odd = odd_bytes_ || unpaired_ != 0;
-  into.resize(count - first_line);
-  FieldView* field = into.data();
+  into.clear();
+  into.reserve(count - first_line);
   [[maybe_unused]] const char* block_end = block + lines_.back();
-  for (size_t i = first_line; i < count; ++i, ++field) {
+  for (size_t i = first_line; i < count; ++i) {
     char* p = block + (i == 0 ? 0 : lines_[i - 1]);
     char* end = block + lines_[i] - 2;
     if (*p == ' ' || *p == '\t') return H1Error::kFoldedLine;
@@ -408,7 +421,7 @@ H1Error H1Parser::parse_fields(char* block, size_t first_line, std::vector<Field
     while (end > p && (end[-1] == ' ' || end[-1] == '\t')) --end;
     auto value_length = static_cast<size_t>(end - p);
     if (odd && !value_is_clean(p, value_length)) return H1Error::kBadFieldValue;
-    *field = {{name, name_length}, {p, value_length}};
+    into.push_back({{name, name_length}, {p, value_length}});
   }
   return H1Error::kNone;
 }

@@ -201,7 +201,7 @@ char* hpack_put_status(char* to, int status) {
 }
 
 char* HpackSection::reserve(size_t bytes) {
-  if (capacity_ - used_ < bytes) {
+  if (capacity_ - used_ < bytes || !buffer_) {
     size_t capacity = std::max<size_t>(std::max<size_t>(2 * capacity_, used_ + bytes), 1024);
     auto bigger = std::make_unique_for_overwrite<char[]>(capacity);
     if (used_) std::memcpy(bigger.get(), buffer_.get(), used_);

@@ -88,7 +88,17 @@ base::Result<std::vector<X509Ptr>> certificates_from_pem(std::string_view pem) {
 
 base::Result<KeyPtr> key_from_pem(std::string_view pem) {
   auto bio = reader(pem);
-  KeyPtr key(PEM_read_bio_PrivateKey(bio.get(), nullptr, nullptr, nullptr));
+  // Without a callback OpenSSL would ask for a password on the terminal.
+  bool locked = false;
+  auto no_password = [](char*, int, int, void* asked) {
+    *static_cast<bool*>(asked) = true;
+    return -1;
+  };
+  KeyPtr key(PEM_read_bio_PrivateKey(bio.get(), nullptr, no_password, &locked));
+  if (!key && locked) {
+    ERR_clear_error();
+    return base::fail(base::Code::kInvalidArgument, "the private key is encrypted; give its password");
+  }
   if (!key) return openssl_failure("no PEM private key found");
   return key;
 }

@@ -207,7 +207,7 @@ type TrafficPolicy
   proxyProtocol     ProxyProtocol inert    # Send a PROXY protocol head upstream.
   retryBudget       RetryBudget inert      # Retries allowed at a time, as a part of the requests.
   tls               ClientTLSSettings      # TLS toward the endpoints.
-  tunnel            Tunnel inert           # Send TCP through an HTTP proxy.
+  tunnel            Tunnel                 # Send TCP through an HTTP proxy.
 
 type ConnectionPoolSettings
   http HTTPSettings # Limits for HTTP.

@@ -20,7 +20,7 @@ using base::Status;
 
 ConfigManager::ConfigManager(io::Loop& loop, Hooks hooks)
     : loop_(loop), hooks_(std::move(hooks)), compiler_(names_),
-      streams_(loop, [this](const std::string& cluster) { return hooks_.reach ? hooks_.reach(cluster) : std::nullopt; },
+      streams_(loop, [this](const DiscoverySource& from) { return reach(from); },
                [this](const DiscoverySource& from, const xds::ReceivedUpdate& update) { return take(update, &from); }),
       secrets_(loop, streams_, {.changed = [this] { loop_.post([this] { secrets_changed(); }); },
                       .local_cluster = hooks_.local_sds_cluster,

@@ -17,10 +17,10 @@
 #include "proxy/config/compile.h"
 #include "proxy/discovery_streams.h"
 #include "proxy/file_config.h"
-#include "proxy/health_checker.h"
-#include "proxy/outlier.h"
-#include "proxy/upstream.h"
 #include "proxy/secrets.h"
+#include "proxy/upstream/health_checker.h"
+#include "proxy/upstream/outlier.h"
+#include "proxy/upstream/upstream.h"
 #include "proxy/worker.h"
 #include "xds/client.h"
 
@@ -45,7 +45,7 @@ class ConfigManager final : public xds::ClientSink {
     std::function<std::string(const base::Error&)> explain;  // with file and line, for the log; may be empty
     std::string local_sds_cluster;  // secrets of this gRPC cluster come from this process (put_local of secrets())
     std::function<void(const std::string& name)> local_secret_wanted;
-    std::function<std::optional<xds::AdsOptions>(const std::string& cluster)> reach;  // a static cluster's gRPC server
+    xds::NodeIdentity node;         // as streams of discovery give it
     bool ads = false;               // there will be an aggregated stream
     bool ads_by_options = false;    // it is not the bootstrap's; clusters and listeners come by it as the next two say
     bool ads_clusters = true, ads_listeners = true;
@@ -59,6 +59,10 @@ class ConfigManager final : public xds::ClientSink {
   // and routes as they are referred to. ads: the aggregated stream, if there is one. An error: a file can't be watched, or
   // was refused.
   base::Status start_discovery(xds::AdsClient* ads);
+  // How the gRPC server of a source is reached: by its cluster, one endpoint after the other, with the cluster's transport
+  // socket, time to connect and socket options. Nothing: no static cluster has that name.
+  std::optional<xds::AdsOptions> reach(const DiscoverySource& from);
+  const std::optional<DiscoverySource>& ads_source() const { return sources_.ads; }  // the bootstrap's, after load_static()
   bool by_stream() const;           // clusters or listeners come by a stream
 
   base::Status on_update(const xds::ReceivedUpdate& update) override;  // of the aggregated stream
@@ -173,6 +177,7 @@ class ConfigManager final : public xds::ClientSink {
   void send(ConfigUpdate update);
   void resolve(const std::string& name);
   void dns_answer(const std::string& name, size_t target, base::Result<io::Resolver::Answer> answer);
+  base::Status next_server(const DiscoverySource& from, size_t turn, xds::AdsOptions& to);
   base::Status bind(const ListenerConfig& config, std::vector<int>& fds);
   base::Status leave_out(LeftOut what, const base::Error& error);
   std::string explain(const base::Error& error) const { return hooks_.explain ? hooks_.explain(error) : error.text(); }
@@ -191,8 +196,8 @@ class ConfigManager final : public xds::ClientSink {
   std::vector<LeftOut> left_out_;
   std::map<std::string, std::shared_ptr<const EndpointSet>> endpoint_sets_;  // by EDS name
   std::map<std::string, Resource> endpoint_sources_;
-  std::map<std::string, std::vector<int>> pending_fds_;   // bound, not yet with the workers
-  std::map<std::string, io::Address> bound_;              // address that a listener is bound to
+  std::map<std::string, std::vector<int>> pending_fds_;   // bound, not yet with the workers: all of the first, then the next
+  std::map<std::string, std::vector<io::Address>> bound_;  // addresses that a listener is bound to
   std::set<std::string> static_routes_;
   std::unique_ptr<io::Resolver> resolver_;
   std::unique_ptr<FileWatcher> files_;

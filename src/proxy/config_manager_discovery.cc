@@ -5,6 +5,8 @@
 #include "base/log.h"
 #include "proxy/config_manager.h"
 #include "proxy/config_manager_util.h"
+#include "proxy/tls_source.h"
+#include "proxy/upstream/tls_dial.h"
 #include "xds/types.h"
 
 namespace fairlead::proxy {
@@ -46,6 +48,55 @@ Status ConfigManager::start_discovery(xds::AdsClient* ads) {
   }
   refresh_subscriptions();
   settle({});
+  return {};
+}
+
+std::optional<xds::AdsOptions> ConfigManager::reach(const DiscoverySource& from) {
+  if (!compiler_.grpc_clusters.contains(from.where)) return std::nullopt;
+  xds::AdsOptions o;
+  o.delta = from.delta;
+  o.node = hooks_.node;
+  o.socket_mark = hooks_.socket_mark;
+  o.authority = from.authority.empty() ? from.where : from.authority;
+  for (const auto& [name, value] : from.metadata) o.headers.add(name, value);
+  // Proxies that start together do not all begin with the same server.
+  o.refresh = [this, from, turn = static_cast<size_t>(random() >> 1)](xds::AdsOptions& to) mutable { return next_server(from, to.tried ? turn : ++turn, to); };
+  return o;
+}
+
+// The endpoint whose turn it is, well ones first, then by priority.
+Status ConfigManager::next_server(const DiscoverySource& from, size_t turn, xds::AdsOptions& to) {
+  auto at = clusters_.find(from.where);
+  if (at == clusters_.end())
+    return base::fail(discovery_started_ ? base::Code::kUnavailable : xds::AdsOptions::kNotYet, "there is no cluster {}", from.where);
+  const ClusterState& c = *at->second;
+  std::vector<std::tuple<bool, uint32_t, HostPtr, io::Address>> servers;
+  if (c.endpoints)
+    for (const HostPtr& h : c.endpoints->hosts) {
+      servers.emplace_back(!h->usable(), h->priority.load(std::memory_order_relaxed), h, h->address);
+      for (const io::Address& more : h->more_addresses) servers.emplace_back(!h->usable(), h->priority.load(std::memory_order_relaxed), h, more);
+    }
+  if (servers.empty()) {
+    bool asked = !c.config->dns.empty() && c.unresolved.empty();
+    return base::fail(asked ? xds::AdsOptions::kNotYet : base::Code::kUnavailable, "cluster {} has no endpoint", from.where);
+  }
+  if (c.config->tls && !c.config->tls->complete() && secrets_.waits(*c.config->tls)) return base::fail(xds::AdsOptions::kNotYet, "the secrets of cluster {} have not come", from.where);
+  // Turns go around within a priority, and then on to the next: after servers.size() tries each was asked once.
+  std::ranges::stable_sort(servers, {}, [](const auto& s) { return std::pair(std::get<0>(s), std::get<1>(s)); });
+  auto group = [&](size_t i) { return std::pair(std::get<0>(servers[i]), std::get<1>(servers[i])); };
+  size_t i = to.tried % servers.size(), first = i, last = i;
+  while (first > 0 && group(first - 1) == group(i)) --first;
+  while (last + 1 < servers.size() && group(last + 1) == group(i)) ++last;
+  auto& [ill, priority, host, address] = servers[first + (turn + i - first) % (last - first + 1)];
+  to.servers = servers.size();
+  to.unix_path = address.is_ip() ? std::string() : address.text();
+  to.host = address.is_ip() ? address.ip() : "localhost";
+  to.port = address.is_ip() ? address.port() : 80;  // of a pipe only a name
+  to.connect_timeout = c.config->connect_timeout;
+  to.wrap = [this, config = c.config, host = host, authority = to.authority](std::unique_ptr<io::Transport> plain) {
+    set_socket_options(*config, plain->fd());
+    return wrap_upstream(loop_, *config, nullptr, *host, std::move(plain), DialFor::kHttp2, config->auto_sni ? std::string(server_name_of(authority)) : std::string()).transport;
+  };
   return {};
 }
 

@@ -36,7 +36,9 @@ void ConfigManager::dns_answer(const std::string& name, size_t target, base::Res
     ++c.dns_failure;
     if (c.config->dns_failure_base.count() > 0 && c.dns_timer) {
       // Between nothing and the doubled base, up to the maximum (Envoy's jittered exponential back-off).
-      base::Nanos most = std::min<base::Nanos>(c.config->dns_failure_base * (1ll << std::min(c.dns_failures_in_a_row, 20u)), c.config->dns_failure_max);
+      base::Nanos most = c.config->dns_failure_base;
+      for (uint32_t i = 0; i < c.dns_failures_in_a_row && most < c.config->dns_failure_max; ++i) most *= 2;
+      most = std::min(most, c.config->dns_failure_max);
       c.dns_timer->arm(std::max<base::Nanos>(base::Nanos(static_cast<int64_t>(random() % static_cast<uint64_t>(most.count() + 1))), std::chrono::milliseconds(1)));
       ++c.dns_failures_in_a_row;
     }

@@ -87,24 +87,29 @@ Status ConfigManager::bind(const ListenerConfig& config, std::vector<int>& fds) 
     options.reuse_port = config.address.is_ip() && hooks_.workers > 1;
     options.transparent = config.transparent;
     options.backlog = static_cast<int>(config.backlog);
-    io::Address at = config.address;
-    // Port 0: the first socket picks, the others join it.
-    if (at.is_ip() && at.port() == 0 && !fds.empty())
-      if (auto a = io::local_address(fds[0])) at.set_port(a->port());
-    auto fd = io::listen(at, options);
-    if (!fd) {
-      for (int open : fds) ::close(open);
-      fds.clear();
-      return std::unexpected(base::Error{Code::kFailedPrecondition, fmt::format("can't listen on {}: {}{}", config.address.text(), fd.error().message, remedy(fd.error().message)), "address"});
+    for (size_t n = 0; n <= config.more_addresses.size(); ++n) {
+      io::Address at = n == 0 ? config.address : config.more_addresses[n - 1];
+      // Port 0: the first worker's socket picks, the others join it.
+      if (at.is_ip() && at.port() == 0 && i > 0)
+        if (auto a = io::local_address(fds[n])) at.set_port(a->port());
+      auto fd = io::listen(at, options);
+      if (!fd) {
+        for (int open : fds) ::close(open);
+        fds.clear();
+        std::string field = n == 0 ? "address" : fmt::format("additional_addresses[{}].address", n - 1);
+        return std::unexpected(base::Error{Code::kFailedPrecondition, fmt::format("can't listen on {}: {}{}", at.text(), fd.error().message, remedy(fd.error().message)), field});
+      }
+      fds.push_back(fd->release());
     }
-    fds.push_back(fd->release());
   }
   return {};
 }
 
 Status ConfigManager::put_listener(std::shared_ptr<const ListenerConfig> config, Resource source) {
   auto bound = bound_.find(config->name);
-  bool keep = bound != bound_.end() && bound->second == config->address;
+  std::vector<io::Address> addresses = {config->address};
+  addresses.insert(addresses.end(), config->more_addresses.begin(), config->more_addresses.end());
+  bool keep = bound != bound_.end() && bound->second == addresses;
   if (hooks_.bind && config->bind && !keep) {
     std::vector<int> fds;
     if (auto ok = bind(*config, fds); !ok) {
@@ -115,7 +120,7 @@ Status ConfigManager::put_listener(std::shared_ptr<const ListenerConfig> config,
       for (int fd : old->second) ::close(fd);
     if (auto a = io::local_address(fds[0])) FL_LOG_INFO("config", "listener {} on {}", config->name, a->text());
     pending_fds_[config->name] = std::move(fds);
-    bound_[config->name] = config->address;
+    bound_[config->name] = std::move(addresses);
   }
   for (const FilterChain& c : config->chains)
     if (c.tls) secrets_.attach(c.tls);
@@ -151,7 +156,7 @@ void ConfigManager::activate_listeners(ConfigUpdate& out) {
   for (auto& [name, l] : listeners_) {
     if (l.active || !listener_warm(*l.config)) continue;
     l.active = true;
-    out.listeners.push_back({l.config, -1});
+    out.listeners.push_back({l.config, {}});
   }
 }
 
@@ -162,7 +167,7 @@ void ConfigManager::send(ConfigUpdate update) {
   std::vector<std::vector<int>> fds;
   for (auto& l : update.listeners) {
     auto at = pending_fds_.extract(l.config->name);
-    fds.push_back(at ? std::move(at.mapped()) : std::vector<int>(hooks_.workers, -1));
+    fds.push_back(at ? std::move(at.mapped()) : std::vector<int>());
   }
   std::vector<ConfigUpdate::NewListener> listeners = std::move(update.listeners);
   update.listeners.clear();

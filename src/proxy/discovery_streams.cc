@@ -18,9 +18,8 @@ DiscoveryStreams::DiscoveryStreams(io::Loop& loop, Reach reach, Take take) : loo
 DiscoveryStreams::~DiscoveryStreams() = default;
 
 DiscoveryStreams::Stream* DiscoveryStreams::open(std::string_view type_url, const DiscoverySource& from) {
-  auto options = reach_(from.where);
+  auto options = reach_(from);
   if (!options) return nullptr;
-  options->delta = from.delta;
   if (!from.aggregated) options->service = xds::stream_method(type_url, from.delta);
   auto& slot = streams_[{std::string(type_url), from}];
   slot = std::make_unique<Stream>(*this, from, std::move(*options));

@@ -20,8 +20,8 @@ namespace fairlead::proxy {
 
 class DiscoveryStreams {
  public:
-  // How the gRPC server of a cluster is reached; nothing: there is no such static cluster.
-  using Reach = std::function<std::optional<xds::AdsOptions>(const std::string& cluster)>;
+  // How a source's gRPC server is reached; nothing: there is no such static cluster.
+  using Reach = std::function<std::optional<xds::AdsOptions>(const DiscoverySource& from)>;
   // What a stream brought. An error is its NACK.
   using Take = std::function<base::Status(const DiscoverySource& from, const xds::ReceivedUpdate& update)>;
   DiscoveryStreams(io::Loop& loop, Reach reach, Take take);

@@ -54,11 +54,12 @@ struct DiscoveryStreamsTest : testing::TestWithParam<bool> {
   std::string taken;                       // "where name..."
   base::Status verdict;
   DiscoveryStreams streams{loop,
-                           [this](const std::string& cluster) -> std::optional<xds::AdsOptions> {
-                             if (!servers.contains(cluster)) return std::nullopt;
+                           [this](const DiscoverySource& from) -> std::optional<xds::AdsOptions> {
+                             if (!servers.contains(from.where)) return std::nullopt;
                              xds::AdsOptions o;
                              o.host = "127.0.0.1";
-                             o.port = servers[cluster]->at.port();
+                             o.port = servers[from.where]->at.port();
+                             o.delta = from.delta;
                              o.node.id = "n";
                              o.backoff_base = o.backoff_max = std::chrono::milliseconds(1);
                              return o;

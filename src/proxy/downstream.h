@@ -36,6 +36,14 @@ struct ConnectionInfo {
   bool secure = false;
   const io::Transport* tls = nullptr;  // the connection's own, when secure
   bool original_dst = false;      // local was restored by SO_ORIGINAL_DST
+  std::shared_ptr<const std::string> tlvs;     // of the PROXY header that it came with, those to be passed on; nullptr: none
+  // What a filter remembers of this connection, by what it is remembered for; empty at first.
+  std::shared_ptr<void>& keep(std::shared_ptr<const void> key) const {
+    for (auto& [k, value] : kept)
+      if (k == key) return value;
+    return kept.emplace_back(std::move(key), nullptr).second;
+  }
+  mutable std::vector<std::pair<std::shared_ptr<const void>, std::shared_ptr<void>>> kept;
 };
 
 // Where an answer goes. One per exchange; implemented by the HTTP/1.1 connection and by HTTP/2 streams.

@@ -1,10 +1,13 @@
 // The life of a request, phase by phase.
 #include "proxy/exchange.h"
 
+#include <charconv>
+
 #include "base/strings.h"
 #include "http/grpc.h"
 #include "proxy/overload.h"
-#include "proxy/tls_dial.h"
+#include "proxy/proxy_protocol.h"
+#include "proxy/upstream/tls_dial.h"
 
 namespace fairlead::proxy {
 
@@ -133,22 +136,27 @@ void Exchange::refuse(int status, std::string_view details, uint32_t flag, std::
 // --------------------------------------------------------------------------------------------------- 3. routed
 
 void Exchange::route() {
-  table_ = config_->route_table ? config_->route_table : worker_.route_table(config_->rds_name);
+  find_table();
   original_authority_ = request_.authority;
   if (table_) host_config_ = table_->find_host(request_.authority);
   if (host_config_) {
     info_.virtual_host = host_config_->name;
+    info_.virtual_host_metadata = host_config_->metadata.get();
     if (!wants_tls()) route_ = table_->find_route(*host_config_, request_, worker_.random());
   }
   filter_ = 0;
   if (!route_) return resume_filters();
   info_.route = route_->name;
+  info_.route_metadata = route_->metadata.get();
   if (route_->max_stream_duration || route_->grpc_timeout_header_max) limit_duration();
   if (upgrade_ && !upgrade_allowed()) return void(refuse_request(403, {}, "upgrade_failed", 0));
   if (route_->action == Route::Action::kForward && route_->cluster_header.empty()) {
     route_cluster_ = &route_->clusters[0];
     if (route_->total_weight) {
-      uint64_t at = worker_.random() % route_->total_weight;
+      uint64_t drawn = worker_.random();
+      if (!route_->weights_header.empty())
+        if (auto said = base::to_int(request_.fields.get(route_->weights_header)); said && *said >= 0) drawn = static_cast<uint64_t>(*said);
+      uint64_t at = drawn % route_->total_weight;
       for (const RouteCluster& c : route_->clusters) {
         route_cluster_ = &c;
         if (at < c.weight) break;
@@ -180,6 +188,7 @@ void Exchange::limit_duration() {
   if (most->count() <= 0 && !asked) return;
   if (!life_) life_.emplace(worker_.loop(), [this] { on_max_duration(); });
   life_->arm(std::max(*most, base::Nanos(1)));
+  if (asked) deadline_ = worker_.now() + *most;
 }
 
 bool Exchange::wants_tls() const { return host_config_->require_tls && request_.fields.get("x-forwarded-proto") != "https"; }
@@ -191,6 +200,9 @@ bool Exchange::upgrade_allowed() const {
     if (auto at = list->find(type); at != list->end()) return at->second;
   return false;
 }
+
+// The endpoint gets what the tunnel carries, not the request for it.
+bool Exchange::ends_here() const { return route_->connect_ends && (request_.method == "CONNECT" || (route_->post_ends && request_.method == "POST")); }
 
 // -------------------------------------------------------------------------------------------------- 4. filtered
 
@@ -220,28 +232,36 @@ void Exchange::after_filters() {
 }
 
 void Exchange::forward() {
-  ClusterId id = kNoCluster;
-  if (route_cluster_) {
-    id = route_cluster_->id;
-  } else {
-    std::string_view name = request_.fields.get(route_->cluster_header);
-    id = worker_.cluster_id(name);
-  }
+  if (!config_->strict_headers.empty() && !strict_headers_pass()) return;
+  const std::string& header = route_cluster_ ? route_cluster_->cluster_header : route_->cluster_header;
+  ClusterId id = header.empty() ? route_cluster_->id : worker_.cluster_id(request_.fields.get(header));
   cluster_ = id == kNoCluster ? nullptr : worker_.cluster(id);
   if (!cluster_) {
     ++stats_->no_cluster;
     return reply(route_->cluster_not_found_status, {}, "cluster_not_found", kFlagNoCluster);
   }
-  if (!route_cluster_) info_.cluster = info_.cluster_raw = request_.fields.get(route_->cluster_header);
+  if (!header.empty()) info_.cluster = info_.cluster_raw = cluster_->config().name;
+  if (const EndpointSet* endpoints = cluster_->endpoints(); endpoints && endpoints->dropped.per_million && endpoints->dropped.hit(worker_.random())) {
+    ++cluster_->stats.upstream_rq_drop_overload;
+    bool all = endpoints->dropped.per_million >= 1'000'000;
+    if (!config_->suppress_envoy_headers) response_.fields.add_view(all ? "x-envoy-unconditional-drop-overload" : "x-envoy-drop-overload", "true");
+    if (all) return reply(503, "unconditional drop overload", "unconditional_drop_overload", kFlagDropOverloadAlways);
+    return reply(503, "drop overload", "drop_overload", kFlagDropOverload);
+  }
   ++stats_->rq_total;
   begin_retries();
   upstream_start_ = worker_.now();
 
   base::Nanos timeout = route_->timeout.value_or(std::chrono::seconds(15));
   if (route_->max_grpc_timeout && http::is_grpc_type(request_.fields.get("content-type"))) {
-    if (auto asked = grpc_timeout(request_.fields.get("grpc-timeout"))) timeout = route_->max_grpc_timeout->count() ? std::min(*asked, *route_->max_grpc_timeout) : *asked;
+    // 0 is no limit, on both sides.
+    timeout = grpc_timeout(request_.fields.get("grpc-timeout")).value_or(base::Nanos(0));
+    if (base::Nanos most = *route_->max_grpc_timeout; most.count() > 0 && (timeout.count() == 0 || timeout > most)) timeout = most;
   }
-  if (auto ms = base::to_int(request_.fields.get("x-envoy-upstream-rq-timeout-ms")); ms && *ms >= 0) timeout = std::chrono::milliseconds(*ms);
+  std::optional<long long> said;
+  if (config_->respect_expected_timeout) said = base::to_int(request_.fields.get("x-envoy-expected-rq-timeout-ms"));
+  if (!said) said = base::to_int(request_.fields.get("x-envoy-upstream-rq-timeout-ms"));
+  if (said && *said >= 0) timeout = std::chrono::milliseconds(*said);
   request_.fields.remove("x-envoy-upstream-rq-timeout-ms");  // said to this proxy, not to the next
   response_timeout_ = upgrade_ ? base::Nanos(0) : timeout;  // a tunnel's request is never complete; the next proxy is told all the same
   if (response_timeout_.count() > 0) {
@@ -249,11 +269,8 @@ void Exchange::forward() {
     // The clock starts when the request is complete (Envoy's meaning of the route time-out).
     if (request_complete_) timeout_->arm(timeout);
   }
-  if (timeout.count() > 0) {
-    char digits[24];
-    auto end = fmt::format_to(digits, "{}", std::chrono::duration_cast<std::chrono::milliseconds>(timeout).count());
-    request_.fields.set("x-envoy-expected-rq-timeout-ms", std::string_view(digits, static_cast<size_t>(end - digits)));
-  }
+  told_timeout_ = timeout;
+  tell_timeout();
   if (!request_watchers_.empty()) {
     filter_request_data(body_);
     if (request_complete_) filter_request_end(body_);
@@ -263,9 +280,27 @@ void Exchange::forward() {
   attempt();
 }
 
+// What the endpoint is told of the time that it has (Envoy's setTimeoutHeaders).
+void Exchange::tell_timeout() {
+  using std::chrono::milliseconds;
+  base::Nanos expected = per_try_timeout_.count() > 0 ? per_try_timeout_ : told_timeout_;
+  if (expected.count() <= 0) return;
+  if (told_timeout_.count() > 0) {
+    // Out of time already: not 0, which would mean as long as it takes.
+    base::Nanos spent = info_.attempts > 0 && request_complete_ ? since_start() - info_.request_received : base::Nanos(0);
+    expected = spent >= told_timeout_ ? base::Nanos(milliseconds(1)) : std::min(expected, told_timeout_ - spent);
+  }
+  char digits[24];
+  char* end = std::to_chars(digits, digits + sizeof digits, std::chrono::duration_cast<milliseconds>(expected).count()).ptr;
+  std::string_view text(digits, static_cast<size_t>(end - digits));
+  if (!config_->suppress_envoy_headers) request_.fields.set("x-envoy-expected-rq-timeout-ms", text);
+  if (route_->max_grpc_timeout && http::is_grpc_type(request_.fields.get("content-type")))
+    request_.fields.set("grpc-timeout", text.size() <= 8 ? std::string(text) + "m" : fmt::format("{}S", std::chrono::duration_cast<std::chrono::seconds>(expected).count()));
+}
+
 void Exchange::attempt() {
   state_ = State::kWaiting;
-  ++info_.attempts;
+  if (info_.attempts++ > 0) tell_timeout();
   attempt_start_ = worker_.now();
   if (host_config_->attempt_count_header) {
     char digits[12];
@@ -286,6 +321,10 @@ void Exchange::attempt() {
   if (!host_) return reply(503, "no healthy upstream", "no_healthy_upstream", kFlagUpstreamUnhealthy);
   if (retry && retry->previous_hosts) tried_.push_back(host_);
   info_.upstream_host = request_.fields.store(host_->text);
+  if (config_->log_needs & LogFormat::kMetadata) {
+    info_.cluster_metadata = cluster_->config().metadata;
+    info_.host_metadata = host_->metadata;
+  }
   if (config_->log_needs & LogFormat::kAttempts) {
     info_.upstream_host_name = request_.fields.store(host_->hostname);
     info_.upstream_protocol = {};
@@ -298,11 +337,9 @@ void Exchange::attempt() {
   }
   ++cluster_->stats.upstream_rq_total;
   ++cluster_->stats.upstream_rq_active;
-  using P = ClusterConfig::Protocol;
-  P protocol = cluster_->config().protocol;
-  bool h2 = protocol == P::kHttp2 || (protocol == P::kDownstream && request_.version == http::Version::kHttp2);
   std::string_view name = cluster_->config().auto_sni ? server_name_of(request_.authority) : std::string_view();
-  pool_ = &cluster_->pool(*host_, h2 ? UpstreamProtocol::kHttp2 : UpstreamProtocol::kHttp1, name);
+  std::string lead = cluster_->config().proxy_headers ? lead_for(cluster_->config(), *host_, *connection_) : std::string();
+  pool_ = &cluster_->pool(*host_, ends_here() ? UpstreamProtocol::kTcp : cluster_->protocol_for(request_.version), name, lead);
   if (per_try_timeout_.count() > 0) {
     if (!try_timeout_) try_timeout_.emplace(worker_.loop(), [this] { on_try_timeout(); });
     try_timeout_->arm(per_try_timeout_);
@@ -327,8 +364,10 @@ void Exchange::got_stream(UpstreamStream& stream) {
   }
   info_.upstream_ready = since_start();
   if (request_complete_) info_.request_sent = info_.upstream_ready;
+  if (config_->match_upstream_scheme) request_.scheme = cluster_->config().tls_for(*host_) ? "https" : "http";
   bool whole = request_complete_ && body_.empty() && !has_request_trailers_ && !upgrade_;
   upstream_->send_head(request_, whole);
+  if (pool_->tcp() && route_->connect_proxy_version) upstream_->send_data(write_proxy_header(route_->connect_proxy_version, connection_->peer, connection_->local));
   if (!body_.empty()) upstream_->send_data(body_);
   if (request_complete_ && !whole) upstream_->send_end(has_request_trailers_ ? &request_trailer_map_ : nullptr);
   if (request_paused_ || !body_.empty()) settle_request();
@@ -336,7 +375,7 @@ void Exchange::got_stream(UpstreamStream& stream) {
 
 // What logs may want to know of an attempt that got a stream; kept only when one asks.
 void Exchange::note_stream(const UpstreamStream& stream) {
-  info_.upstream_protocol = pool_->protocol() == UpstreamProtocol::kHttp2 ? "HTTP/2" : "HTTP/1.1";
+  info_.upstream_protocol = pool_->tcp() ? "" : pool_->http2() ? "HTTP/2" : "HTTP/1.1";
   info_.upstream_connection_id = stream.connection_id();
   info_.upstream_connect_began = stream.connect_began();
   info_.upstream_connected = stream.connected_at();
@@ -405,7 +444,7 @@ void Exchange::settle_request() {
 
 void Exchange::settle_response() {
   if (!downstream_ || !upstream_) return;
-  size_t waiting = downstream_->pending();
+  size_t waiting = downstream_->pending() + slowed_.size();
   if (waiting > listener_->watermark_bytes && !upstream_paused_) {
     upstream_paused_ = true;
     upstream_->pause();
@@ -509,8 +548,34 @@ void Exchange::on_response_data(std::string_view bytes) {
   info_.bytes_sent += bytes.size();
   touch();
   touch_try();
-  downstream_->send_data(bytes);
+  relay(bytes);
   settle_response();
+}
+
+// Fifty milliseconds' worth of bytes at a time, the first of them at once (Envoy's StreamRateLimiter).
+void Exchange::relay(std::string_view bytes) {
+  if (!slow_bytes_) return downstream_->send_data(bytes);
+  slowed_.append(bytes);
+  if (!slow_) slow_.emplace(worker_.loop(), [this] { relay_slowly(); });
+  if (!slow_->armed()) relay_slowly();
+}
+
+void Exchange::relay_slowly() {
+  size_t n = std::min<size_t>(slowed_.size(), std::max<uint64_t>(slow_bytes_ / 20, 1));
+  if (n == 0) return;
+  std::string piece = slowed_.substr(0, n);
+  slowed_.erase(0, n);
+  downstream_->send_data(piece);
+  if (state_ == State::kOver) return;
+  if (slowed_.empty() && slowed_end_) return end_response();
+  slow_->arm(std::chrono::milliseconds(50));
+  settle_response();
+}
+
+void Exchange::end_response() {
+  downstream_->send_end(info_.response_trailers ? &response_trailers_ : nullptr);
+  response_complete_ = true;
+  check_done();
 }
 
 void Exchange::on_downstream_drained() { settle_response(); }
@@ -529,10 +594,15 @@ void Exchange::on_response_end(const HeaderMap* trailers) {
       std::string last;
       filter_response_end(last, trailers ? &response_trailers_ : nullptr);
       info_.bytes_sent += last.size();
-      if (!last.empty()) downstream_->send_data(last);
-      if (response_trailers_.fields().empty()) trailers = nullptr;
+      if (!last.empty()) relay(last);
+      if (response_trailers_.fields().empty()) info_.response_trailers = nullptr;
     }
-    downstream_->send_end(trailers ? &response_trailers_ : nullptr);
+    if (!slowed_.empty()) {
+      slowed_end_ = true;
+      if (timeout_) timeout_->cancel();  // the upstream has done its part
+      return end_attempt();
+    }
+    downstream_->send_end(info_.response_trailers ? &response_trailers_ : nullptr);
     response_complete_ = true;
   }
   end_attempt();
@@ -564,7 +634,7 @@ void Exchange::on_downstream_reset(uint32_t flag, std::string_view details) {
 void Exchange::finish() {
   if (state_ == State::kOver) return;
   state_ = State::kOver;
-  for (auto* timer : {&timeout_, &try_timeout_, &try_idle_, &idle_, &retry_, &request_timer_, &life_})
+  for (auto* timer : {&timeout_, &try_timeout_, &try_idle_, &idle_, &retry_, &request_timer_, &life_, &slow_})
     if (*timer) (*timer)->cancel();
   for (auto& [filter, state] : filter_states_) state->cancel();
   if (waiting_in_) waiting_in_->cancel(*this);
@@ -645,13 +715,17 @@ void Exchange::recycle() {
   upstream_ = nullptr;
   request_permit_ = retry_permit_ = Permit::kRefused;
   retries_left_ = retries_done_ = retry_on_ = 0;
-  response_timeout_ = per_try_timeout_ = base::Nanos(0);
+  response_timeout_ = per_try_timeout_ = told_timeout_ = base::Nanos(0);
   retry_codes_.clear();
   retry_header_names_.clear();
   reset_after_ = base::Nanos(0);
   hashed_ = false;
   transparent_retry_done_ = fresh_connection_ = response_begun_ = response_complete_ = upstream_paused_ = drop_response_ = false;
   tried_.clear();
+  deadline_ = {};
+  slow_bytes_ = 0;
+  slowed_.clear();
+  slowed_end_ = false;
   failure_detail_.clear();
 }
 

@@ -20,7 +20,7 @@
 #include "proxy/filters/filter.h"
 #include "proxy/mirror.h"
 #include "proxy/stream_info.h"
-#include "proxy/upstream.h"
+#include "proxy/upstream/upstream.h"
 #include "proxy/worker.h"
 
 namespace fairlead::proxy {
@@ -60,9 +60,12 @@ class Exchange final : UpstreamSink, StreamWaiter, MirrorOwner {
   const ConnectionInfo& connection() const { return *connection_; }
   HttpStats& stats() { return *stats_; }
   ResponseHeaders& response() { return response_; }
+  const VirtualHost* virtual_host() const { return host_config_; }
   const Route* route_config() const { return route_; }            // nullptr: there is none for this request
   const RouteCluster* route_cluster() const { return route_cluster_; }  // chosen among the weighted ones; nullptr by header, or not forwarded
   Cluster* upstream_cluster() const;                             // of route_cluster(); nullptr when there is none
+  bool request_ended() const { return request_complete_; }
+  bool upgrading() const { return upgrade_; }
   const Host* upstream_host() const { return host_; }             // of the last attempt
   // What is said to this filter nearest to the request: weighted cluster, route, virtual host, table. nullptr: nothing.
   const RouteFilter* route_filter(const Filter& filter) const;
@@ -75,6 +78,8 @@ class Exchange final : UpstreamSink, StreamWaiter, MirrorOwner {
   // From on_request and on_response respectively: this filter wants to see the body.
   void watch_request_body(const Filter& filter) { request_watchers_.push_back(&filter); }
   void watch_response_body(const Filter& filter) { response_watchers_.push_back(&filter); }
+  // From on_request: an upstream's answer goes out no faster than this.
+  void slow_response(uint64_t bytes_per_second) { slow_bytes_ = bytes_per_second; }
 
  private:
   enum class State : uint8_t {
@@ -87,10 +92,13 @@ class Exchange final : UpstreamSink, StreamWaiter, MirrorOwner {
   };
 
   // --- phases (exchange.cc)
+  void find_table();
   bool normalise();
   void route();
   void after_filters();
   void forward();
+  bool strict_headers_pass();
+  void tell_timeout();
   void attempt();
   void got_stream(UpstreamStream& stream);
   void note_stream(const UpstreamStream& stream);
@@ -99,6 +107,9 @@ class Exchange final : UpstreamSink, StreamWaiter, MirrorOwner {
   void limit_duration();
   void settle_request();
   void settle_response();
+  void relay(std::string_view bytes);
+  void relay_slowly();
+  void end_response();
 
   // --- filters (exchange_filters.cc)
   void run_response_filters(bool end);
@@ -117,6 +128,8 @@ class Exchange final : UpstreamSink, StreamWaiter, MirrorOwner {
   void client_certificate_header();
   void rewrite_for_route();
   void apply(const std::vector<HeaderMutation::Add>& add, const std::vector<std::string>& remove, HeaderMap& to);
+  template <class F>
+  void each_mutation(F&& f);
   void mutate_request();
   void prepare_response_headers(bool local, bool end);
   std::optional<uint64_t> hash();
@@ -157,6 +170,7 @@ class Exchange final : UpstreamSink, StreamWaiter, MirrorOwner {
   void on_mirror_gone(MirrorStream& mirror) override;
 
   bool upgrade_allowed() const;
+  bool ends_here() const;
   bool wants_tls() const;
   void arm_stream_timers();
   void on_request_timeout();
@@ -211,6 +225,7 @@ class Exchange final : UpstreamSink, StreamWaiter, MirrorOwner {
   std::vector<uint16_t> retry_codes_;      // x-envoy-retriable-status-codes
   std::vector<std::string> retry_header_names_;  // x-envoy-retriable-header-names
   base::Nanos response_timeout_{0}, per_try_timeout_{0};
+  base::Nanos told_timeout_{0};            // the whole of it, as the endpoint is told
   base::Nanos reset_after_{0};             // the upstream said when to come again
   bool hashed_ = false;
   std::optional<uint64_t> hash_;
@@ -220,10 +235,14 @@ class Exchange final : UpstreamSink, StreamWaiter, MirrorOwner {
   bool response_begun_ = false, response_complete_ = false, upstream_paused_ = false;
   bool drop_response_ = false;             // the attempt will be repeated; what is left of this answer goes nowhere
   std::vector<const Host*> tried_;
+  base::TimePoint deadline_{};             // that a gRPC client named; none: at the epoch
+  uint64_t slow_bytes_ = 0;                // of the answer in a second; 0: as fast as may be
+  std::string slowed_;                     // waits for its time
+  bool slowed_end_ = false;                // and is all that comes
   base::TimePoint attempt_start_, upstream_start_;
   std::string failure_detail_;
 
-  std::optional<io::Timer> timeout_, try_timeout_, try_idle_, idle_, retry_, request_timer_, life_;
+  std::optional<io::Timer> timeout_, try_timeout_, try_idle_, idle_, retry_, request_timer_, life_, slow_;
 };
 
 }  // namespace fairlead::proxy

@@ -6,7 +6,7 @@
 #include "proxy/config/bootstrap.h"
 #include "proxy/config/compile.h"
 #include "proxy/listener.h"
-#include "proxy/upstream.h"
+#include "proxy/upstream/upstream.h"
 
 namespace fairlead::proxy {
 namespace {
@@ -104,7 +104,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   ConfigUpdate update;
   update.clusters = compiled().clusters;
   worker->apply(std::move(update));
-  auto listener = std::make_unique<Listener>(*worker, compiled().listener, -1);
+  auto listener = std::make_unique<Listener>(*worker, compiled().listener, std::vector<int>{});
   auto [client, ours] = io::make_memory_pair(worker->loop(), 0);
   listener->accept(std::move(ours));
   auto turn = [&] {

@@ -1,5 +1,6 @@
 // What happens to header fields on their way: normalising, x-forwarded-*, x-request-id, rewrites, mutations.
 #include <algorithm>
+#include <charconv>
 
 #include "base/strings.h"
 #include "io/tls.h"
@@ -207,6 +208,26 @@ bool Exchange::refuse_request(int status, std::string_view body, std::string_vie
   return false;
 }
 
+// Once for a request, so that a change of configuration in between does not mix two tables.
+void Exchange::find_table() {
+  if (!table_) table_ = config_->route_table ? config_->route_table : worker_.route_table(config_->rds_name);
+}
+
+// What a client tells the router has to be readable, where the configuration says so; else an answer, and false.
+bool Exchange::strict_headers_pass() {
+  for (const std::string& name : config_->strict_headers) {
+    const HeaderMap::Field* f = request_.fields.find(name);
+    if (!f) continue;
+    bool words = name.ends_with("-on");
+    bool good = words ? std::ranges::all_of(base::split(f->value, ','), [](std::string_view word) { return parse_retry_on(word) != 0; })
+                      : base::to_int(f->value).value_or(-1) >= 0;
+    if (good) continue;
+    reply(400, fmt::format("invalid header '{}' with value '{}'", name, f->value), "request_headers_failed_strict_check", kFlagInvalidEnvoyHeaders);
+    return false;
+  }
+  return true;
+}
+
 void Exchange::normalise_host() {
   const HttpConfig& c = *config_;
   std::string_view authority = request_.authority;
@@ -243,6 +264,8 @@ bool Exchange::forwarded_headers() {
     if (!client) client = connection_->peer;
     if (!c.skip_xff_append) {
       std::string_view ip = connection_->peer_ip();
+      // From this machine: the machine's own address, which others can make something of.
+      if (ip == "127.0.0.1" || ip == "::1") ip = worker_.options().own_ip;
       if (xff) {
         size_t size = list.size() + 1 + ip.size();
         char* at = fields.allocate(size);
@@ -287,7 +310,12 @@ bool Exchange::forwarded_headers() {
     remote_text_ = client->text();
     info_.downstream_remote = remote_text_;
   }
-  if (!internal) std::erase_if(fields.fields(), [&](const HeaderMap::Field& f) { return is_reserved(f.name, edge); });
+  if (!internal) {
+    std::erase_if(fields.fields(), [&](const HeaderMap::Field& f) { return is_reserved(f.name, edge); });
+    find_table();
+    if (table_)
+      for (const std::string& name : table_->internal_headers) fields.remove(name);
+  }
   if (internal) fields.set_view("x-envoy-internal", "true");
   if (edge && client->is_ip()) {
     if (*client == connection_->peer) fields.set_view("x-envoy-external-address", connection_->peer_ip());
@@ -372,13 +400,19 @@ void Exchange::apply(const std::vector<HeaderMutation::Add>& add, const std::vec
   }
 }
 
-// Most specific first: weighted cluster, route, virtual host, table (Envoy's default order).
+// Changes of the weighted cluster, the route, the virtual host and the table: in this order, so that the general one has the
+// last word, unless the table says otherwise (Envoy: most_specific_header_mutations_wins).
+template <class F>
+void Exchange::each_mutation(F&& f) {
+  if (!route_->changes_headers) return;
+  const HeaderMutation* levels[] = {route_cluster_ ? &route_cluster_->headers : nullptr, &route_->mutation, &host_config_->mutation, &table_->mutation};
+  if (table_->specific_wins) std::ranges::reverse(levels);
+  for (const HeaderMutation* m : levels)
+    if (m && !m->empty()) f(*m);
+}
+
 void Exchange::mutate_request() {
-  HeaderMap& fields = request_.fields;
-  if (route_cluster_ && !route_cluster_->headers.empty()) apply(route_cluster_->headers.request_add, route_cluster_->headers.request_remove, fields);
-  if (!route_->mutation.empty()) apply(route_->mutation.request_add, route_->mutation.request_remove, fields);
-  if (!host_config_->mutation.empty()) apply(host_config_->mutation.request_add, host_config_->mutation.request_remove, fields);
-  if (!table_->mutation.empty()) apply(table_->mutation.request_add, table_->mutation.request_remove, fields);
+  each_mutation([this](const HeaderMutation& m) { apply(m.request_add, m.request_remove, request_.fields); });
 }
 
 void Exchange::rewrite_for_route() {
@@ -397,7 +431,7 @@ void Exchange::rewrite_for_route() {
     }
     target += request_.target.substr(path.size());
     if (target.empty() || target[0] != '/') target.insert(0, "/");
-    fields.set("x-envoy-original-path", old_target);
+    if (!config_->suppress_envoy_headers) fields.set("x-envoy-original-path", old_target);
     request_.target = fields.store(target);
   }
   std::string authority;
@@ -411,7 +445,7 @@ void Exchange::rewrite_for_route() {
     authority = route_->host_rewrite_path->regex->replace_all(old_target.substr(0, old_target.find('?')), route_->host_rewrite_path->substitution);
   }
   if (!authority.empty() && authority != request_.authority) {
-    fields.set("x-envoy-original-host", request_.authority);
+    if (!config_->suppress_envoy_headers) fields.set("x-envoy-original-host", request_.authority);
     if (route_->append_forwarded_host) fields.set("x-forwarded-host", request_.authority);
     request_.authority = fields.store(authority);
   }
@@ -470,17 +504,14 @@ std::optional<uint64_t> Exchange::hash() {
 void Exchange::prepare_response_headers(bool local, bool end) {
   HeaderMap& fields = response_.fields;
   info_.status = response_.status;
-  if (!local && request_complete_) {  // of a tunnel, or an answer before the request's end, there is no such time
+  if (!local && request_complete_ && !config_->suppress_envoy_headers) {  // of a tunnel, or an answer before the request's end, there is no such time
     char digits[24];
-    auto end = fmt::format_to(digits, "{}", std::chrono::duration_cast<std::chrono::milliseconds>(worker_.now() - upstream_start_).count());
+    char* end = std::to_chars(digits, digits + sizeof digits, std::chrono::duration_cast<std::chrono::milliseconds>(worker_.now() - upstream_start_).count()).ptr;
     fields.set("x-envoy-upstream-service-time", std::string_view(digits, static_cast<size_t>(end - digits)));
   }
   info_.response = &response_;
   if (route_) {
-    if (route_cluster_ && !route_cluster_->headers.empty()) apply(route_cluster_->headers.response_add, route_cluster_->headers.response_remove, fields);
-    if (!route_->mutation.empty()) apply(route_->mutation.response_add, route_->mutation.response_remove, fields);
-    if (!host_config_->mutation.empty()) apply(host_config_->mutation.response_add, host_config_->mutation.response_remove, fields);
-    if (!table_->mutation.empty()) apply(table_->mutation.response_add, table_->mutation.response_remove, fields);
+    each_mutation([&](const HeaderMutation& m) { apply(m.response_add, m.response_remove, fields); });
     if (host_config_->attempt_count_in_response && cluster_) fields.set("x-envoy-attempt-count", std::to_string(info_.attempts));
   }
   if (!config_->response_filters.empty()) run_response_filters(end);

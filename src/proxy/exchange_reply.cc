@@ -18,7 +18,7 @@ void Exchange::reply(int status, std::string_view body, std::string_view details
   info_.details = details;
   info_.response_first = since_start();
   response_.status = status;
-  if (overloaded) response_.fields.add_view("x-envoy-overloaded", "true");
+  if (overloaded && !config_->suppress_envoy_headers) response_.fields.add_view("x-envoy-overloaded", "true");
   bool grpc = http::is_grpc_type(request_.fields.get("content-type"));
   if (grpc && status / 100 != 3) {
     // A gRPC client reads the status from trailers; a response of one head counts as them.

@@ -200,6 +200,12 @@ void Exchange::on_reset(ResetReason reason, std::string_view detail, bool reused
   // A kept connection that its server closed before a byte of answer says nothing of the server's health.
   bool closed_idle = reused && reason == ResetReason::kTermination;
   if (host_ && !response_begun_ && !closed_idle) cluster_->report(*host_, 0, true);
+  // Client, proxy and origin count the same deadline: an origin that was a little faster has not failed, the time is over.
+  constexpr base::Nanos kAlmost = std::chrono::milliseconds(20);
+  if (reason == ResetReason::kRemoteReset && !response_begun_ && deadline_ != base::TimePoint{} && worker_.now() + kAlmost >= deadline_) {
+    end_attempt();
+    return on_max_duration();
+  }
   attempt_failed(reason, detail, reused);
 }
 

@@ -7,7 +7,7 @@
 #include "proxy/config/bootstrap.h"
 #include "proxy/config/compile.h"
 #include "proxy/listener.h"
-#include "proxy/upstream.h"
+#include "proxy/upstream/upstream.h"
 
 namespace fairlead::proxy {
 namespace {
@@ -113,7 +113,7 @@ class ExchangeTest : public ::testing::Test {
     auto listener = compiler.listener((*bootstrap)->static_resources().listeners(0), "1");
     ASSERT_TRUE(listener) << listener.error().text();
     worker_->apply(std::move(update));
-    listener_ = std::make_unique<Listener>(*worker_, *listener, -1);
+    listener_ = std::make_unique<Listener>(*worker_, *listener, std::vector<int>{});
   }
   void TearDown() override {
     endpoints_.clear();

@@ -63,24 +63,26 @@ bool each_nominated(std::string_view list, Visit visit) {
 // What a connection reads and writes with; handed on to the next one, so that a connection for each request does not
 // mean buffers for each request.
 struct H1Buffers {
-  static constexpr size_t kMostSpare = 128, kSpareBytes = 8192;
   http::H1Parser parser{http::H1Parser::Kind::kRequest};
   Output out;
+};
 
-  struct Spare final : WorkerLocal {
-    std::vector<std::unique_ptr<H1Buffers>> list;
-  };
-  static std::unique_ptr<H1Buffers> take(Spare& spare) {
-    if (spare.list.empty()) return std::make_unique<H1Buffers>();
-    auto buffers = std::move(spare.list.back());
-    spare.list.pop_back();
+struct SpareBuffers final : WorkerLocal {
+  static constexpr size_t kMost = 128, kMostBytes = 8192;
+  std::unique_ptr<H1Buffers> take() {
+    if (list_.empty()) return std::make_unique<H1Buffers>();
+    auto buffers = std::move(list_.back());
+    list_.pop_back();
     return buffers;
   }
-  static void give_back(Spare& spare, std::unique_ptr<H1Buffers> buffers) {
-    if (spare.list.size() >= kMostSpare || buffers->parser.buffer_bytes() + buffers->out.bytes().capacity() > kSpareBytes) return;
+  void give_back(std::unique_ptr<H1Buffers> buffers) {
+    if (list_.size() >= kMost || buffers->parser.buffer_bytes() + buffers->out.bytes().capacity() > kMostBytes) return;
     buffers->out.clear();
-    spare.list.push_back(std::move(buffers));
+    list_.push_back(std::move(buffers));
   }
+
+ private:
+  std::vector<std::unique_ptr<H1Buffers>> list_;
 };
 constexpr char kSpareBuffers = 0;
 
@@ -97,8 +99,8 @@ class H1Downstream final : public DownstreamConnection, public base::Recycled<H1
         stash_(std::move(accepted.read_ahead)),
         stats_(worker.http_stats(config_->stat_prefix)),
         listener_stats_(accepted.stats),
-        spare_(worker.local<H1Buffers::Spare>(&kSpareBuffers)),
-        buffers_(H1Buffers::take(spare_)),
+        spare_(worker.local<SpareBuffers>(&kSpareBuffers)),
+        buffers_(spare_.take()),
         parser_(buffers_->parser),
         out_(buffers_->out),
         timer_(worker.loop(), [this] { on_timer(); }) {
@@ -122,7 +124,7 @@ class H1Downstream final : public DownstreamConnection, public base::Recycled<H1
   }
   ~H1Downstream() override {
     worker_.unmark(*this);
-    H1Buffers::give_back(spare_, std::move(buffers_));
+    spare_.give_back(std::move(buffers_));
   }
 
   void drain() override {
@@ -639,7 +641,7 @@ class H1Downstream final : public DownstreamConnection, public base::Recycled<H1
   std::string stash_;                   // read, not parsed yet
   HttpStats& stats_;
   ListenerStats* listener_stats_;
-  H1Buffers::Spare& spare_;
+  SpareBuffers& spare_;
   std::unique_ptr<H1Buffers> buffers_;
   http::H1Parser& parser_;              // of buffers_, as out_
   Output& out_;

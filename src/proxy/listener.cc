@@ -57,6 +57,9 @@ class Inspecting final : public DownstreamConnection, io::TransportSink {
     proxy_ = false;
     if (header.verdict == ProxyHeader::Verdict::kAbsent) return config_->proxy_protocol_optional;
     if (header.verdict != ProxyHeader::Verdict::kFound || config_->proxy_protocol_refused[header.version == 2]) return false;
+    if (config_->proxy_protocol_all_tlvs || !config_->proxy_protocol_tlvs.empty())
+      if (std::string kept = pick_tlvs(header.tlvs, config_->proxy_protocol_all_tlvs, config_->proxy_protocol_tlvs); !kept.empty())
+        accepted_.info.tlvs = std::make_shared<const std::string>(std::move(kept));
     accepted_.read_ahead.erase(0, header.length);
     if (!header.source || !header.destination) return true;
     accepted_.info.peer = *header.source;
@@ -280,22 +283,22 @@ void Inspecting::decide(Sniffed seen) {
 
 }  // namespace
 
-Listener::Listener(Worker& worker, std::shared_ptr<const ListenerConfig> config, int fd) : worker_(worker) {
+Listener::Listener(Worker& worker, std::shared_ptr<const ListenerConfig> config, const std::vector<int>& fds) : worker_(worker) {
   update(std::move(config));
-  if (fd < 0) return;
-  // A socket bound to one address accepts connections to that one only, unless it is transparent.
-  io::Address local;
-  if (auto at = io::local_address(fd); at && at->is_ip() && !config_->transparent && at->ip() != "0.0.0.0" && at->ip() != "::") local = *at;
-  local_ = local;
-  local_text_ = local.valid() ? local.text() : std::string();
-  acceptor_ = std::make_unique<io::Acceptor>(worker_.loop(), io::Fd(fd), [this](io::Fd connection, const io::Address& peer) {
-    accept(io::make_accepted_transport(worker_.loop(), std::move(connection), peer.is_ip() ? peer : io::Address(), local_), true);
-  });
+  for (int fd : fds) {
+    Socket& socket = *sockets_.emplace_back(std::make_unique<Socket>());
+    // A socket bound to one address accepts connections to that one only, unless it is transparent.
+    if (auto at = io::local_address(fd); at && at->is_ip() && !config_->transparent && at->ip() != "0.0.0.0" && at->ip() != "::") socket.local = *at;
+    if (socket.local.valid()) socket.local_text = socket.local.text();
+    socket.acceptor = std::make_unique<io::Acceptor>(worker_.loop(), io::Fd(fd), [this, &socket](io::Fd connection, const io::Address& peer) {
+      accept(io::make_accepted_transport(worker_.loop(), std::move(connection), peer.is_ip() ? peer : io::Address(), socket.local), true, &socket);
+    });
+  }
 }
 
 Listener::~Listener() = default;
 
-void Listener::accept(std::unique_ptr<io::Transport> transport, bool fresh) {
+void Listener::accept(std::unique_ptr<io::Transport> transport, bool fresh, const Socket* socket) {
   if (const Overload* overload = worker_.options().overload; overload && (overload->connections_full() || overload->stop_connections())) {
     ++stats_->downstream_global_cx_overflow;
     transport->close(true);
@@ -320,7 +323,7 @@ void Listener::accept(std::unique_ptr<io::Transport> transport, bool fresh) {
       if (Listener* other = worker_.listener_for(a.info.local); other && other != this) to = other;
   }
   a.info.peer_text = a.info.peer.text();
-  a.info.local_text = local_.valid() && !a.info.original_dst ? local_text_ : a.info.local.text();
+  a.info.local_text = socket && socket->local.valid() && !a.info.original_dst ? socket->local_text : a.info.local.text();
   a.transport = std::move(transport);
   to->take(std::move(a));
 }

@@ -14,8 +14,8 @@ namespace fairlead::proxy {
 
 class Listener {
  public:
-  // fd: -1 for a listener that is only reached through another one's original destination.
-  Listener(Worker& worker, std::shared_ptr<const ListenerConfig> config, int fd);
+  // fds: taken; none for a listener that is only reached through another one's original destination.
+  Listener(Worker& worker, std::shared_ptr<const ListenerConfig> config, const std::vector<int>& fds);
   ~Listener();
   Listener(const Listener&) = delete;
   Listener& operator=(const Listener&) = delete;
@@ -23,21 +23,26 @@ class Listener {
   void update(std::shared_ptr<const ListenerConfig> config);
   const ListenerConfig& config() const { return *config_; }
   const std::shared_ptr<const ListenerConfig>& config_ptr() const { return config_; }
-  void stop_accepting() { acceptor_.reset(); }
-  bool bound() const { return acceptor_ != nullptr; }
+  void stop_accepting() { sockets_.clear(); }
   // A connection from a socket (accepted or handed over) or, in tests, from anywhere. fresh: its sink will be told of what
   // it can read; nothing has been read.
-  void accept(std::unique_ptr<io::Transport> transport, bool fresh = false);
+  void accept(std::unique_ptr<io::Transport> transport, bool fresh = false) { accept(std::move(transport), fresh, nullptr); }
   // After another listener restored the destination.
   void take(Accepted&& accepted);
 
  private:
+  struct Socket;
+  void accept(std::unique_ptr<io::Transport> transport, bool fresh, const Socket* socket);
+
   Worker& worker_;
   std::shared_ptr<const ListenerConfig> config_;
   ListenerStats* stats_ = nullptr;
-  io::Address local_;               // of all connections, when they all have the same one
-  std::string local_text_;
-  std::unique_ptr<io::Acceptor> acceptor_;
+  struct Socket {
+    io::Address local;              // of all connections, when they all have the same one
+    std::string local_text;
+    std::unique_ptr<io::Acceptor> acceptor;
+  };
+  std::vector<std::unique_ptr<Socket>> sockets_;
 };
 
 // What the first bytes of a connection say. Pure function; needs more bytes while nothing is decided.

@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include "proxy/tls_dial.h"
+#include "proxy/upstream/tls_dial.h"
 #include "proxy/worker.h"
 
 namespace fairlead::proxy {
@@ -43,13 +43,10 @@ bool MirrorStream::start(const RequestHeaders& head, const Mirror& how, bool end
   }
   ++cluster_.stats.upstream_rq_total;
   ++cluster_.stats.upstream_rq_active;
-  using P = ClusterConfig::Protocol;
-  P protocol = cluster_.config().protocol;
-  bool h2 = protocol == P::kHttp2 || (protocol == P::kDownstream && head.version == http::Version::kHttp2);
   std::string_view name = cluster_.config().auto_sni ? server_name_of(request_.authority) : std::string_view();
   bool overflow = false;
   if (end) complete();
-  HostPool& pool = cluster_.pool(*host_, h2 ? UpstreamProtocol::kHttp2 : UpstreamProtocol::kHttp1, name);
+  HostPool& pool = cluster_.pool(*host_, cluster_.protocol_for(head.version), name);
   UpstreamStream* stream = pool.request(*this, *this, false, overflow);
   if (overflow) return gone(), false;
   owner_ = owner;

@@ -13,7 +13,7 @@
 
 #include "io/loop.h"
 #include "proxy/headers.h"
-#include "proxy/upstream.h"
+#include "proxy/upstream/upstream.h"
 
 namespace fairlead::proxy {
 

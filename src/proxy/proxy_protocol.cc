@@ -1,7 +1,9 @@
 #include "proxy/proxy_protocol.h"
 
+#include <fmt/format.h>
 #include <netinet/in.h>
 
+#include <algorithm>
 #include <cstring>
 
 #include "base/strings.h"
@@ -81,6 +83,8 @@ ProxyHeader version_2(std::string_view bytes) {
     h.source = ipv6(at, at + 32);
     h.destination = ipv6(at + 16, at + 34);
   }
+  size_t addresses = family == 0x11 ? 12 : family == 0x21 ? 36 : family == 0x31 ? 216 : 0;
+  if (length > addresses) h.tlvs = bytes.substr(16 + addresses, length - addresses);
   return h;
 }
 
@@ -93,6 +97,48 @@ ProxyHeader parse_proxy_header(std::string_view bytes) {
     return signature == kSignature1 ? version_1(bytes) : version_2(bytes);
   }
   return {.verdict = V::kAbsent};
+}
+
+namespace {
+
+// 16 bytes, an IPv4 address mapped.
+std::string ipv6_bytes(const io::Address& a) {
+  if (a.family() == AF_INET6) return {reinterpret_cast<const char*>(&reinterpret_cast<const sockaddr_in6*>(a.get())->sin6_addr), 16};
+  return std::string(10, '\0') + "\xff\xff" + std::string(reinterpret_cast<const char*>(&reinterpret_cast<const sockaddr_in*>(a.get())->sin_addr), 4);
+}
+
+std::string number16(size_t n) { return {static_cast<char>(n >> 8), static_cast<char>(n)}; }
+
+}  // namespace
+
+std::string write_proxy_header(int version, const io::Address& source, const io::Address& destination, std::string_view tlvs) {
+  bool known = source.is_ip() && destination.is_ip();
+  bool six = known && (source.family() == AF_INET6 || destination.family() == AF_INET6);
+  if (version == 1) {
+    if (!known) return "PROXY UNKNOWN\r\n";
+    auto text = [six](const io::Address& a) { return six && a.family() == AF_INET ? "::ffff:" + a.ip() : a.ip(); };
+    return fmt::format("PROXY {} {} {} {} {}\r\n", six ? "TCP6" : "TCP4", text(source), text(destination), source.port(), destination.port());
+  }
+  std::string out(kSignature2);
+  if (!known) return out + std::string("\x20\0\0\0", 4);
+  std::string addresses = six ? ipv6_bytes(source) + ipv6_bytes(destination) : ipv6_bytes(source).substr(12) + ipv6_bytes(destination).substr(12);
+  addresses += number16(source.port()) + number16(destination.port());
+  if (addresses.size() + tlvs.size() <= 0xffff) addresses += tlvs;
+  out += '\x21';
+  out += six ? '\x21' : '\x11';
+  return out + number16(addresses.size()) + addresses;
+}
+
+std::string pick_tlvs(std::string_view tlvs, bool all, std::span<const uint8_t> types) {
+  std::string out;
+  while (tlvs.size() >= 3) {
+    auto type = static_cast<uint8_t>(tlvs[0]);
+    size_t size = 3 + (static_cast<size_t>(static_cast<uint8_t>(tlvs[1])) << 8 | static_cast<uint8_t>(tlvs[2]));
+    if (size > tlvs.size()) break;
+    if (all || std::ranges::find(types, type) != types.end()) out += tlvs.substr(0, size);
+    tlvs.remove_prefix(size);
+  }
+  return out;
 }
 
 }  // namespace fairlead::proxy

@@ -17,11 +17,11 @@
 #include "envoy/config/core/v3/config_source.pb.h"
 #include "envoy/config/core/v3/grpc_service.pb.h"
 #include "io/interfaces.h"
-#include "proxy/admin_certs.h"
+#include "proxy/admin/admin_certs.h"
 #include "proxy/filters/counters.h"
-#include "proxy/health_state.h"
 #include "proxy/overload.h"
-#include "proxy/upstream.h"
+#include "proxy/upstream/health_state.h"
+#include "proxy/upstream/upstream.h"
 #include "xds/struct_value.h"
 
 namespace fairlead::proxy {
@@ -52,43 +52,6 @@ Server::~Server() {
 
 namespace {
 
-// The gRPC server behind a static cluster's first endpoint: a socket address or a pipe.
-std::optional<xds::AdsOptions> reach(const envoy::config::bootstrap::v3::Bootstrap& b, const std::string& name) {
-  for (const auto& c : b.static_resources().clusters()) {
-    if (c.name() != name) continue;
-    for (const auto& group : c.load_assignment().endpoints())
-      for (const auto& e : group.lb_endpoints()) {
-        const auto& address = e.endpoint().address();
-        xds::AdsOptions o;
-        if (address.has_pipe()) {
-          o.unix_path = address.pipe().path();
-          o.host = "localhost";
-        } else {
-          o.host = address.socket_address().address();
-          o.port = static_cast<uint16_t>(address.socket_address().port_value());
-        }
-        return o;
-      }
-  }
-  return std::nullopt;
-}
-
-// The ADS server of a bootstrap, when it has one.
-base::Result<std::optional<xds::AdsOptions>> ads_from(const envoy::config::bootstrap::v3::Bootstrap& b) {
-  if (!b.dynamic_resources().has_ads_config()) return std::nullopt;
-  const auto& ads = b.dynamic_resources().ads_config();
-  using A = envoy::config::core::v3::ApiConfigSource;
-  if (ads.api_type() != A::GRPC && ads.api_type() != A::DELTA_GRPC)
-    return base::fail(Code::kInvalidArgument, "dynamic_resources.ads_config.api_type: GRPC or DELTA_GRPC is taken");
-  if (ads.grpc_services_size() == 0 || !ads.grpc_services(0).has_envoy_grpc())
-    return base::fail(Code::kInvalidArgument, "dynamic_resources.ads_config.grpc_services: one with envoy_grpc is required");
-  const std::string& name = ads.grpc_services(0).envoy_grpc().cluster_name();
-  auto o = reach(b, name);
-  if (!o) return base::fail(Code::kInvalidArgument, "dynamic_resources.ads_config: no static cluster with an endpoint is called {}", name);
-  o->delta = ads.api_type() == A::DELTA_GRPC;
-  return o;
-}
-
 Watchdog::Limits watchdog_limits(const envoy::config::bootstrap::v3::Bootstrap& b) {
   Watchdog::Limits limits;
   const auto& from = b.watchdogs().has_worker_watchdog() ? b.watchdogs().worker_watchdog() : b.watchdogs().main_thread_watchdog();
@@ -101,11 +64,6 @@ Watchdog::Limits watchdog_limits(const envoy::config::bootstrap::v3::Bootstrap& 
 
 }  // namespace
 
-base::Status check_discovery(const envoy::config::bootstrap::v3::Bootstrap& bootstrap) {
-  if (auto ads = ads_from(bootstrap); !ads) return std::unexpected(ads.error());
-  return {};
-}
-
 Status Server::start() {
   started_ = base::Clock::now();
   const auto& bootstrap = *options_.bootstrap;
@@ -115,11 +73,6 @@ Status Server::start() {
     options_.node.metadata = xds::to_value(bootstrap.node().metadata());
   }
   bool own_ads = options_.ads.has_value();
-  if (!own_ads) {
-    auto ads = ads_from(bootstrap);
-    if (!ads) return std::unexpected(ads.error());
-    options_.ads = std::move(*ads);
-  }
   auto overload = Overload::from(bootstrap);
   if (!overload) return std::unexpected(overload.error());
   overload_ = std::move(*overload);
@@ -148,12 +101,8 @@ Status Server::start() {
   hooks.explain = options_.explain;
   hooks.local_sds_cluster = options_.local_sds_cluster;
   hooks.local_secret_wanted = options_.local_secret_wanted;
-  hooks.reach = [this](const std::string& cluster) {
-    auto o = reach(*options_.bootstrap, cluster);
-    if (o) o->node = options_.node, o->socket_mark = options_.socket_mark;
-    return o;
-  };
-  hooks.ads = options_.ads.has_value();
+  hooks.node = options_.node;
+  hooks.ads = own_ads || bootstrap.dynamic_resources().has_ads_config();
   hooks.ads_by_options = own_ads;
   hooks.ads_clusters = options_.ads_clusters;
   hooks.ads_listeners = options_.ads_listeners;
@@ -167,6 +116,7 @@ Status Server::start() {
     w.count = options_.concurrency;
     w.socket_mark = options_.socket_mark;
     w.node_id = options_.node.id;
+    w.node_cluster = options_.node.cluster;
     w.own_ip = own_ip;
     w.overload = overload_.get();
     w.write_logs = [this](std::map<std::string, std::string> lines) { log_files_.write(std::move(lines)); };
@@ -193,6 +143,7 @@ Status Server::start() {
     else FL_LOG_ERROR("server", "the admin page can't listen on {}: {}; the configuration serves without it. Give another address and start again", admin, at.error().text());
   }
   if (auto ok = config_->load_static(bootstrap); !ok) return ok;
+  if (!own_ads && config_->ads_source()) options_.ads = config_->reach(*config_->ads_source());
   if (options_.ads) {
     options_.ads->node = options_.node;
     ads_ = std::make_unique<xds::AdsClient>(loop_, *options_.ads, *config_);
@@ -216,7 +167,11 @@ Status Server::start() {
 void Server::send_update(ConfigUpdate update, const std::vector<ConfigUpdate::NewListener>& listeners, const std::vector<std::vector<int>>& fds) {
   for (size_t i = 0; i < workers_.size(); ++i) {
     ConfigUpdate copy = update;
-    for (size_t l = 0; l < listeners.size(); ++l) copy.listeners.push_back({listeners[l].config, fds[l][i]});
+    for (size_t l = 0; l < listeners.size(); ++l) {
+      size_t each = fds[l].size() / workers_.size();
+      auto own = fds[l].begin() + static_cast<std::ptrdiff_t>(i * each);
+      copy.listeners.push_back({listeners[l].config, {own, own + static_cast<std::ptrdiff_t>(each)}});
+    }
     Worker* w = workers_[i].worker.get();
     w->loop().post([w, copy = std::move(copy)]() mutable { w->apply(std::move(copy)); });
   }

@@ -43,9 +43,6 @@ struct ServerOptions {
 
 class Overload;
 
-// Where the bootstrap has its clusters and listeners come from: start() says the same.
-base::Status check_discovery(const envoy::config::bootstrap::v3::Bootstrap& bootstrap);
-
 class Server {
  public:
   explicit Server(ServerOptions options);

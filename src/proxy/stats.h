@@ -58,7 +58,7 @@ struct SpareCodes {
   COUNTER(upstream_cx_protocol_error) COUNTER(upstream_cx_pool_overflow) COUNTER(upstream_cx_connect_attempts_exceeded) \
   COUNTER(upstream_rq_total) GAUGE(upstream_rq_active) COUNTER(upstream_rq_pending_total) GAUGE(upstream_rq_pending_active) \
   COUNTER(upstream_rq_pending_overflow) COUNTER(upstream_rq_pending_failure_eject) COUNTER(upstream_rq_cancelled)      \
-  COUNTER(upstream_rq_timeout) COUNTER(upstream_rq_per_try_timeout) COUNTER(upstream_rq_rx_reset)                      \
+  COUNTER(upstream_rq_timeout) COUNTER(upstream_rq_drop_overload) COUNTER(upstream_rq_per_try_timeout) COUNTER(upstream_rq_rx_reset)                      \
   COUNTER(upstream_rq_tx_reset) COUNTER(upstream_rq_retry) COUNTER(upstream_rq_retry_success)                          \
   COUNTER(upstream_rq_retry_overflow) COUNTER(upstream_rq_retry_limit_exceeded)                                        \
   COUNTER(upstream_rq_retry_backoff_exponential) COUNTER(upstream_rq_max_duration_reached) COUNTER(upstream_rq_completed) \
@@ -79,7 +79,7 @@ struct SpareCodes {
   COUNTER(downstream_rq_tx_reset) COUNTER(downstream_rq_timeout) COUNTER(downstream_rq_idle_timeout)                   \
   COUNTER(downstream_rq_header_timeout) COUNTER(downstream_rq_overload_close) COUNTER(downstream_cx_overload_disable_keepalive) COUNTER(downstream_rq_max_duration_reached) COUNTER(downstream_rq_too_large) COUNTER(downstream_rq_redirected_with_normalized_path) \
   COUNTER(no_route) COUNTER(no_cluster) COUNTER(rq_redirect) COUNTER(rq_direct_response) COUNTER(rq_total)             \
-  COUNTER(fault_delays_injected) COUNTER(fault_aborts_injected) GAUGE(fault_active_faults)
+  COUNTER(fault_delays_injected) COUNTER(fault_aborts_injected) COUNTER(fault_response_rl_injected) GAUGE(fault_active_faults)
 
 #define FL_LISTENER_STATS(COUNTER, GAUGE)                                                                              \
   COUNTER(downstream_cx_total) GAUGE(downstream_cx_active) COUNTER(downstream_cx_destroy)                              \

@@ -43,6 +43,9 @@ enum ResponseFlag : uint32_t {
   kFlagMaxDuration = 1u << 19,                 // UMSDR
   kFlagRateLimited = 1u << 20,                 // RL
   kFlagFailedLocalHealthCheck = 1u << 21,      // LH
+  kFlagInvalidEnvoyHeaders = 1u << 22,         // IH strict_check_headers
+  kFlagDropOverload = 1u << 23,                // DO drop_overloads
+  kFlagDropOverloadAlways = 1u << 24,          // UDO all of them
 };
 std::string flags_text(uint32_t flags);        // "UH,URX"; "-" for none
 uint32_t parse_flag(std::string_view name);    // 0 when unknown
@@ -104,6 +107,9 @@ struct StreamInfo {
   std::string_view attempted_hosts, attempted_names, attempted_connections;
   std::string_view downstream_local, downstream_remote, downstream_direct_remote;
   std::string_view server_name;
+  // Serialized; nullptr: none. Those of endpoints are kept when a log asks (LogFormat::kMetadata).
+  const std::string *route_metadata = nullptr, *virtual_host_metadata = nullptr;
+  std::shared_ptr<const std::string> cluster_metadata, host_metadata;
   std::shared_ptr<const Workload> downstream_peer, upstream_peer;  // as istio.metadata_exchange heard; nullptr: it did not
   const io::TlsInfo* downstream_tls = nullptr;  // set when something asks for it
   const io::TlsInfo* upstream_tls = nullptr;

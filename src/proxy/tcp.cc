@@ -5,9 +5,11 @@
 #include "proxy/downstream.h"
 #include "proxy/filters/istio_stats.h"
 #include "proxy/handshake.h"
+#include "proxy/header_mutation.h"
 #include "proxy/stream_info.h"
-#include "proxy/tls_dial.h"
-#include "proxy/upstream.h"
+#include "proxy/upstream/tls_dial.h"
+#include "proxy/upstream/tunnel.h"
+#include "proxy/upstream/upstream.h"
 #include "proxy/worker.h"
 
 namespace fairlead::proxy {
@@ -20,7 +22,7 @@ class TcpConnection final : public DownstreamConnection, Flushable {
   TcpConnection(Worker& worker, Accepted&& accepted)
       : worker_(worker), listener_(std::move(accepted.listener)), config_(accepted.chain->tcp), info_(std::move(accepted.info)),
         listener_stats_(accepted.stats), stats_(worker.tcp_stats(config_->stat_prefix)), idle_(worker.loop(), [this] { on_idle(); }),
-        report_(worker.loop(), [this] { report(false); }) {
+        report_(worker.loop(), [this] { report(false); }), life_(worker.loop(), [this] { on_max_duration(); }) {
     down_.transport = std::move(accepted.transport);
     down_.owner = up_.owner = this;
     up_.out.append(accepted.read_ahead);
@@ -36,6 +38,7 @@ class TcpConnection final : public DownstreamConnection, Flushable {
     log_.type = LogType::kTcpConnectionEnd;
     log_.connection = &info_;
     touch();
+    if (config_->max_duration.count() > 0) life_.arm(config_->max_duration);
     // Not inside the constructor: closing needs the worker to own this connection.
     begin_ = true;
     worker_.mark(*this);
@@ -76,8 +79,10 @@ class TcpConnection final : public DownstreamConnection, Flushable {
         at -= c.weight;
       }
     }
-    log_.cluster = log_.cluster_raw = chosen->name;
-    cluster_ = worker_.cluster(chosen->id);
+    bool by_sni = config_->cluster_by_sni && !info_.server_name.empty();
+    log_.cluster = log_.cluster_raw = by_sni ? std::string_view(info_.server_name) : chosen->name;
+    ClusterId id = by_sni ? worker_.cluster_id(info_.server_name) : chosen->id;
+    cluster_ = id == kNoCluster ? nullptr : worker_.cluster(id);
     if (!cluster_) {
       ++stats_.downstream_cx_no_route;
       return end(kFlagNoCluster);
@@ -86,20 +91,25 @@ class TcpConnection final : public DownstreamConnection, Flushable {
     if (config_->hash_source_ip) hash = std::hash<std::string>()(info_.peer.ip());
     Host* host = cluster_->pick(hash, &info_.local, nullptr, 1);
     if (!host) return end(kFlagUpstreamUnhealthy);
-    permit_ = cluster_->take(Resource::kConnection, false);
+    permit_ = cluster_->take(resource(), false);
     if (permit_ == Permit::kRefused) {
-      ++cluster_->stats.upstream_cx_overflow;
+      ++(config_->tunnel ? cluster_->stats.upstream_rq_pending_overflow : cluster_->stats.upstream_cx_overflow);
       return end(kFlagUpstreamOverflow);
     }
     host_ = host->shared_from_this();
     host_text_ = host_->text;
     log_.upstream_host = host_text_;
+    if (config_->log_needs & LogFormat::kMetadata) {
+      log_.cluster_metadata = cluster_->config().metadata;
+      log_.host_metadata = host_->metadata;
+    }
     log_.upstream_host_name = host_->hostname;
     log_.upstream_connect_began = worker_.now();
     log_.attempts = ++attempts_;
+    counted_ = true;
+    if (config_->tunnel) return open_tunnel(*host);
     ++cluster_->stats.upstream_cx_total;
     ++cluster_->stats.upstream_cx_active;
-    counted_ = true;
     io::ConnectOptions options;
     options.timeout = cluster_->config().connect_timeout;
     options.mark = worker_.options().socket_mark;
@@ -120,7 +130,7 @@ class TcpConnection final : public DownstreamConnection, Flushable {
       log_.failure_reason = failure_;
       return try_again();
     }
-    Wrapped wrapped = wrap_upstream(*cluster_, *host_, std::move(*result), DialFor::kTcp);
+    Wrapped wrapped = wrap_upstream(*cluster_, *host_, std::move(*result), DialFor::kTcp, {}, lead_for(cluster_->config(), *host_, info_));
     if (!wrapped.ready) return handshake_failed("TLS_error: Secret is not supplied by SDS");
     if (!wrapped.handshake) return usable(std::move(wrapped.transport));
     handshake_ = std::make_unique<Handshake>(worker_.loop(), std::move(wrapped.transport), cluster_->config().connect_timeout,
@@ -132,6 +142,38 @@ class TcpConnection final : public DownstreamConnection, Flushable {
                                                handshake_failed(error);
                                              });
     handshake_->start();
+  }
+
+  void open_tunnel(Host& host) {
+    ++cluster_->stats.upstream_rq_total;
+    ++cluster_->stats.upstream_rq_active;
+    const TunnelConfig& how = *config_->tunnel;
+    tunnel_ = std::make_unique<Tunnel>(cluster_->config().watermark_bytes, [this] { tunnel_answered(); });
+    RequestHeaders& request = tunnel_->request();
+    std::string authority;
+    how.host.append(authority, log_);
+    request.method = how.post ? "POST" : "CONNECT";
+    request.authority = request.fields.store(authority);
+    request.target = how.path;
+    request.scheme = cluster_->config().tls_for(host) ? "https" : "http";
+    for (const HeaderMutation::Add& h : how.headers) add_request_header(h, request, log_);
+    std::string_view name = cluster_->config().auto_sni ? server_name_of(authority) : std::string_view();
+    if (!tunnel_->open(cluster_->pool(host, cluster_->protocol_for(http::Version::kHttp11), name, lead_for(cluster_->config(), host, info_)))) end(kFlagUpstreamOverflow);
+  }
+
+  void tunnel_answered() {
+    if (tunnel_->ready()) {
+      const UpstreamStream& stream = *tunnel_->stream();
+      log_.upstream_connection_id = stream.connection_id();
+      log_.upstream_connect_began = stream.connect_began();
+      log_.upstream_connected = stream.connected_at();
+      log_.upstream_shaken = stream.shaken_at();
+      return usable(std::move(tunnel_));
+    }
+    failure_ = tunnel_->failure();
+    log_.failure_reason = failure_;
+    worker_.loop().dispose(std::move(tunnel_));
+    try_again();
   }
 
   // Elsewhere, or it was the last attempt: that flag stands also where there is one attempt only, as in Envoy.
@@ -156,7 +198,7 @@ class TcpConnection final : public DownstreamConnection, Flushable {
     local_text_ = up_.transport->local().text();
     log_.attempted_hosts = host_text_;
     log_.attempted_names = host_->hostname.empty() ? host_text_ : host_->hostname;
-    log_.upstream_connection_id = worker_.next_connection_id();
+    if (!config_->tunnel) log_.upstream_connection_id = worker_.next_connection_id();
     if (config_->log_needs & LogFormat::kAttempts) attempted_ = std::to_string(log_.upstream_connection_id);
     log_.attempted_connections = attempted_;
     log_.pool_wait = worker_.now() - log_.upstream_connect_began;
@@ -164,6 +206,7 @@ class TcpConnection final : public DownstreamConnection, Flushable {
     touch();
     if (config_->istio_stats) report_.arm(kReport);
     if (!write(up_)) return end(kFlagUpstreamTermination);
+    unpause(down_, up_);
     pump(down_, up_);
     if (!closed_) pump(up_, down_);
   }
@@ -173,13 +216,17 @@ class TcpConnection final : public DownstreamConnection, Flushable {
     Side& other = &side == &down_ ? up_ : down_;
     if (writable && !side.out.empty()) {
       if (!write(side)) return broken(side);
-      if (other.paused && side.out.size() <= most(side) / 4) {
-        other.paused = false;
-        pump(other, side);
-        if (closed_) return;
-      }
+      if (unpause(other, side)) pump(other, side);
+      if (closed_) return;
     }
     if (readable) pump(side, other);
+  }
+
+  // Whether `from`, which was not read because of what waited for `to`, is to be read again.
+  bool unpause(Side& from, const Side& to) {
+    if (!from.paused || to.out.size() > most(to) / 4) return false;
+    from.paused = false;
+    return true;
   }
 
   // Bytes that may wait for this side before the other one is paused.
@@ -249,6 +296,11 @@ class TcpConnection final : public DownstreamConnection, Flushable {
     end(kFlagDownstreamTermination);
   }
 
+  void on_max_duration() {
+    ++stats_.max_downstream_connection_duration;
+    end(kFlagDurationTimeout);
+  }
+
   void touch() {
     if (config_->idle_timeout.count() > 0) idle_.arm(config_->idle_timeout);
   }
@@ -282,17 +334,24 @@ class TcpConnection final : public DownstreamConnection, Flushable {
 
   void release() {
     if (!std::exchange(counted_, false)) return;
+    cluster_->give_back(permit_, resource(), false);
+    if (config_->tunnel) return void(--cluster_->stats.upstream_rq_active);  // connections are the pool's
     --cluster_->stats.upstream_cx_active;
     ++cluster_->stats.upstream_cx_destroy;
     if (up_.transport) cluster_->stats.cx_length.record(std::chrono::duration<double, std::milli>(worker_.now() - log_.upstream_connected).count());
-    cluster_->give_back(permit_, Resource::kConnection, false);
   }
+  Resource resource() const { return config_->tunnel ? Resource::kRequest : Resource::kConnection; }
 
   void end(uint32_t flag) {
     if (std::exchange(closed_, true)) return;
     idle_.cancel();
+    life_.cancel();
     worker_.loop().dispose(std::move(connecting_));
     worker_.loop().dispose(std::move(handshake_));
+    if (tunnel_) {
+      tunnel_->close();
+      worker_.loop().dispose(std::move(tunnel_));
+    }
     if (up_.transport && (config_->log_needs & LogFormat::kTls)) upstream_tls_ = up_.transport->tls_info();
     log_.downstream_tls = down_.transport->tls_info().get();
     log_.upstream_tls = upstream_tls_.get();
@@ -324,7 +383,7 @@ class TcpConnection final : public DownstreamConnection, Flushable {
   ConnectionInfo info_;
   ListenerStats* listener_stats_;
   TcpStats& stats_;
-  io::Timer idle_, report_;
+  io::Timer idle_, report_, life_;
   Side down_, up_;
   Cluster* cluster_ = nullptr;
   HostPtr host_;
@@ -332,6 +391,7 @@ class TcpConnection final : public DownstreamConnection, Flushable {
   Permit permit_ = Permit::kRefused;
   std::unique_ptr<io::Connecting> connecting_;
   std::unique_ptr<Handshake> handshake_;
+  std::unique_ptr<Tunnel> tunnel_;         // until its endpoint agreed
   StreamInfo log_;
   http::ByteCounts downstream_bytes_, upstream_bytes_;
   uint64_t reported_sent_ = 0, reported_received_ = 0;

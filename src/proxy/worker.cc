@@ -11,7 +11,7 @@
 #include "proxy/exchange.h"
 #include "proxy/listener.h"
 #include "proxy/overload.h"
-#include "proxy/upstream.h"
+#include "proxy/upstream/upstream.h"
 
 namespace fairlead::proxy {
 namespace {
@@ -82,7 +82,7 @@ void Worker::apply(ConfigUpdate update) {
     auto same = std::ranges::find_if(listeners_, [&](const auto& l) { return l->config().name == next.config->name; });
     if (same != listeners_.end()) {
       // Connections on chains that are still there, or on another address, are none of this change's business.
-      bool moved = !((*same)->config().address == next.config->address);
+      bool moved = !((*same)->config().address == next.config->address && (*same)->config().more_addresses == next.config->more_addresses);
       auto stays = [&](const FilterChain& chain) {
         auto is = [&](const FilterChain& c) { return c.fingerprint == chain.fingerprint; };
         return !moved && (std::ranges::any_of(next.config->chains, is) || (next.config->default_chain && is(*next.config->default_chain)));
@@ -90,16 +90,16 @@ void Worker::apply(ConfigUpdate update) {
       std::vector<DownstreamConnection*> affected;
       for (auto& c : connections_)
         if (c->chain && c->listener() && c->listener()->name == next.config->name && !stays(*c->chain)) affected.push_back(c.get());
-      if (next.fd < 0) (*same)->update(next.config);
+      if (next.fds.empty()) (*same)->update(next.config);
       for (DownstreamConnection* c : affected) c->drain();
-      if (next.fd < 0) continue;
+      if (next.fds.empty()) continue;
       same = std::ranges::find_if(listeners_, [&](const auto& l) { return l->config().name == next.config->name; });
     }
     if (same != listeners_.end()) {
       loop_.dispose(std::move(*same));
       listeners_.erase(same);
     }
-    listeners_.push_back(std::make_unique<Listener>(*this, next.config, next.fd));
+    listeners_.push_back(std::make_unique<Listener>(*this, next.config, next.fds));
   }
   for (const std::string& name : update.removed_listeners) {
     auto gone = std::ranges::find_if(listeners_, [&](const auto& l) { return l->config().name == name; });
@@ -170,10 +170,14 @@ Listener* Worker::listener_for(const io::Address& to) {
   Listener* any = nullptr;
   for (auto& l : listeners_) {
     const ListenerConfig& c = l->config();
-    if (c.bind || c.address.port() != to.port()) continue;
-    if (c.address == to) return l.get();
-    std::string ip = c.address.ip();
-    if (ip == "0.0.0.0" || ip == "::") any = l.get();
+    if (c.bind) continue;
+    for (size_t i = 0; i <= c.more_addresses.size(); ++i) {
+      const io::Address& at = i == 0 ? c.address : c.more_addresses[i - 1];
+      if (at.port() != to.port()) continue;
+      if (at == to) return l.get();
+      std::string ip = at.ip();
+      if (ip == "0.0.0.0" || ip == "::") any = l.get();
+    }
   }
   return any;
 }

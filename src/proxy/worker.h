@@ -13,8 +13,8 @@
 
 #include "io/loop.h"
 #include "io/tls.h"
-#include "proxy/access_log.h"
 #include "proxy/config/model.h"
+#include "proxy/log/access_log.h"
 #include "proxy/output.h"
 #include "proxy/stats.h"
 
@@ -32,7 +32,7 @@ struct WorkerOptions {
   unsigned index = 0;
   unsigned count = 1;
   int socket_mark = 0;                 // SO_MARK on upstream sockets
-  std::string node_id;
+  std::string node_id, node_cluster;
   std::string own_ip = "127.0.0.1";    // what this proxy adds to x-forwarded-for of requests of its own
   Overload* overload = nullptr;        // of the process; nullptr: no limits
   // Any thread may call these; they post to the main thread.
@@ -53,7 +53,7 @@ struct ConfigUpdate {
   std::vector<std::string> removed_routes;
   struct NewListener {
     std::shared_ptr<const ListenerConfig> config;
-    int fd = -1;                       // this worker's listening socket (taken); -1: not bound, or kept
+    std::vector<int> fds;              // this worker's listening sockets (taken), one an address; empty: not bound, or kept
   };
   std::vector<NewListener> listeners;
   std::vector<std::string> removed_listeners;

@@ -20,14 +20,21 @@ struct AdsClient::Core {
     c.tls_server_name = options.tls_server_name;
     c.socket_mark = options.socket_mark;
     c.unix_path = options.unix_path;
+    c.connect_timeout = options.connect_timeout;
+    c.wrap = options.wrap;
     client = std::make_unique<http::Client>(loop, std::move(c));
   }
 
   void open() {
     failed = false;
     reader = http::GrpcReader();
+    reason.clear();
     if (options.refresh) {
-      options.refresh(options);
+      if (auto ok = options.refresh(options); !ok) {
+        if (ok.error().code == AdsOptions::kNotYet) return retry.arm(kSoon);
+        reason = ok.error().text();
+        return ended();
+      }
       loop.defer([old = std::shared_ptr<http::Client>(std::move(client))] {});
       make_client();
     }
@@ -39,6 +46,7 @@ struct AdsClient::Core {
     http::RequestHead head;
     head.method = "POST";
     head.headers = options.headers;
+    head.authority = options.authority;
     head.headers.add("content-type", "application/grpc");
     head.headers.add("te", "trailers");
     http::Call::Callbacks callbacks;
@@ -53,7 +61,6 @@ struct AdsClient::Core {
       else if (reason.empty()) reason = fmt::format("the server ended the stream (gRPC status {} {})", trailers->get("grpc-status"), trailers->get("grpc-message"));
       ended();
     };
-    reason.clear();
     call = client->start(url, std::move(head), true, std::move(callbacks));
     session.stream_started();
     send();
@@ -74,7 +81,8 @@ struct AdsClient::Core {
       if (!*message) break;
       if (!up) {
         up = true;
-        attempts = 0;
+        options.tried = attempts = 0;
+        said.clear();
         sink.on_stream(true, {});
       }
       if (auto ok = session.receive(**message); !ok) return fail(ok.error().text());
@@ -95,9 +103,12 @@ struct AdsClient::Core {
     session.stream_ended();
     loop.defer([c = std::move(call)]() mutable { c.reset(); });
     call = nullptr;
-    if (up || attempts == 0) FL_LOG_WARN("xds", "stream to {}:{} ended: {}", options.host, options.port, reason);
+    // Each reason once, until the stream has stood again: a server that is away for hours is not worth a line a second.
+    if (up || (said.size() < 32 && said.insert(where() + reason).second)) FL_LOG_WARN("xds", "stream to {} {}: {}", where(), up ? "ended" : "failed, it is tried again", reason);
     up = false;
     sink.on_stream(false, reason);
+    if (++options.tried < options.servers) return retry.arm(kSoon);
+    options.tried = 0;
     // Full jitter: proxies that lost the same server do not come back all at once.
     int64_t range = options.backoff_base.count() << std::min(attempts, 10u);
     range = std::min(range, options.backoff_max.count());
@@ -105,6 +116,12 @@ struct AdsClient::Core {
     retry.arm(base::Nanos(std::uniform_int_distribution<int64_t>(range / 4, range)(random)));
   }
 
+  std::string where() const {
+    std::string at = !options.unix_path.empty() ? options.unix_path : fmt::format("{}:{}", options.host, options.port);
+    return options.authority.empty() ? at : fmt::format("{} ({})", options.authority, at);
+  }
+
+  static constexpr base::Nanos kSoon = std::chrono::milliseconds(10);
   io::Loop& loop;
   AdsOptions options;
   ClientSink& sink;
@@ -115,6 +132,7 @@ struct AdsClient::Core {
   io::Timer retry;
   std::mt19937_64 random{std::random_device{}()};
   std::string reason;
+  std::set<std::string> said;
   unsigned attempts = 0;
   bool up = false, failed = false, receiving = false;
 };

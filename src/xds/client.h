@@ -109,8 +109,17 @@ struct AdsOptions {
   int socket_mark = 0;                      // SO_MARK on the connection: a sidecar is not to be sent to itself
   std::string unix_path;                    // instead of host and port
   std::string service;                      // "package.Service/Method"; empty: the aggregated one's
-  // Runs before each connection: a token or certificate may have been renewed.
-  std::function<void(AdsOptions&)> refresh;
+  std::string authority;                    // empty: host and port
+  base::Nanos connect_timeout = std::chrono::seconds(5);
+  // Instead of tls: what a connection is to be made of (http::ClientOptions::wrap).
+  std::function<std::unique_ptr<io::Transport>(std::unique_ptr<io::Transport>)> wrap;
+  // Runs before each connection: a token or certificate may have been renewed, the server may be another. An error: there
+  // is nowhere to connect to now. kNotYet: somebody is about to find out where, so that it is asked again soon.
+  std::function<base::Status(AdsOptions&)> refresh;
+  static constexpr base::Code kNotYet = base::Code::kFailedPrecondition;
+  // Of several servers that refresh gives one after the other, each is tried before backing off.
+  size_t servers = 1;                       // set by refresh
+  size_t tried = 0;                         // that failed since the last back-off, for refresh to read
   base::Nanos backoff_base = std::chrono::milliseconds(500);
   base::Nanos backoff_max = std::chrono::seconds(30);
 };

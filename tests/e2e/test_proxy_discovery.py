@@ -132,16 +132,3 @@ def test_a_source_that_is_not_taken_is_refused_by_name(what, says, tmp_path):
     bootstrap.write_text(json.dumps({"dynamic_resources": {"cds_config": {"api_config_source": api}}, "static_resources": {"clusters": [xds_cluster(1)]}}))
     ran = subprocess.run([FAIRLEAD, "proxy", "-c", bootstrap, "--mode", "validate"], capture_output=True, text=True)
     assert ran.returncode == 1 and says in ran.stderr
-
-
-@pytest.mark.parametrize("dynamic,where", [
-    (lambda api: {"cds_config": {"api_config_source": api}}, "dynamic_resources.cds_config.api_config_source.grpc_services[0].envoy_grpc.cluster_name"),
-    (lambda api: {"ads_config": api, "cds_config": {"ads": {}}}, "dynamic_resources.ads_config.grpc_services[0].envoy_grpc.cluster_name"),
-])
-def test_a_server_with_tls_is_not_asked_in_plain_text(dynamic, where, tmp_path):
-    bootstrap = tmp_path / "b.json"
-    api = {"api_type": "GRPC", "transport_api_version": "V3", "grpc_services": [{"envoy_grpc": {"cluster_name": "xds"}}]}
-    tls = {"name": "tls", "typed_config": {"@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext"}}
-    bootstrap.write_text(json.dumps({"dynamic_resources": dynamic(api), "static_resources": {"clusters": [{**xds_cluster(1), "transport_socket": tls}]}}))
-    ran = subprocess.run([FAIRLEAD, "proxy", "-c", bootstrap, "--mode", "validate"], capture_output=True, text=True)
-    assert ran.returncode == 1 and where in ran.stderr and "plain text" in ran.stderr, ran.stderr

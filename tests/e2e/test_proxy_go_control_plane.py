@@ -17,8 +17,8 @@ WAYS = {f"{by}, {api}": (by, api) for by in ("one stream", "streams of their own
 class GoServer:
     """Keeps what the other side says: lists of events by kind."""
 
-    def __init__(self, by, port=0):
-        self.process = subprocess.Popen([go_program("xds"), "-listen", f"127.0.0.1:{port}", *(["-ads"] if by == "one stream" else [])],
+    def __init__(self, by, port=0, at=None, more=()):
+        self.process = subprocess.Popen([go_program("xds"), "-listen", at or f"127.0.0.1:{port}", *(["-ads"] if by == "one stream" else []), *more],
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.port = json.loads(self.process.stdout.readline())["port"]
         self.events = []

@@ -59,7 +59,6 @@ VOLATILE = re.compile(r"TIME|DURATION|_ID|_IDS_|_PORT$|LOCAL_ADDRESS$|REMOTE_ADD
 # Where we differ, and why.
 KNOWN = {
     r"DYNAMIC_METADATA.*|FILTER_STATE.*|UPSTREAM_FILTER_STATE.*": "no filter that writes any is built in",
-    r"CLUSTER_METADATA.*|UPSTREAM_METADATA.*": "metadata of clusters and endpoints is not kept",
     r"VIRTUAL_CLUSTER_NAME": "virtual clusters are not known",
     r"ROUTE_RESOLUTION_TIME_US": "not measured",
     r"(UP|DOWN)STREAM_DETECTED_CLOSE_TYPE": "a reset is not told from an end",
@@ -151,6 +150,8 @@ def pair(envoy, tmp_path_factory, origins, certificates):
             **keys("server"), "alpn_protocols": ["http/1.1"], "validation_context": {"trusted_ca": {"filename": str(certificates / "ca.pem")}}})
         named = cluster("named", h1.port)
         named["load_assignment"]["endpoints"][0]["lb_endpoints"][0]["endpoint"]["hostname"] = "one.example"
+        told = cluster("h1", h1.port, metadata={"filter_metadata": {"names": {"team": "core", "deep": {"er": 7}}}})
+        told["load_assignment"]["endpoints"][0]["lb_endpoints"][0]["metadata"] = {"filter_metadata": {"names": {"zone": "z"}}}
         filters = [("status", {"status_code_filter": {"comparison": {"op": "GE", "value": {"default_value": 500, "runtime_key": "none"}}}}),
                    ("duration", {"duration_filter": {"comparison": {"op": "GE", "value": {"default_value": 90, "runtime_key": "none"}}}}),
                    ("flags", {"response_flag_filter": {"flags": ["UF", "UT"]}}), ("any-flag", {"response_flag_filter": {}}),
@@ -172,7 +173,7 @@ def pair(envoy, tmp_path_factory, origins, certificates):
             "listeners": [listener("plain", r.port("plain"), [manager([log])]), listener("secure", r.port("secure"), [manager([log])], transport_socket=secure),
                           listener("tcp", r.port("tcp"), [tcp]),
                           listener("filtered", r.port("filtered"), [manager([log_to(r.folder / name, ["RESPONSE_CODE"], filter=f) for name, f in filters])])],
-            "clusters": [cluster("h1", h1.port), h2_cluster("h2", h2.port), cluster("nobody", 1), named,
+            "clusters": [told, h2_cluster("h2", h2.port), cluster("nobody", 1), named,
                          cluster("tls", behind_tls.port, transport_socket=tls("Upstream", sni="localhost", common_tls_context={**keys("client"), "tls_params": {"tls_maximum_protocol_version": "TLSv1_3"}}))]}}
     running = both(envoy, tmp_path_factory.mktemp("pair"), bootstrap)
     yield running

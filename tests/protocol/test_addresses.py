@@ -52,3 +52,20 @@ def test_a_name_with_both_families_is_served_by_whichever_answers(start, origin,
             c.send(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n")
             assert c.answer()[0] == 200
     assert proxy.stat("cluster.origin.upstream_cx_connect_fail") == 0
+
+
+def test_a_listener_of_several_addresses(start, origin):
+    """additional_addresses: each with every worker; one that is taken refuses the listener by its field."""
+    one, two, three = free_port(), free_port(), free_port()
+    more = [{"address": {"socket_address": {"address": a, "port_value": p}}} for a, p in (("127.0.0.2", two), ("::1", three))]
+    proxy = start.proxy([listener("l", one, manager(), additional_addresses=more)], [cluster("origin", origin.port)], arguments=("--concurrency", "2"))
+    for address, port in (("127.0.0.1", one), ("127.0.0.2", two), ("::1", three)):
+        for _ in range(8):
+            with socket.create_connection((address, port), timeout=5) as s:
+                s.sendall(b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n")
+                assert s.recv(65536).startswith(b"HTTP/1.1 200")
+    assert proxy.stat(f"listener.127.0.0.1_{one}.downstream_cx_total") == 24
+    with pytest.raises(OSError):
+        socket.create_connection(("127.0.0.1", two), timeout=5)
+    other = start.proxy([listener("m", free_port(), manager(), additional_addresses=more[:1]), listener("n", free_port(), manager())], [cluster("origin", origin.port)])
+    assert "additional_addresses[0].address" in other.error_path.read_text() and f"127.0.0.2:{two}" in other.error_path.read_text()

@@ -17,7 +17,7 @@ from wire import FAIRLEAD, Origin, Raw, cluster, downstream_tls, h2_cluster, lis
 
 OURS = (FAIRLEAD, "proxy")
 EXTENSION = "type.googleapis.com/envoy.extensions."
-HOPS = ["h1", "h2c", "tls"]
+HOPS = ["h1", "h2c", "tls", "tls, auto"]
 ID = re.compile(r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$")
 CLIENTS = {"h1": ["--http1.1"], "h2c": ["--http2-prior-knowledge"], "tls, h2": ["--http2"], "tls, h1": ["--http1.1"]}
 # A connection that is refused at once, as on the loopback, is told without a reason by Envoy, and with one by us.
@@ -82,11 +82,13 @@ def next_cluster(hop, port, certificate, **more):
         options = {"explicit_http_config": {"http_protocol_options": {"enable_trailers": True}}}
     else:
         options = {"explicit_http_config": {"http2_protocol_options": {"allow_connect": True}}}
-    if hop == "tls":
+    if hop == "tls, auto":
+        options = {"auto_config": {"http_protocol_options": {"enable_trailers": True}, "http2_protocol_options": {"allow_connect": True}}}
+    if hop.startswith("tls"):
         cert, key = certificate
         more["transport_socket"] = {"name": "envoy.transport_sockets.tls", "typed_config": {
             "@type": EXTENSION + "transport_sockets.tls.v3.UpstreamTlsContext", "sni": "localhost", "common_tls_context": {
-                "alpn_protocols": ["h2"], "tls_certificates": [{"certificate_chain": {"filename": str(cert)}, "private_key": {"filename": str(key)}}],
+                "tls_certificates": [{"certificate_chain": {"filename": str(cert)}, "private_key": {"filename": str(key)}}],
                 "validation_context": {"trusted_ca": {"filename": str(cert)}}}}}
     return cluster("next", port, typed_extension_protocol_options={"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
         "@type": EXTENSION + "upstreams.http.v3.HttpProtocolOptions", **options}}, **more)
@@ -103,7 +105,7 @@ class Chain:
             {"match": {"path": "/nowhere"}, "direct_response": {"status": 418, "body": {"inline_string": "teapot"}}},
             {"match": {"prefix": "/"}, "route": {"cluster": "origin"}}],
             forward_client_cert_details="APPEND_FORWARD", set_current_client_cert_details={"subject": True, "dns": True}),
-            tls=mutual_tls(certificate) if hop == "tls" else None)],
+            tls=mutual_tls(certificate) if hop.startswith("tls") else None)],
             [cluster("origin", origin.port, typed_extension_protocol_options={"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
                 "@type": EXTENSION + "upstreams.http.v3.HttpProtocolOptions", "explicit_http_config": {"http_protocol_options": {"enable_trailers": True}}}}),
              cluster("gone", free_port())], program=back)

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from ports import free_port
+from ports import free_port, own_address
 from wire import Origin, Raw, cluster, downstream_tls, h2_cluster, listener, manager, wait_for
 
 SBIN = "/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/usr/bin:/bin"
@@ -134,8 +134,8 @@ V1 = b"PROXY TCP4 9.8.7.6 5.4.3.2 1111 80\r\n"
 V2 = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\x09\x08\x07\x06\x05\x04\x03\x02\x04\x57\0\x50"
 
 
-@pytest.mark.parametrize("header,client", [(V1, "9.8.7.6"), (V2, "9.8.7.6"), (b"PROXY UNKNOWN\r\n", "127.0.0.1"),
-                                          (b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0", "127.0.0.1"), (GET, None), (b"PROXY TCP4 x\r\n", None)])
+@pytest.mark.parametrize("header,client", [(V1, "9.8.7.6"), (V2, "9.8.7.6"), (b"PROXY UNKNOWN\r\n", own_address()),
+                                          (b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0", own_address()), (GET, None), (b"PROXY TCP4 x\r\n", None)])
 @pytest.mark.parametrize("filters", [[], INSPECTORS], ids=["alone", "before an inspector"])
 def test_the_address_that_a_balancer_tells(start, origin, header, client, filters):
     _, port = start(use_remote_address=True, listener_fields={"listener_filters": [PROXY_FILTER] + filters})
@@ -156,7 +156,7 @@ def test_the_address_that_a_balancer_tells(start, origin, header, client, filter
 def test_connections_without_the_header_where_they_may(start, origin):
     optional = {**PROXY_FILTER, "typed_config": {**PROXY_FILTER["typed_config"], "allow_requests_without_proxy_protocol": True, "disallowed_versions": ["V1"]}}
     _, port = start(use_remote_address=True, listener_fields={"listener_filters": [optional]})
-    for header, client in ((b"", "127.0.0.1"), (V2, "9.8.7.6"), (V1, None)):
+    for header, client in ((b"", own_address()), (V2, "9.8.7.6"), (V1, None)):
         origin.forget()
         with Raw(port) as c:
             c.send(header + GET)

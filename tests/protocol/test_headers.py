@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from ports import free_port
+from ports import free_port, own_address
 from wire import Origin, Proxy, Raw, cluster, listener, manager
 
 XFF = "type.googleapis.com/envoy.extensions.http.original_ip_detection.xff.v3.XffConfig"
@@ -129,17 +129,17 @@ def test_who_is_internal_may_set_its_time_out(ask):
 
 
 @pytest.mark.parametrize("name,sent,expected,external", [
-    ("edge", "", "127.0.0.1", "127.0.0.1"),
-    ("edge", "x-forwarded-for: 1.2.3.4\r\n", "1.2.3.4,127.0.0.1", "127.0.0.1"),
-    ("edge behind one", "x-forwarded-for: 1.2.3.4, 5.6.7.8\r\n", "1.2.3.4, 5.6.7.8,127.0.0.1", "5.6.7.8"),
-    ("edge behind one", "x-forwarded-for: 1.2.3.4\r\nx-forwarded-for: 5.6.7.8\r\n", "1.2.3.4,5.6.7.8,127.0.0.1", "5.6.7.8"),
-    ("edge behind one", "x-forwarded-for: junk\r\n", "junk,127.0.0.1", "127.0.0.1"),
+    ("edge", "", "OWN", "127.0.0.1"),
+    ("edge", "x-forwarded-for: 1.2.3.4\r\n", "1.2.3.4,OWN", "127.0.0.1"),
+    ("edge behind one", "x-forwarded-for: 1.2.3.4, 5.6.7.8\r\n", "1.2.3.4, 5.6.7.8,OWN", "5.6.7.8"),
+    ("edge behind one", "x-forwarded-for: 1.2.3.4\r\nx-forwarded-for: 5.6.7.8\r\n", "1.2.3.4,5.6.7.8,OWN", "5.6.7.8"),
+    ("edge behind one", "x-forwarded-for: junk\r\n", "junk,OWN", "127.0.0.1"),
     ("edge without append", "x-forwarded-for: 1.2.3.4\r\n", "1.2.3.4", "127.0.0.1"),
     ("one hop", "x-forwarded-for: 1.2.3.4, 10.6.7.8\r\n", "1.2.3.4, 10.6.7.8", None),
 ])
 def test_forwarded_for(ask, name, sent, expected, external):
     seen = ask(name, fields=sent)
-    assert (seen.get("x-forwarded-for"), seen.get("x-envoy-external-address")) == (expected, external)
+    assert (seen.get("x-forwarded-for"), seen.get("x-envoy-external-address")) == (expected.replace("OWN", own_address()), external)
 
 
 def test_forwarded_port_and_proto_of_a_trusted_hop_stay(ask, proxy):

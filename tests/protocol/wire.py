@@ -73,8 +73,9 @@ class Proxy:
         path.write_text(json.dumps(config))
         self.log_path = Path(folder) / f"log-{self.admin}"
         self.error_path = Path(folder) / f"stderr-{self.admin}"
+        workers = () if "--concurrency" in arguments else ("--concurrency", "1")
         with open(self.log_path, "wb") as out, open(self.error_path, "wb") as err:
-            self.process = subprocess.Popen([*program, "-c", path, "--concurrency", "1", *arguments], stdout=out, stderr=err)
+            self.process = subprocess.Popen([*program, "-c", path, *workers, *arguments], stdout=out, stderr=err)
         assert wait_for(self.ready) and self.alive(), self.error_path.read_text()
 
     def ready(self):

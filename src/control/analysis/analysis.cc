@@ -56,9 +56,9 @@ bool host_matches(std::string_view a, std::string_view b) {
 std::string go_list(const std::vector<std::string>& items) { return "[" + base::join(items, " ") + "]"; }
 std::string quoted(std::string_view s) { return fmt::format("\"{}\"", s); }
 
-// --- Context --------------------------------------------------------------------------------------------------------
+// --- AnalysisContext --------------------------------------------------------------------------------------------------------
 
-Context::Context(const std::vector<Item>& items, const AnalysisOptions& options) : options_(options) {
+AnalysisContext::AnalysisContext(const std::vector<Item>& items, const AnalysisOptions& options) : options_(options) {
   for (const Item& item : items) {
     const std::string& version = item.object["apiVersion"].as_string();
     size_t slash = version.find('/');
@@ -92,19 +92,19 @@ Context::Context(const std::vector<Item>& items, const AnalysisOptions& options)
   }
 }
 
-const std::vector<const Item*>& Context::of(std::string_view kind, std::string_view group) const {
+const std::vector<const Item*>& AnalysisContext::of(std::string_view kind, std::string_view group) const {
   static const std::vector<const Item*> kNothing;
   auto it = by_kind_.find(fmt::format("{}/{}", group, kind));
   return it == by_kind_.end() ? kNothing : it->second;
 }
 
-const std::vector<const Item*>& Context::istio(std::string_view kind) const {
+const std::vector<const Item*>& AnalysisContext::istio(std::string_view kind) const {
   for (std::string_view group : {"networking.istio.io", "security.istio.io", "telemetry.istio.io", "extensions.istio.io"})
     if (mesh::find_kind_by_name(fmt::format("{}/v1", group), kind) || !of(kind, group).empty()) return of(kind, group);
   return of(kind, "networking.istio.io");
 }
 
-const Item* Context::find(std::string_view kind, std::string_view ns, std::string_view name) const {
+const Item* AnalysisContext::find(std::string_view kind, std::string_view ns, std::string_view name) const {
   for (const auto& [key, items] : by_kind_) {
     if (!std::string_view(key).ends_with(fmt::format("/{}", kind))) continue;
     for (const Item* item : items)
@@ -113,7 +113,7 @@ const Item* Context::find(std::string_view kind, std::string_view ns, std::strin
   return nullptr;
 }
 
-const Host* Context::host(const std::string& name, const std::string& ns) const {
+const Host* AnalysisContext::host(const std::string& name, const std::string& ns) const {
   auto visible = [&](const Host& h) {
     return std::any_of(h.visible_to.begin(), h.visible_to.end(), [&](const std::string& v) { return v == "*" || v == ns; });
   };
@@ -125,7 +125,7 @@ const Host* Context::host(const std::string& name, const std::string& ns) const 
   return nullptr;
 }
 
-void Context::report(Level level, std::string code, const Item& item, std::string text, const Value* at) {
+void AnalysisContext::report(Level level, std::string code, const Item& item, std::string text, const Value* at) {
   if (item.silent) return;
   Message m;
   m.code = std::move(code);
@@ -173,7 +173,7 @@ namespace {
 
 struct Analyzer {
   AnalyzerInfo info;
-  void (*run)(Context&);
+  void (*run)(AnalysisContext&);
 };
 constexpr Analyzer kAnalyzers[] = {
     {{"annotations.K8sAnalyzer", "Istio's annotations: known ones, in their places (IST0107, IST0108)"}, analyze_annotations},
@@ -205,7 +205,7 @@ std::string suppression_problem(std::string_view suppression) {
 }
 
 std::vector<Message> analyze(const std::vector<Item>& items, const AnalysisOptions& options) {
-  Context context(items, options);
+  AnalysisContext context(items, options);
   for (const Analyzer& a : kAnalyzers) a.run(context);
   std::vector<Message> out = context.take();
   std::erase_if(out, [&](const Message& m) {

@@ -31,11 +31,11 @@ std::vector<Destination> destinations_of(const Value& spec) {
   return out;
 }
 
-void not_found(Context& context, const Item& item, std::string_view what, std::string_view name, const Value& at) {
+void not_found(AnalysisContext& context, const Item& item, std::string_view what, std::string_view name, const Value& at) {
   context.report(Level::kError, "IST0101", item, fmt::format("Referenced {} not found: \"{}\"", what, name), &at);
 }
 
-void destinations(Context& context, const Item& item, const std::set<std::pair<std::string, std::string>>& subsets) {
+void destinations(AnalysisContext& context, const Item& item, const std::set<std::pair<std::string, std::string>>& subsets) {
   const Value& spec = item.object["spec"];
   std::string ns = ns_of(item.object);
   for (const Destination& d : destinations_of(spec)) {
@@ -83,7 +83,7 @@ std::vector<std::string> gateway_hosts(const Value& gateway, const std::string& 
   return out;
 }
 
-void gateways_of(Context& context, const Item& item) {
+void gateways_of(AnalysisContext& context, const Item& item) {
   const Value& o = item.object;
   std::string ns = ns_of(o);
   std::vector<std::string> hosts;
@@ -112,7 +112,7 @@ void gateways_of(Context& context, const Item& item) {
 
 }  // namespace
 
-void analyze_virtual_services(Context& context) {
+void analyze_virtual_services(AnalysisContext& context) {
   std::set<std::pair<std::string, std::string>> subsets;
   for (const Item* item : context.of("DestinationRule", "networking.istio.io"))
     for (const Value& s : item->object["spec"]["subsets"].items())
@@ -153,7 +153,7 @@ void analyze_virtual_services(Context& context) {
   }
 }
 
-void analyze_gateways(Context& context) {
+void analyze_gateways(AnalysisContext& context) {
   struct Claim {
     const Item* item;
     std::string selector, host, bind;
@@ -228,7 +228,7 @@ void analyze_gateways(Context& context) {
   }
 }
 
-void analyze_destination_rules(Context& context) {
+void analyze_destination_rules(AnalysisContext& context) {
   for (const Item* item : context.of("DestinationRule", "networking.istio.io")) {
     const Value& o = item->object;
     const Value& spec = o["spec"];

@@ -12,7 +12,7 @@ namespace fairlead::control {
 
 using base::Value;
 
-void analyze_schema(Context& context) {
+void analyze_schema(AnalysisContext& context) {
   for (const mesh::Kind& kind : mesh::all_kinds()) {
     for (const Item* item : context.of(kind.kind, kind.group)) {
       if (item->silent || (!kind.istio && item->file.empty())) continue;  // what the API holds of its own kinds is valid
@@ -54,7 +54,7 @@ bool has_proxy(const Value& pod_spec) {
 
 }  // namespace
 
-void analyze_injection(Context& context) {
+void analyze_injection(AnalysisContext& context) {
   std::set<std::string> injected;
   for (const Item* item : context.of("Namespace", "")) {
     const Value& o = item->object;
@@ -159,7 +159,7 @@ constexpr Annotation kAnnotations[] = {
     {"traffic.sidecar.istio.io/kubevirtInterfaces", "Pod"},
 };
 
-void annotations_of(Context& context, const Item& item, const Value& metadata, std::string_view kind) {
+void annotations_of(AnalysisContext& context, const Item& item, const Value& metadata, std::string_view kind) {
   for (const auto& m : metadata["annotations"].members()) {
     std::string_view key = m.key;
     size_t slash = key.find('/');
@@ -177,7 +177,7 @@ void annotations_of(Context& context, const Item& item, const Value& metadata, s
 
 }  // namespace
 
-void analyze_annotations(Context& context) {
+void analyze_annotations(AnalysisContext& context) {
   for (const char* kind : {"Namespace", "Service", "Pod"})
     for (const Item* item : context.of(kind, ""))
       if (ns_of(item->object) != context.options().istio_ns) annotations_of(context, *item, item->object["metadata"], kind);
@@ -219,7 +219,7 @@ std::string text_of(const Value& int_or_string) { return int_or_string.is_string
 
 }  // namespace
 
-void analyze_services(Context& context) {
+void analyze_services(AnalysisContext& context) {
   for (const Item* item : context.of("Service", "")) {
     const Value& o = item->object;
     if (control_plane(o)) continue;
@@ -268,7 +268,7 @@ void analyze_services(Context& context) {
   }
 }
 
-void analyze_selectors(Context& context) {
+void analyze_selectors(AnalysisContext& context) {
   auto matches_pods = [&](const Value& labels, const std::string& ns) {
     auto selector = mesh::LabelSelector::from_map(labels);
     for (const Item* pod : context.of("Pod", ""))

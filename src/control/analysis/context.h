@@ -17,9 +17,9 @@ struct Host {
   std::vector<std::string> visible_to;     // "*", or namespaces
 };
 
-class Context {
+class AnalysisContext {
  public:
-  Context(const std::vector<Item>& items, const AnalysisOptions& options);
+  AnalysisContext(const std::vector<Item>& items, const AnalysisOptions& options);
 
   const std::vector<const Item*>& of(std::string_view kind, std::string_view group) const;
   const std::vector<const Item*>& istio(std::string_view kind) const;      // of networking, security, telemetry ...
@@ -45,13 +45,13 @@ bool host_matches(std::string_view a, std::string_view b);    // "*.a.b" and "x.
 std::string go_list(const std::vector<std::string>& items);   // "[a b]"
 std::string quoted(std::string_view s);
 
-void analyze_schema(Context& context);
-void analyze_injection(Context& context);
-void analyze_annotations(Context& context);
-void analyze_virtual_services(Context& context);
-void analyze_gateways(Context& context);
-void analyze_services(Context& context);
-void analyze_destination_rules(Context& context);
-void analyze_selectors(Context& context);
+void analyze_schema(AnalysisContext& context);
+void analyze_injection(AnalysisContext& context);
+void analyze_annotations(AnalysisContext& context);
+void analyze_virtual_services(AnalysisContext& context);
+void analyze_gateways(AnalysisContext& context);
+void analyze_services(AnalysisContext& context);
+void analyze_destination_rules(AnalysisContext& context);
+void analyze_selectors(AnalysisContext& context);
 
 }  // namespace fairlead::control

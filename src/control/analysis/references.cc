@@ -20,7 +20,7 @@ std::vector<std::string> reference_warnings(const base::Value& object, const Lis
   for (const auto& o : list("destinationrules.networking.istio.io")) add(*o, "networking.istio.io/v1", "DestinationRule", true);
   add(object, "networking.istio.io/v1", "VirtualService", false);
   AnalysisOptions options;
-  Context context(items, options);
+  AnalysisContext context(items, options);
   analyze_virtual_services(context);
   for (const Message& m : context.take()) {
     // Gateways are often written after the routes that name them; analyze speaks of those.

@@ -123,9 +123,43 @@ void use_rds(HttpConnectionManager& manager, const std::string& route_name) {
   manager.mutable_rds()->set_route_config_name(route_name);
 }
 
+namespace {
+using envoy::extensions::filters::network::tcp_proxy::v3::TcpProxy;
+
+// What a DestinationRule says of connections as such: time-outs and hashing of the host as a whole, the tunnel of the subset
+// where there is one. Of weighted destinations the first's host, as a listener has one setting for all.
+void set_tcp_policy(const Context& context, const std::string& cluster, bool weighted, bool tunnels, TcpProxy& proxy) {
+  auto key = parse_cluster_name(cluster);
+  const Service* service = key ? context.find(key->host) : nullptr;
+  if (!service) return;
+  Rule rule = rule_of(context.snapshot(), context.proxy(), service->host, service->ns);
+  static const base::Value kNone;
+  const base::Value& general = rule.policy ? *rule.policy : kNone;
+  const base::Value* own = &general;
+  if (!weighted && !key->subset.empty()) {
+    own = &kNone;
+    for (const base::Value* subset : rule.subsets)
+      if ((*subset)["name"].as_string() == key->subset) own = &(*subset)["trafficPolicy"];
+  }
+  const base::Value& tcp = general["connectionPool"]["tcp"];
+  if (!tcp["idleTimeout"].is_null()) set_duration(proxy.mutable_idle_timeout(), tcp["idleTimeout"]);
+  if (!tcp["maxConnectionDuration"].is_null()) set_duration(proxy.mutable_max_downstream_connection_duration(), tcp["maxConnectionDuration"]);
+  // A subset's own balancer has the word, also when it does not hash.
+  const base::Value& balancer = (*own)["loadBalancer"].is_null() ? general["loadBalancer"] : (*own)["loadBalancer"];
+  if (balancer["consistentHash"]["useSourceIp"].as_bool()) proxy.add_hash_policy()->mutable_source_ip();
+  if (const base::Value& tunnel = (*own)["tunnel"]; tunnels && tunnel.is_object()) {
+    const std::string& host = tunnel["targetHost"].as_string();
+    bool v6 = host.find(':') != std::string::npos;
+    auto& out = *proxy.mutable_tunneling_config();
+    out.set_hostname(fmt::format("{}{}{}:{}", v6 ? "[" : "", host, v6 ? "]" : "", tunnel["targetPort"].as_int()));
+    out.set_use_post(tunnel["protocol"].as_string() == "POST");
+  }
+}
+}  // namespace
+
 void add_tcp_proxy(const Context& context, listener::FilterChain& chain,
-                   const std::vector<std::pair<std::string, uint32_t>>& clusters, const std::string& stat_prefix) {
-  envoy::extensions::filters::network::tcp_proxy::v3::TcpProxy proxy;
+                   const std::vector<std::pair<std::string, uint32_t>>& clusters, const std::string& stat_prefix, bool tunnels) {
+  TcpProxy proxy;
   proxy.set_stat_prefix(stat_prefix);
   if (clusters.size() == 1) {
     proxy.set_cluster(clusters[0].first);
@@ -136,6 +170,7 @@ void add_tcp_proxy(const Context& context, listener::FilterChain& chain,
       c->set_weight(weight);
     }
   }
+  set_tcp_policy(context, clusters[0].first, clusters.size() > 1, tunnels, proxy);
   AccessLog log;
   if (fill_access_log(context, log)) *proxy.add_access_log() = log;
   auto* filter = chain.add_filters();
@@ -145,7 +180,7 @@ void add_tcp_proxy(const Context& context, listener::FilterChain& chain,
 
 void add_tcp_proxy(const Context& context, listener::FilterChain& chain, const std::string& cluster, bool with_access_log) {
   if (with_access_log) return add_tcp_proxy(context, chain, {{cluster, 1}}, cluster);
-  envoy::extensions::filters::network::tcp_proxy::v3::TcpProxy proxy;
+  TcpProxy proxy;
   proxy.set_stat_prefix(cluster);
   proxy.set_cluster(cluster);
   auto* filter = chain.add_filters();

@@ -20,9 +20,10 @@ void add_connection_manager(envoy::config::listener::v3::FilterChain& chain, con
 void use_rds(HttpConnectionManager& manager, const std::string& route_name);
 void add_tcp_proxy(const Context& context, envoy::config::listener::v3::FilterChain& chain, const std::string& cluster,
                    bool with_access_log = true);
-// Over (cluster, weight) pairs; one pair is the plain form.
+// Over (cluster, weight) pairs; one pair is the plain form. tunnels: a DestinationRule's tunnel applies.
 void add_tcp_proxy(const Context& context, envoy::config::listener::v3::FilterChain& chain,
-                   const std::vector<std::pair<std::string, uint32_t>>& clusters, const std::string& stat_prefix);
+                   const std::vector<std::pair<std::string, uint32_t>>& clusters, const std::string& stat_prefix,
+                   bool tunnels = true);
 // Connections that match no filter chain (NR).
 void set_listener_access_log(const Context& context, envoy::config::listener::v3::Listener& listener);
 

@@ -122,7 +122,7 @@ void add_auto_passthrough(const Context& context, listener::Listener& l, const S
     chain->mutable_filter_chain_match()->add_server_names(cluster);
     for (const char* protocol : {"istio", "istio-peer-exchange", "istio-http/1.0", "istio-http/1.1", "istio-h2"})
       chain->mutable_filter_chain_match()->add_application_protocols(protocol);
-    add_tcp_proxy(context, *chain, cluster);
+    add_tcp_proxy(context, *chain, {{cluster, 1}}, cluster, false);
   };
   for (const auto& service : context.services()) {
     if (service->mesh_external) continue;

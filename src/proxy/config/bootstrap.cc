@@ -23,12 +23,14 @@
 #include "envoy/extensions/filters/listener/proxy_protocol/v3/proxy_protocol.pb.h"
 #include "envoy/extensions/filters/listener/tls_inspector/v3/tls_inspector.pb.h"
 #include "envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.pb.h"
+#include "envoy/extensions/filters/network/sni_cluster/v3/sni_cluster.pb.h"
 #include "envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy.pb.h"
 #include "envoy/extensions/request_id/uuid/v3/uuid.pb.h"
 #include "envoy/extensions/resource_monitors/downstream_connections/v3/downstream_connections.pb.h"
 #include "envoy/extensions/resource_monitors/fixed_heap/v3/fixed_heap.pb.h"
 #include "envoy/extensions/retry/host/omit_host_metadata/v3/omit_host_metadata_config.pb.h"
 #include "envoy/extensions/retry/host/previous_hosts/v3/previous_hosts.pb.h"
+#include "envoy/extensions/transport_sockets/proxy_protocol/v3/upstream_proxy_protocol.pb.h"
 #include "envoy/extensions/transport_sockets/raw_buffer/v3/raw_buffer.pb.h"
 #include "envoy/extensions/transport_sockets/tls/v3/tls.pb.h"
 #include "envoy/extensions/upstreams/http/v3/http_protocol_options.pb.h"
@@ -57,12 +59,14 @@ static void link_types() {
   google::protobuf::LinkMessageReflection<ext::filters::listener::proxy_protocol::v3::ProxyProtocol>();
   google::protobuf::LinkMessageReflection<ext::filters::listener::tls_inspector::v3::TlsInspector>();
   google::protobuf::LinkMessageReflection<ext::filters::network::http_connection_manager::v3::HttpConnectionManager>();
+  google::protobuf::LinkMessageReflection<ext::filters::network::sni_cluster::v3::SniCluster>();
   google::protobuf::LinkMessageReflection<ext::filters::network::tcp_proxy::v3::TcpProxy>();
   google::protobuf::LinkMessageReflection<ext::resource_monitors::downstream_connections::v3::DownstreamConnectionsConfig>();
   google::protobuf::LinkMessageReflection<ext::resource_monitors::fixed_heap::v3::FixedHeapConfig>();
   google::protobuf::LinkMessageReflection<ext::request_id::uuid::v3::UuidRequestIdConfig>();
   google::protobuf::LinkMessageReflection<ext::retry::host::omit_host_metadata::v3::OmitHostMetadataConfig>();
   google::protobuf::LinkMessageReflection<ext::retry::host::previous_hosts::v3::PreviousHostsPredicate>();
+  google::protobuf::LinkMessageReflection<ext::transport_sockets::proxy_protocol::v3::ProxyProtocolUpstreamTransport>();
   google::protobuf::LinkMessageReflection<ext::transport_sockets::raw_buffer::v3::RawBuffer>();
   google::protobuf::LinkMessageReflection<ext::transport_sockets::tls::v3::DownstreamTlsContext>();
   google::protobuf::LinkMessageReflection<ext::transport_sockets::tls::v3::UpstreamTlsContext>();

@@ -37,6 +37,7 @@ namespace fairlead::proxy {
 // What dynamic_resources names.
 struct DynamicSources {
   std::optional<DiscoverySource> clusters, listeners;
+  std::optional<DiscoverySource> ads;     // the aggregated stream's own server
 };
 
 class Compiler {
@@ -61,7 +62,6 @@ class Compiler {
   bool ads_by_options = false;            // the aggregated stream is not the bootstrap's: its ads_config may be missing
   std::map<std::string, std::string, std::less<>> static_secrets;  // the bootstrap's, by name: serialized
   std::set<std::string> grpc_clusters;    // those that servers of discovery are reached by
-  std::set<std::string> tls_clusters;     // of the bootstrap, those with TLS: discovery does not speak it
 
   // Fields that are set and not acted on, as "Cluster.metadata: reason", with how often they were met.
   const std::map<std::string, uint64_t>& warnings() const { return warnings_; }

@@ -95,7 +95,7 @@ HealthStatus health(core_v3::HealthStatus from) {
 // Hosts of the same address that say the same of themselves keep their identity; weight, priority and health are the
 // set's own and change without a new host.
 bool same_host(const Host& a, const Host& b) {
-  return a.hostname == b.hostname && a.socket_labels == b.socket_labels && a.locality == b.locality && a.canary == b.canary && a.workload_text == b.workload_text && a.more_addresses == b.more_addresses &&
+  return a.hostname == b.hostname && a.socket_labels == b.socket_labels && a.locality == b.locality && a.canary == b.canary && a.workload_text == b.workload_text && (a.metadata ? *a.metadata : std::string()) == (b.metadata ? *b.metadata : std::string()) && a.more_addresses == b.more_addresses &&
          a.check_address == b.check_address && a.check_hostname == b.check_hostname && a.check_disabled == b.check_disabled;
 }
 
@@ -112,9 +112,11 @@ void health_check_config(const CompileContext& at, const endpoint_v3::Endpoint::
 
 std::shared_ptr<const EndpointSet> endpoint_set(const CompileContext& at, const endpoint_v3::ClusterLoadAssignment& from, const EndpointSet* previous) {
   auto set = std::make_shared<EndpointSet>();
+  if (from.policy().drop_overloads_size() > 1) at.at("policy.drop_overloads").refuse("one category can be dropped, not {}", from.policy().drop_overloads_size());
+  for (const auto& d : from.policy().drop_overloads()) set->dropped = compile_fraction(d.drop_percentage());
   if (from.policy().has_overprovisioning_factor()) set->overprovisioning = from.policy().overprovisioning_factor().value();
-  if (from.policy().drop_overloads_size()) at.at("policy.drop_overloads").refuse("dropping by overload is not taken");
   StringMap<HostPtr> known;
+  std::shared_ptr<const std::string> last_metadata;
   if (previous)
     for (const HostPtr& h : previous->hosts) known.emplace(h->text, h);
   for (int i = 0; i < from.endpoints_size(); ++i) {
@@ -135,6 +137,10 @@ std::shared_ptr<const EndpointSet> endpoint_set(const CompileContext& at, const 
       host->socket_labels = socket_labels(one.metadata());
       host->canary = is_canary(one.metadata());
       host->workload_text = workload_text(one.metadata());
+      // Replicas say the same of themselves.
+      host->metadata = compile_metadata(one.metadata());
+      if (host->metadata && last_metadata && *host->metadata == *last_metadata) host->metadata = last_metadata;
+      else last_metadata = host->metadata;
       host->workload = Workload::from_endpoint(host->workload_text);
       for (int m = 0; m < one.endpoint().additional_addresses_size(); ++m)
         host->more_addresses.push_back(compile_address(there.at("endpoint.additional_addresses", m).at("address"), one.endpoint().additional_addresses(m).address()));
@@ -280,6 +286,8 @@ void balancing(const CompileContext& at, const cluster_v3::Cluster& from, Cluste
       at.at("lb_policy").refuse("load_balancing_policy is not taken; use ROUND_ROBIN, LEAST_REQUEST, RANDOM, RING_HASH or MAGLEV");
   }
   if (from.has_lb_subset_config() && from.lb_subset_config().subset_selectors_size()) at.at("lb_subset_config").refuse("subset load balancing is not taken");
+  if (double percent = from.common_lb_config().healthy_panic_threshold().value(); !(percent >= 0 && percent <= 100))
+    at.at("common_lb_config.healthy_panic_threshold").refuse("{} is not a percentage from 0 to 100", percent);
   if (from.common_lb_config().has_healthy_panic_threshold()) c.panic_percent = static_cast<uint32_t>(from.common_lb_config().healthy_panic_threshold().value());
   if (c.ring_min > c.ring_max) at.at("ring_hash_lb_config").refuse("minimum_ring_size {} is more than maximum_ring_size {}", c.ring_min, c.ring_max);
   if (c.ring_max > 8u << 20) at.at("ring_hash_lb_config.maximum_ring_size").refuse("{} is more than 8388608", c.ring_max);
@@ -289,12 +297,15 @@ void balancing(const CompileContext& at, const cluster_v3::Cluster& from, Cluste
   c.hash_by_hostname = from.common_lb_config().consistent_hashing_lb_config().use_hostname_for_hashing();
   c.close_on_health_failure = from.close_connections_on_host_health_failure();
   c.ignore_health_on_removal = from.ignore_health_on_host_removal();
+  if (double ratio = from.preconnect_policy().per_upstream_preconnect_ratio().value(); from.preconnect_policy().has_per_upstream_preconnect_ratio() && !(ratio >= 1 && ratio <= 3))
+    at.at("preconnect_policy.per_upstream_preconnect_ratio").refuse("{} is not from 1 to 3", ratio);
   if (from.preconnect_policy().has_per_upstream_preconnect_ratio()) c.preconnect_per_upstream = from.preconnect_policy().per_upstream_preconnect_ratio().value();
   c.close_on_host_change = from.common_lb_config().close_connections_on_host_set_change();
 }
 
-void limits(const cluster_v3::Cluster& from, ClusterConfig& c, const ClusterConfig* previous) {
-  for (const auto& t : from.circuit_breakers().thresholds()) {
+void limits(const CompileContext& at, const cluster_v3::Cluster& from, ClusterConfig& c, const ClusterConfig* previous) {
+  for (int i = 0; i < from.circuit_breakers().thresholds_size(); ++i) {
+    const auto& t = from.circuit_breakers().thresholds(i);
     Thresholds& to = c.thresholds[t.priority() == core_v3::HIGH ? 1 : 0];
     if (t.has_max_connections()) to.max_connections = t.max_connections().value();
     if (t.has_max_pending_requests()) to.max_pending = t.max_pending_requests().value();
@@ -302,6 +313,8 @@ void limits(const cluster_v3::Cluster& from, ClusterConfig& c, const ClusterConf
     if (t.has_max_retries()) to.max_retries = t.max_retries().value();
     if (t.has_retry_budget()) {
       to.budget_percent = t.retry_budget().has_budget_percent() ? t.retry_budget().budget_percent().value() : 20.0;
+      if (!(*to.budget_percent >= 0 && *to.budget_percent <= 100))
+        at.at("circuit_breakers").at("thresholds", i).at("retry_budget.budget_percent").refuse("{} is not a percentage from 0 to 100", *to.budget_percent);
       if (t.retry_budget().has_min_retry_concurrency()) to.budget_minimum = t.retry_budget().min_retry_concurrency().value();
     }
     to.track_remaining = t.track_remaining();
@@ -391,6 +404,10 @@ void protocols(const CompileContext& at, const cluster_v3::Cluster& from, Cluste
         h1(here.at("use_downstream_protocol_config.http_protocol_options"), o.use_downstream_protocol_config().http_protocol_options());
         break;
       case up::HttpProtocolOptions::kAutoConfig:
+        if (!from.has_transport_socket() && from.transport_socket_matches_size() == 0) here.at("auto_config").refuse("the protocol is chosen by ALPN: a TLS transport_socket is required");
+        c.protocol = ClusterConfig::Protocol::kAuto;
+        h2(o.auto_config().http2_protocol_options());
+        h1(here.at("auto_config.http_protocol_options"), o.auto_config().http_protocol_options());
         break;
       default:
         break;
@@ -474,6 +491,7 @@ HealthCheckConfig health_check(const CompileContext& at, const core_v3::HealthCh
       CompileContext here = at.at("tcp_health_check");
       c.kind = HealthCheckConfig::Kind::kTcp;
       if (from.tcp_health_check().has_send()) c.send = check_payload(here.at("send"), from.tcp_health_check().send());
+      if (from.tcp_health_check().has_proxy_protocol_config()) c.proxy_version = proxy_version(from.tcp_health_check().proxy_protocol_config());
       int i = 0;
       for (const auto& part : from.tcp_health_check().receive()) c.receive.push_back(check_payload(here.at("receive", i++), part));
       break;
@@ -514,7 +532,7 @@ base::Result<std::shared_ptr<const EndpointSet>> Compiler::endpoints(const endpo
     CompileContext(*this).check(from);
     return set;
   } catch (Refused& refused) {
-    return std::unexpected(std::move(refused.error));
+    return std::unexpected(error_of(refused, from));
   }
 }
 
@@ -531,7 +549,7 @@ base::Result<std::shared_ptr<const ClusterConfig>> Compiler::cluster(const clust
     if (from.has_connect_timeout()) c->connect_timeout = nanos(from.connect_timeout());
     discovery(at, from, *c, previous);
     balancing(at, from, *c);
-    limits(from, *c, previous);
+    limits(at, from, *c, previous);
     if (from.has_outlier_detection()) outliers(from.outlier_detection(), c->outlier.emplace());
     protocols(at, from, *c);
     if (uint32_t limit = from.per_connection_buffer_limit_bytes().value()) c->watermark_bytes = limit;
@@ -540,18 +558,25 @@ base::Result<std::shared_ptr<const ClusterConfig>> Compiler::cluster(const clust
       const auto& k = from.upstream_connection_options().tcp_keepalive();
       c->keepalive = ClusterConfig::Keepalive{k.keepalive_probes().value(), k.keepalive_time().value(), k.keepalive_interval().value()};
     }
-    if (from.has_transport_socket()) c->tls = upstream_tls(at.at("transport_socket"), from.transport_socket());
+    if (from.has_transport_socket()) {
+      UpstreamSocket socket = upstream_socket(at.at("transport_socket"), from.transport_socket());
+      c->tls = std::move(socket.tls);
+      c->proxy_header = std::move(socket.proxy_header);
+    }
     for (int i = 0; i < from.transport_socket_matches_size(); ++i) {
       const auto& m = from.transport_socket_matches(i);
-      c->socket_matches.push_back({socket_labels(m.match()), upstream_tls(at.at("transport_socket_matches", i).at("transport_socket"), m.transport_socket())});
+      UpstreamSocket socket = upstream_socket(at.at("transport_socket_matches", i).at("transport_socket"), m.transport_socket());
+      c->socket_matches.push_back({socket_labels(m.match()), std::move(socket.tls), std::move(socket.proxy_header)});
     }
+    c->proxy_headers = c->proxy_header || std::ranges::any_of(c->socket_matches, [](const auto& m) { return m.proxy_header.has_value(); });
     socket_options(from.upstream_bind_config().socket_options(), *c);
     for (int i = 0; i < from.health_checks_size(); ++i) c->health_checks.push_back(health_check(at.at("health_checks", i), from.health_checks(i)));
     c->service = service_identity(from.metadata());
+    c->metadata = compile_metadata(from.metadata());
     at.check(from);
     return c;
   } catch (Refused& refused) {
-    return std::unexpected(std::move(refused.error));
+    return std::unexpected(error_of(refused, from));
   }
 }
 

@@ -27,6 +27,9 @@ Cidr compile_cidr(const CompileContext& at, const envoy::config::core::v3::CidrR
 void compile_header_options(const CompileContext& at, std::string_view field,
                             const google::protobuf::RepeatedPtrField<envoy::config::core::v3::HeaderValueOption>& from,
                             std::vector<HeaderMutation::Add>& to);
+// Rules whose actions are all taken; the others are left out with a warning.
+std::vector<RateLimitRule> compile_rate_limits(const CompileContext& at, std::string_view field,
+                                               const google::protobuf::RepeatedPtrField<envoy::config::route::v3::RateLimit>& from);
 // Filters of Istio and Envoy that only observe, by the type of their configuration: taken with a warning.
 bool is_silent_filter(std::string_view type);
 

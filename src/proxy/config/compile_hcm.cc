@@ -89,6 +89,10 @@ void compile_hcm(const CompileContext& at, const hcm_v3::HttpConnectionManager& 
   ip_detection(at, from, c);
   if (from.has_internal_address_config()) {
     c.internal_unix = from.internal_address_config().unix_sockets();
+    // Said to be there, and no ranges: private addresses and this machine.
+    if (from.internal_address_config().cidr_ranges_size() == 0)
+      for (auto [ip, bits] : {std::pair("10.0.0.0", 8u), {"172.16.0.0", 12u}, {"192.168.0.0", 16u}, {"127.0.0.1", 32u}, {"fd00::", 8u}, {"::1", 128u}})
+        c.internal_ranges.push_back({*io::Address::parse_ip(ip, 0), bits});
     int i = 0;
     for (const auto& range : from.internal_address_config().cidr_ranges())
       c.internal_ranges.push_back(compile_cidr(at.at("internal_address_config.cidr_ranges", i++), range));
@@ -125,6 +129,7 @@ void compile_hcm(const CompileContext& at, const hcm_v3::HttpConnectionManager& 
   c.http1_trailers = h1.enable_trailers();
   c.header_case = compile_header_case(at.at("http_protocol_options"), h1);
   c.scheme_overwrite = from.scheme_header_transformation().scheme_to_overwrite();
+  c.match_upstream_scheme = from.scheme_header_transformation().match_upstream();
   if (from.has_local_reply_config()) local_reply(at.at("local_reply_config"), from.local_reply_config(), c);
 }
 

@@ -13,14 +13,16 @@
 #include "envoy/config/route/v3/route.pb.h"
 #include "envoy/extensions/access_loggers/file/v3/file.pb.h"
 #include "envoy/extensions/access_loggers/stream/v3/stream.pb.h"
+#include "envoy/extensions/filters/http/router/v3/router.pb.h"
 #include "envoy/extensions/filters/listener/proxy_protocol/v3/proxy_protocol.pb.h"
 #include "envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.pb.h"
+#include "envoy/extensions/filters/network/sni_cluster/v3/sni_cluster.pb.h"
 #include "envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy.pb.h"
-#include "proxy/balancer.h"
 #include "proxy/config/compile_filters.h"
 #include "proxy/config/compile_tls.h"
 #include "proxy/filters/istio_stats.h"
 #include "proxy/filters/registry.h"
+#include "proxy/upstream/balancer.h"
 #include "xds/wire.h"
 
 namespace fairlead::proxy {
@@ -184,6 +186,18 @@ std::vector<AccessLogConfig> access_logs(const CompileContext& parent, const Lis
   return out;
 }
 
+void router_of(const CompileContext& at, const google::protobuf::Any& any, HttpConfig& config) {
+  auto from = unpack<envoy::extensions::filters::http::router::v3::Router>(at, any);
+  config.suppress_envoy_headers = from.suppress_envoy_headers();
+  config.respect_expected_timeout = from.respect_expected_rq_timeout();
+  static constexpr std::string_view kKnown[] = {"x-envoy-upstream-rq-timeout-ms", "x-envoy-upstream-rq-per-try-timeout-ms", "x-envoy-max-retries",
+                                                "x-envoy-retry-grpc-on", "x-envoy-retry-on"};
+  for (const auto& name : from.strict_check_headers()) {
+    if (std::ranges::find(kKnown, name) == std::end(kKnown)) at.at("strict_check_headers").refuse("{} can't be checked; one of {} can", name, base::join(std::vector<std::string>(std::begin(kKnown), std::end(kKnown)), ", "));
+    config.strict_headers.push_back(name);
+  }
+}
+
 void http_filters_of(const CompileContext& parent, const hcm_v3::HttpConnectionManager& from, bool outbound, HttpConfig& config) {
   bool router = false;
   for (int i = 0; i < from.http_filters_size(); ++i) {
@@ -195,6 +209,7 @@ void http_filters_of(const CompileContext& parent, const hcm_v3::HttpConnectionM
     router = false;
     if (source.type == "envoy.extensions.filters.http.router.v3.Router" || (source.type.empty() && f.name() == "envoy.filters.http.router")) {
       router = true;
+      if (!source.type.empty()) router_of(at.at("typed_config"), f.typed_config(), config);
     } else if (const FilterType* type = find_filter(source)) {
       if (auto filter = type->compile(at.at("typed_config"), source)) config.filters.push_back(std::move(filter));
     } else if (f.config_type_case() == hcm_v3::HttpFilter::kConfigDiscovery) {
@@ -324,11 +339,13 @@ std::shared_ptr<const HttpConfig> http_config(const CompileContext& at, const go
   return c;
 }
 
-std::shared_ptr<const TcpConfig> tcp_config(const CompileContext& at, const google::protobuf::Any& any, std::shared_ptr<const IstioStatsConfig> stats) {
+std::shared_ptr<const TcpConfig> tcp_config(const CompileContext& at, const google::protobuf::Any& any, std::shared_ptr<const IstioStatsConfig> stats,
+                                            bool by_sni) {
   auto from = unpack<tcp_v3::TcpProxy>(at, any);
   auto c = std::make_shared<TcpConfig>();
   c->stat_prefix = from.stat_prefix();
   c->istio_stats = std::move(stats);
+  c->cluster_by_sni = by_sni;
   switch (from.cluster_specifier_case()) {
     case tcp_v3::TcpProxy::kCluster:
       c->clusters.push_back({at.names.id(from.cluster()), from.cluster(), 1, {}, {}, {}});
@@ -347,7 +364,19 @@ std::shared_ptr<const TcpConfig> tcp_config(const CompileContext& at, const goog
   if (from.has_max_downstream_connection_duration()) c->max_duration = nanos(from.max_downstream_connection_duration());
   if (from.has_max_connect_attempts()) c->max_connect_attempts = from.max_connect_attempts().value();
   for (const auto& h : from.hash_policy()) c->hash_source_ip |= h.has_source_ip();
-  if (from.has_tunneling_config()) at.at("tunneling_config").refuse("tunnelling by CONNECT is not taken");
+  if (from.has_tunneling_config()) {
+    CompileContext here = at.at("tunneling_config");
+    const auto& t = from.tunneling_config();
+    if (t.hostname().empty()) here.at("hostname").refuse("the tunnel's destination is required");
+    if (!t.post_path().empty() && !t.use_post()) here.at("post_path").refuse("a path is for POST alone; set use_post");
+    auto host = LogFormat::parse(t.hostname());
+    if (!host) here.at("hostname").refuse("{}", host.error().message);
+    c->tunnel.emplace();
+    c->tunnel->host = std::move(*host);
+    c->tunnel->post = t.use_post();
+    c->tunnel->path = t.post_path().empty() ? "/" : t.post_path();
+    compile_header_options(here, "headers_to_add", t.headers_to_add(), c->tunnel->headers);
+  }
   if (from.has_metadata_match()) at.at("metadata_match").refuse("subset load balancing is not taken");
   c->access_logs = access_logs(at, from.access_log());
   c->log_needs = needs_of(c->access_logs);
@@ -403,6 +432,7 @@ FilterChain filter_chain(const CompileContext& at, const listener_v3::FilterChai
   if (from.has_transport_socket()) chain.tls = downstream_tls(at.at("transport_socket"), from.transport_socket());
   if (from.has_transport_socket_connect_timeout()) chain.handshake_timeout = nanos(from.transport_socket_connect_timeout());
   std::shared_ptr<const IstioStatsConfig> stats;
+  bool by_sni = false;
   for (int i = 0; i < from.filters_size(); ++i) {
     const auto& f = from.filters(i);
     CompileContext here = at.at("filters", i).at("typed_config");
@@ -410,7 +440,10 @@ FilterChain filter_chain(const CompileContext& at, const listener_v3::FilterChai
     if (any_is<hcm_v3::HttpConnectionManager>(any)) {
       chain.http = http_config(here, any, outbound);
     } else if (any_is<tcp_v3::TcpProxy>(any)) {
-      chain.tcp = tcp_config(here, any, stats);
+      chain.tcp = tcp_config(here, any, stats, by_sni);
+    } else if (any_is<envoy::extensions::filters::network::sni_cluster::v3::SniCluster>(any)) {
+      by_sni = true;
+      continue;
     } else if (FilterSource source(f.name(), any); source.type == "stats.PluginConfig") {
       source.outbound = outbound;
       stats = compile_istio_stats(here, source);
@@ -481,6 +514,11 @@ void listener_filters(const CompileContext& parent, const listener_v3::Listener&
     } else if (any_is<envoy::extensions::filters::listener::proxy_protocol::v3::ProxyProtocol>(f.typed_config())) {
       auto p = unpack<envoy::extensions::filters::listener::proxy_protocol::v3::ProxyProtocol>(at, f.typed_config());
       listener.proxy_protocol = true;
+      if (p.has_pass_through_tlvs()) {
+        auto pass = compile_proxy_header(at.at("typed_config"), 2, p.pass_through_tlvs());
+        listener.proxy_protocol_all_tlvs = pass.all_tlvs;
+        listener.proxy_protocol_tlvs = std::move(pass.tlvs);
+      }
       listener.proxy_protocol_optional = p.allow_requests_without_proxy_protocol();
       for (int version : p.disallowed_versions())
         if (version == 0 || version == 1) listener.proxy_protocol_refused[version] = true;
@@ -515,7 +553,8 @@ base::Result<std::shared_ptr<const ListenerConfig>> Compiler::listener(const lis
     if (from.has_udp_listener_config()) at.at("udp_listener_config").refuse("UDP listeners are not taken");
     if (from.has_internal_listener()) at.at("internal_listener").refuse("internal listeners are not taken");
     if (from.has_api_listener()) at.at("api_listener").refuse("API listeners are not taken");
-    if (from.additional_addresses_size()) at.at("additional_addresses").refuse("additional addresses are not taken; make a listener for each");
+    for (int i = 0; i < from.additional_addresses_size(); ++i)
+      l->more_addresses.push_back(compile_address(at.at("additional_addresses", i).at("address"), from.additional_addresses(i).address()));
     if (from.has_filter_chain_matcher()) at.at("filter_chain_matcher").refuse("filter chain matcher trees are not taken; use filter_chain_match");
     listener_filters(at, from, *l);
     for (int i = 0; i < from.filter_chains_size(); ++i) l->chains.push_back(filter_chain(at.at("filter_chains", i), from.filter_chains(i), l->outbound));
@@ -525,7 +564,7 @@ base::Result<std::shared_ptr<const ListenerConfig>> Compiler::listener(const lis
     at.check(from);
     return l;
   } catch (Refused& refused) {
-    return std::unexpected(std::move(refused.error));
+    return std::unexpected(error_of(refused, from));
   }
 }
 

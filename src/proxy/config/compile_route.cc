@@ -156,13 +156,15 @@ void forward(const CompileContext& at, const route_v3::RouteAction& from, Route&
       break;
     case A::kWeightedClusters: {
       CompileContext here = at.at("weighted_clusters");
+      route.weights_header = base::to_lower(from.weighted_clusters().header_name());
       int i = 0;
       for (const auto& c : from.weighted_clusters().clusters()) {
         CompileContext one = here.at("clusters", i++);
-        if (c.name().empty()) one.at("name").refuse("a cluster name is required; cluster_header inside weights is not taken");
+        if (c.name().empty() == c.cluster_header().empty()) one.at("name").refuse("name one of name and cluster_header");
         RouteCluster rc;
         rc.name = c.name();
-        rc.id = at.names.id(rc.name);
+        rc.cluster_header = base::to_lower(c.cluster_header());
+        if (!rc.name.empty()) rc.id = at.names.id(rc.name);
         rc.weight = c.weight().value();
         rc.host_rewrite = c.host_rewrite_literal();
         rc.headers = mutation(one, c);
@@ -238,7 +240,20 @@ void forward(const CompileContext& at, const route_v3::RouteAction& from, Route&
     route.hash.push_back(std::move(p));
   }
   route.high_priority = from.priority() == core_v3::HIGH;
-  for (const auto& u : from.upgrade_configs()) route.upgrades[base::to_lower(u.upgrade_type())] = !u.has_enabled() || u.enabled().value();
+  route.rate_limits = compile_rate_limits(at, "rate_limits", from.rate_limits());
+  route.include_host_rate_limits = from.include_vh_rate_limits().value();
+  for (int i = 0; i < from.upgrade_configs_size(); ++i) {
+    const auto& u = from.upgrade_configs(i);
+    std::string type = base::to_lower(u.upgrade_type());
+    bool enabled = !u.has_enabled() || u.enabled().value();
+    if (!route.upgrades.emplace(type, enabled).second) at.at("upgrade_configs", i).refuse("{} is said twice", u.upgrade_type());
+    if (!u.has_connect_config()) continue;
+    if (type != "connect") at.at("upgrade_configs", i).at("connect_config").refuse("only CONNECT can be ended here, not {}", u.upgrade_type());
+    if (!enabled) continue;
+    route.connect_ends = true;
+    route.post_ends = u.connect_config().allow_post();
+    if (u.connect_config().has_proxy_protocol_config()) route.connect_proxy_version = proxy_version(u.connect_config().proxy_protocol_config());
+  }
   if (from.has_cors()) route.filters.entries.push_back({std::string(kCorsName), compile_cors(at.at("cors"), from.cors()), false});
   if (from.has_metadata_match()) at.at("metadata_match").refuse("subset load balancing is not taken");
 }
@@ -301,13 +316,7 @@ void path_match(const CompileContext& at, const route_v3::RouteMatch& from, Rout
   int i = 0;
   for (const auto& h : from.headers()) route.headers.push_back(compile_header(at.at("headers", i++), h));
   i = 0;
-  for (const auto& q : from.query_parameters()) {
-    CompileContext here = at.at("query_parameters", i++);
-    QueryMatcher m;
-    m.name = q.name();
-    if (q.has_string_match()) m.string = compile_string(here.at("string_match"), q.string_match());
-    route.query.push_back(std::move(m));
-  }
+  for (const auto& q : from.query_parameters()) route.query.push_back(compile_query(at.at("query_parameters", i++), q));
   if (from.has_runtime_fraction()) route.fraction = compile_fraction(from.runtime_fraction().default_value());
   route.grpc = from.has_grpc();
   if (from.has_tls_context()) at.at("tls_context").refuse("matching by TLS context is not taken");
@@ -317,6 +326,7 @@ void path_match(const CompileContext& at, const route_v3::RouteMatch& from, Rout
 void compile_one(const CompileContext& at, const route_v3::Route& from, Route& route) {
   using R = route_v3::Route;
   route.name = from.name();
+  route.metadata = compile_metadata(from.metadata());
   path_match(at.at("match"), from.match(), route);
   switch (from.action_case()) {
     case R::kRoute:
@@ -368,6 +378,9 @@ void add_domain(const CompileContext& at, RouteTable& table, const std::string& 
 void compile_route_table(const CompileContext& at, const route_v3::RouteConfiguration& from, RouteTable& table) {
   table.name = from.name();
   table.ignore_port = from.ignore_port_in_host_matching();
+  for (const auto& name : from.internal_only_headers()) table.internal_headers.push_back(base::to_lower(name));
+  table.specific_wins = from.most_specific_header_mutations_wins();
+  table.ignore_parameters = from.ignore_path_parameters_in_path_matching();
   table.mutation = mutation(at, from);
   table.filters = per_filter(at, from.typed_per_filter_config());
   if (from.has_vhds()) at.at("vhds").refuse("virtual host discovery is not taken");
@@ -378,9 +391,11 @@ void compile_route_table(const CompileContext& at, const route_v3::RouteConfigur
     CompileContext here = at.at("virtual_hosts", i);
     VirtualHost& host = table.hosts[static_cast<size_t>(i)];
     host.name = vh.name();
+    host.metadata = compile_metadata(vh.metadata());
     host.mutation = mutation(here, vh);
     host.filters = per_filter(here, vh.typed_per_filter_config());
     if (vh.has_cors()) host.filters.entries.push_back({std::string(kCorsName), compile_cors(here.at("cors"), vh.cors()), false});
+    host.rate_limits = compile_rate_limits(here, "rate_limits", vh.rate_limits());
     host.attempt_count_header = vh.include_request_attempt_count();
     host.attempt_count_in_response = vh.include_attempt_count_in_response();
     host.require_tls = vh.require_tls() != route_v3::VirtualHost::NONE;
@@ -393,6 +408,8 @@ void compile_route_table(const CompileContext& at, const route_v3::RouteConfigur
       Route& route = host.routes[static_cast<size_t>(r)];
       compile_one(here.at("routes", r), vh.routes(r), route);
       if (!route.retry) route.retry = retry;
+      route.changes_headers = !table.mutation.empty() || !host.mutation.empty() || !route.mutation.empty() ||
+                              std::ranges::any_of(route.clusters, [](const RouteCluster& c) { return !c.headers.empty(); });
       if (route.mirrors.empty()) {
         const auto& policies = vh.request_mirror_policies_size() ? vh.request_mirror_policies() : from.request_mirror_policies();
         for (const auto& m : policies) route.mirrors.push_back(mirror(here.at("request_mirror_policies"), m));
@@ -413,7 +430,7 @@ base::Result<std::shared_ptr<const RouteTable>> Compiler::route(const route_v3::
     CompileContext(*this).check(from);
     return table;
   } catch (Refused& refused) {
-    return std::unexpected(std::move(refused.error));
+    return std::unexpected(error_of(refused, from));
   }
 }
 

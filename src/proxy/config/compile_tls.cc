@@ -8,8 +8,10 @@
 #include "envoy/config/core/v3/config_source.pb.h"
 #include "envoy/config/core/v3/extension.pb.h"
 #include "envoy/config/core/v3/grpc_service.pb.h"
+#include "envoy/extensions/transport_sockets/proxy_protocol/v3/upstream_proxy_protocol.pb.h"
 #include "envoy/extensions/transport_sockets/tls/v3/secret.pb.h"
 #include "envoy/extensions/transport_sockets/tls/v3/tls.pb.h"
+#include "io/key_formats.h"
 #include "io/tls.h"
 #include "xds/wire.h"
 
@@ -179,15 +181,40 @@ class CompiledTls final : public TlsSource {
     return {};
   }
 
-  static Status add_certificate(const tls_v3::TlsCertificate& from, std::string_view what, std::set<std::string>& files, io::TlsOptions& o) {
-    if (from.has_pkcs12()) return base::fail(Code::kInvalidArgument, "{}: PKCS #12 is not taken; give certificate_chain and private_key", what);
-    if (from.has_private_key_provider()) return base::fail(Code::kInvalidArgument, "{}: private key providers are not taken", what);
-    if (from.has_password()) return base::fail(Code::kInvalidArgument, "{}: encrypted keys are not taken; give the key without a password", what);
+  static Status read_pair(const tls_v3::TlsCertificate& from, std::string_view what, std::set<std::string>& files, io::KeyPair& pair) {
+    std::string password;
+    if (from.has_password()) {
+      auto text = read_pem(from.password(), fmt::format("{}.password", what), files);
+      if (!text) return std::unexpected(text.error());
+      password = std::move(*text);
+    }
+    if (from.has_pkcs12()) {
+      if (from.has_certificate_chain() || from.has_private_key())
+        return base::fail(Code::kInvalidArgument, "{}: pkcs12 has chain and key; leave out certificate_chain and private_key", what);
+      auto file = read_pem(from.pkcs12(), fmt::format("{}.pkcs12", what), files);
+      if (!file) return std::unexpected(file.error());
+      auto opened = io::read_pkcs12(*file, password);
+      if (!opened) return std::unexpected(base::Error{opened.error().code, opened.error().message, fmt::format("{}.pkcs12", what)});
+      pair = std::move(*opened);
+      return {};
+    }
     auto chain = read_pem(from.certificate_chain(), fmt::format("{}.certificate_chain", what), files);
     auto key = read_pem(from.private_key(), fmt::format("{}.private_key", what), files);
     if (!chain) return std::unexpected(chain.error());
     if (!key) return std::unexpected(key.error());
-    io::KeyPair pair{std::move(*chain), std::move(*key)};
+    if (from.has_password()) {
+      auto opened = io::decrypt_key(*key, password);
+      if (!opened) return std::unexpected(base::Error{opened.error().code, opened.error().message, fmt::format("{}.private_key", what)});
+      key = std::move(opened);
+    }
+    pair = {std::move(*chain), std::move(*key)};
+    return {};
+  }
+
+  static Status add_certificate(const tls_v3::TlsCertificate& from, std::string_view what, std::set<std::string>& files, io::TlsOptions& o) {
+    if (from.has_private_key_provider()) return base::fail(Code::kInvalidArgument, "{}: private key providers are not taken", what);
+    io::KeyPair pair;
+    if (auto ok = read_pair(from, what, files, pair); !ok) return ok;
     // Files are the machine's, and may be mended without a change of the configuration.
     Code code = files.empty() ? Code::kInvalidArgument : Code::kFailedPrecondition;
     if (auto ok = io::check_key_pair(pair); !ok) return std::unexpected(base::Error{code, ok.error().message, std::string(what)});
@@ -404,7 +431,7 @@ std::shared_ptr<TlsSource> downstream_tls(const CompileContext& parent, const co
   return finish(at, std::move(out));
 }
 
-std::shared_ptr<TlsSource> upstream_tls(const CompileContext& parent, const core_v3::TransportSocket& from) {
+static std::shared_ptr<TlsSource> upstream_tls(const CompileContext& parent, const core_v3::TransportSocket& from) {
   if (is_plain(from)) return nullptr;
   CompileContext at = parent.at("typed_config");
   auto tls = unpack<tls_v3::UpstreamTlsContext>(at, from.typed_config());
@@ -420,6 +447,19 @@ std::shared_ptr<TlsSource> upstream_tls(const CompileContext& parent, const core
   if (out->common.tls_certificates_size() + static_cast<int>(out->certificate_refs.size()) > 1)
     at.at("common_tls_context").refuse("a client has one certificate");
   return finish(at, std::move(out));
+}
+
+UpstreamSocket upstream_socket(const CompileContext& parent, const core_v3::TransportSocket& from) {
+  using P = envoy::extensions::transport_sockets::proxy_protocol::v3::ProxyProtocolUpstreamTransport;
+  if (!any_is<P>(from.typed_config())) return {upstream_tls(parent, from), std::nullopt};
+  CompileContext at = parent.at("typed_config");
+  auto outer = unpack<P>(at, from.typed_config());
+  if (!outer.has_transport_socket()) at.at("transport_socket").refuse("what the header comes before is required: raw_buffer or tls");
+  if (any_is<P>(outer.transport_socket().typed_config())) at.at("transport_socket").refuse("one PROXY header is enough");
+  UpstreamSocket out{upstream_tls(at.at("transport_socket"), outer.transport_socket()), ProxyHeaderConfig()};
+  if (outer.config().has_pass_through_tlvs()) out.proxy_header = compile_proxy_header(at.at("config"), 1, outer.config().pass_through_tlvs());
+  out.proxy_header->version = proxy_version(outer.config());
+  return out;
 }
 
 }  // namespace fairlead::proxy

@@ -1,5 +1,7 @@
 #include "proxy/config/compile_util.h"
 
+#include <google/protobuf/descriptor.h>
+#include <google/protobuf/message.h>
 #include <google/protobuf/struct.pb.h>
 
 #include <cstdlib>
@@ -36,17 +38,71 @@ void CompileContext::check(const google::protobuf::MessageLite& from) const {
   });
 }
 
-// Configuration and keys must not go in plain text where TLS was asked for.
-void discovery_in_plain_text(const CompileContext& at, const std::string& cluster) {
-  if (at.compiler.tls_clusters.contains(cluster))
-    at.refuse("cluster \"{}\" has TLS (transport_socket), which streams of discovery do not speak; reach the server in plain text, on loopback or by a pipe", cluster);
+// The gRPC server that an ApiConfigSource names. known: it has to be a static cluster.
+static void grpc_server(const CompileContext& in, const envoy::config::core::v3::ApiConfigSource& api, bool known, DiscoverySource& source) {
+  using A = envoy::config::core::v3::ApiConfigSource;
+  source.from = DiscoverySource::From::kCluster;
+  source.delta = api.api_type() == A::DELTA_GRPC || api.api_type() == A::AGGREGATED_DELTA_GRPC;
+  if (api.grpc_services_size() == 0 || !api.grpc_services(0).has_envoy_grpc()) in.at("grpc_services").refuse("one with envoy_grpc is required");
+  const auto& service = api.grpc_services(0);
+  source.where = service.envoy_grpc().cluster_name();
+  source.authority = service.envoy_grpc().authority();
+  for (const auto& h : service.initial_metadata()) source.metadata.emplace_back(base::to_lower(h.key()), h.value());
+  if (known && !in.compiler.grpc_clusters.contains(source.where))
+    in.at("grpc_services[0].envoy_grpc.cluster_name").refuse("no static cluster with an endpoint is called \"{}\"", source.where);
+}
+
+namespace {
+
+constexpr int64_t kMostSeconds = 9'223'372'035;  // nanoseconds in 64 bits, less a second
+
+bool good(const google::protobuf::Duration& d) { return d.seconds() >= 0 && d.seconds() <= kMostSeconds && d.nanos() >= 0 && d.nanos() < 1'000'000'000; }
+
+// The path of the first Duration that is not good, Any looked into; "" when there is none. By descriptors, which cost megabytes:
+// only for a resource that was refused.
+std::string find_duration(const google::protobuf::Message& m, const std::string& path) {
+  using Field = google::protobuf::FieldDescriptor;
+  if (const auto* d = dynamic_cast<const google::protobuf::Duration*>(&m)) return good(*d) ? std::string() : path;
+  if (const auto* any = dynamic_cast<const google::protobuf::Any*>(&m)) {
+    const auto* type = google::protobuf::DescriptorPool::generated_pool()->FindMessageTypeByName(std::string(short_type(*any)));
+    if (!type) return {};
+    std::unique_ptr<google::protobuf::Message> inner(google::protobuf::MessageFactory::generated_factory()->GetPrototype(type)->New());
+    return inner->ParseFromString(any->value()) ? find_duration(*inner, path) : std::string();
+  }
+  const auto* r = m.GetReflection();
+  std::vector<const Field*> fields;
+  r->ListFields(m, &fields);
+  for (const Field* f : fields) {
+    if (f->cpp_type() != Field::CPPTYPE_MESSAGE) continue;
+    std::string here = path.empty() ? f->name() : path + "." + f->name();
+    if (!f->is_repeated()) {
+      if (auto found = find_duration(r->GetMessage(m, f), here); !found.empty()) return found;
+      continue;
+    }
+    for (int i = 0; i < r->FieldSize(m, f); ++i)
+      if (auto found = find_duration(r->GetRepeatedMessage(m, f, i), fmt::format("{}[{}]", here, i)); !found.empty()) return found;
+  }
+  return {};
+}
+
+}  // namespace
+
+Nanos nanos(const google::protobuf::Duration& d) {
+  if (!good(d)) throw Refused{{base::Code::kInvalidArgument, fmt::format("a duration of {} s and {} ns is not taken; give one from 0s to {}s", d.seconds(), d.nanos(), kMostSeconds), {}}};
+  constexpr int64_t kTenYears = 10LL * 365 * 24 * 3600;
+  if (d.seconds() >= kTenYears) return std::chrono::seconds(kTenYears);
+  return std::chrono::seconds(d.seconds()) + Nanos(d.nanos());
+}
+
+base::Error error_of(Refused& refused, const google::protobuf::MessageLite& from) {
+  if (const auto* message = dynamic_cast<const google::protobuf::Message*>(&from); message && refused.error.where.empty() && refused.error.message.starts_with("a duration of "))
+    refused.error.where = find_duration(*message, {});
+  return std::move(refused.error);
 }
 
 base::Result<DynamicSources> Compiler::bootstrap(const envoy::config::bootstrap::v3::Bootstrap& from) {
   // Their endpoints have to be in the bootstrap: what discovery needs can not be discovered by it.
   for (const auto& c : from.static_resources().clusters()) {
-    bool plain = !c.has_transport_socket() || short_type(c.transport_socket().typed_config()).ends_with("RawBuffer");
-    if (!plain || c.transport_socket_matches_size() > 0) tls_clusters.insert(c.name());
     for (const auto& group : c.load_assignment().endpoints())
       if (group.lb_endpoints_size() > 0 && c.type() != envoy::config::cluster::v3::Cluster::EDS) grpc_clusters.insert(c.name());
   }
@@ -59,10 +115,18 @@ base::Result<DynamicSources> Compiler::bootstrap(const envoy::config::bootstrap:
       if (secret.name().empty()) here.at("name").refuse("a name is required");
       if (!static_secrets.try_emplace(secret.name(), secret.SerializeAsString()).second) here.at("name").refuse("the name {} is taken", secret.name());
     }
+    // Read elsewhere, by those who don't refuse.
+    if (from.overload_manager().has_refresh_interval()) (void)nanos(from.overload_manager().refresh_interval());
+    for (const auto* dog : {&from.watchdogs().main_thread_watchdog(), &from.watchdogs().worker_watchdog()})
+      for (const auto* limit : {&dog->miss_timeout(), &dog->megamiss_timeout(), &dog->kill_timeout()}) (void)nanos(*limit);
     DynamicSources out;
     const auto& dynamic = from.dynamic_resources();
-    if (dynamic.ads_config().grpc_services_size() > 0 && !ads_by_options)
-      discovery_in_plain_text(at.at("dynamic_resources.ads_config.grpc_services[0].envoy_grpc.cluster_name"), dynamic.ads_config().grpc_services(0).envoy_grpc().cluster_name());
+    if (dynamic.has_ads_config() && !ads_by_options) {
+      using A = envoy::config::core::v3::ApiConfigSource;
+      CompileContext ads = at.at("dynamic_resources.ads_config");
+      if (dynamic.ads_config().api_type() != A::GRPC && dynamic.ads_config().api_type() != A::DELTA_GRPC) ads.at("api_type").refuse("GRPC or DELTA_GRPC is taken");
+      grpc_server(ads, dynamic.ads_config(), true, out.ads.emplace());
+    }
     if (dynamic.has_cds_config()) out.clusters = discovery_source(at.at("dynamic_resources.cds_config"), dynamic.cds_config());
     if (dynamic.has_lds_config()) out.listeners = discovery_source(at.at("dynamic_resources.lds_config"), dynamic.lds_config());
     for (const auto& [field, source] : {std::pair("cds_config", &out.clusters), std::pair("lds_config", &out.listeners)})
@@ -70,7 +134,7 @@ base::Result<DynamicSources> Compiler::bootstrap(const envoy::config::bootstrap:
         at.at("dynamic_resources").at(field).refuse("ads: {{}} needs dynamic_resources.ads_config");
     return out;
   } catch (Refused& refused) {
-    return std::unexpected(std::move(refused.error));
+    return std::unexpected(error_of(refused, from));
   }
 }
 
@@ -182,6 +246,26 @@ HeaderMatcher compile_header(const CompileContext& at, const envoy::config::rout
   return m;
 }
 
+int proxy_version(const envoy::config::core::v3::ProxyProtocolConfig& from) { return from.version() == envoy::config::core::v3::ProxyProtocolConfig::V2 ? 2 : 1; }
+
+ProxyHeaderConfig compile_proxy_header(const CompileContext& at, int version, const envoy::config::core::v3::ProxyProtocolPassThroughTLVs& tlvs) {
+  ProxyHeaderConfig out;
+  out.version = version;
+  out.all_tlvs = tlvs.match_type() == envoy::config::core::v3::ProxyProtocolPassThroughTLVs::INCLUDE_ALL;
+  for (int i = 0; i < tlvs.tlv_type_size(); ++i) {
+    if (tlvs.tlv_type(i) > 255) at.at("pass_through_tlvs").at("tlv_type", i).refuse("{} is more than 255", tlvs.tlv_type(i));
+    out.tlvs.push_back(static_cast<uint8_t>(tlvs.tlv_type(i)));
+  }
+  return out;
+}
+
+QueryMatcher compile_query(const CompileContext& at, const envoy::config::route::v3::QueryParameterMatcher& from) {
+  QueryMatcher m;
+  m.name = from.name();
+  if (from.has_string_match()) m.string = compile_string(at.at("string_match"), from.string_match());
+  return m;
+}
+
 Fraction compile_fraction(const envoy::type::v3::FractionalPercent& from) {
   uint64_t scale = from.denominator() == envoy::type::v3::FractionalPercent::HUNDRED ? 10'000
                    : from.denominator() == envoy::type::v3::FractionalPercent::TEN_THOUSAND ? 100
@@ -232,22 +316,21 @@ DiscoverySource discovery_source(const CompileContext& at, const envoy::config::
     case C::kApiConfigSource: {
       const auto& api = from.api_config_source();
       CompileContext in = at.at("api_config_source");
-      source.from = DiscoverySource::From::kCluster;
-      source.delta = api.api_type() == A::DELTA_GRPC || api.api_type() == A::AGGREGATED_DELTA_GRPC;
       source.aggregated = api.api_type() == A::AGGREGATED_GRPC || api.api_type() == A::AGGREGATED_DELTA_GRPC;
       if (source.aggregated && !secrets) in.at("api_type").refuse("GRPC or DELTA_GRPC is taken; what comes by the aggregated stream has ads: {{}}");
-      if (!source.delta && !source.aggregated && api.api_type() != A::GRPC) in.at("api_type").refuse("{} is not spoken; GRPC or DELTA_GRPC is taken", A::ApiType_Name(api.api_type()));
-      if (api.grpc_services_size() == 0 || !api.grpc_services(0).has_envoy_grpc()) in.at("grpc_services").refuse("one with envoy_grpc is required");
-      source.where = api.grpc_services(0).envoy_grpc().cluster_name();
-      if (!secrets && !at.compiler.grpc_clusters.contains(source.where))
-        in.at("grpc_services[0].envoy_grpc.cluster_name").refuse("no static cluster with an endpoint is called \"{}\"", source.where);
-      discovery_in_plain_text(in.at("grpc_services[0].envoy_grpc.cluster_name"), source.where);
+      if (!source.aggregated && api.api_type() != A::GRPC && api.api_type() != A::DELTA_GRPC) in.at("api_type").refuse("{} is not spoken; GRPC or DELTA_GRPC is taken", A::ApiType_Name(api.api_type()));
+      grpc_server(in, api, !secrets, source);
       break;
     }
     default:
       at.refuse("one of ads, api_config_source and path_config_source is required");
   }
   return source;
+}
+
+std::shared_ptr<const std::string> compile_metadata(const envoy::config::core::v3::Metadata& from) {
+  if (from.filter_metadata().empty()) return nullptr;
+  return std::make_shared<const std::string>(from.SerializeAsString());
 }
 
 LogFormat compile_format(const CompileContext& at, const std::string& text) {

@@ -13,6 +13,7 @@
 #include "envoy/config/core/v3/address.pb.h"
 #include "envoy/config/core/v3/base.pb.h"
 #include "envoy/config/core/v3/config_source.pb.h"
+#include "envoy/config/core/v3/proxy_protocol.pb.h"
 #include "envoy/config/route/v3/route_components.pb.h"
 #include "envoy/type/matcher/v3/regex.pb.h"
 #include "envoy/type/matcher/v3/string.pb.h"
@@ -64,13 +65,21 @@ inline std::string_view short_type(const google::protobuf::Any& any) {
   return url.substr(url.rfind('/') + 1);
 }
 
-inline Nanos nanos(const google::protobuf::Duration& d) { return std::chrono::seconds(d.seconds()) + Nanos(d.nanos()); }
+// Refuses what is negative or beyond Envoy's bound (error_of() finds the path). More than ten years are ten years, so that what is
+// reckoned with them does not overflow.
+Nanos nanos(const google::protobuf::Duration& d);
+// What a public function of the compiler tells of a refusal while `from` was read.
+base::Error error_of(Refused& refused, const google::protobuf::MessageLite& from);
 
 io::Address compile_address(const CompileContext& at, const envoy::config::core::v3::Address& from);
 io::Address compile_socket_address(const CompileContext& at, const envoy::config::core::v3::SocketAddress& from);
 std::shared_ptr<const Regex> compile_regex(const CompileContext& at, const envoy::type::matcher::v3::RegexMatcher& from);
 StringMatcher compile_string(const CompileContext& at, const envoy::type::matcher::v3::StringMatcher& from);
 HeaderMatcher compile_header(const CompileContext& at, const envoy::config::route::v3::HeaderMatcher& from);
+// pass_through_tlvs: what of the client's own TLVs.
+ProxyHeaderConfig compile_proxy_header(const CompileContext& at, int version, const envoy::config::core::v3::ProxyProtocolPassThroughTLVs& tlvs);
+int proxy_version(const envoy::config::core::v3::ProxyProtocolConfig& from);
+QueryMatcher compile_query(const CompileContext& at, const envoy::config::route::v3::QueryParameterMatcher& from);
 Fraction compile_fraction(const envoy::type::v3::FractionalPercent& from);
 // Errors name the field in `where`.
 base::Result<std::string> read_source(const envoy::config::core::v3::DataSource& from);
@@ -78,6 +87,8 @@ std::string data_source(const CompileContext& at, const envoy::config::core::v3:
 // Secrets may come from servers of which nothing is known yet, by aggregated streams too; a server of other resources has to
 // be a static cluster.
 DiscoverySource discovery_source(const CompileContext& at, const envoy::config::core::v3::ConfigSource& from, bool secrets = false);
+// Serialized; nullptr when there is none.
+std::shared_ptr<const std::string> compile_metadata(const envoy::config::core::v3::Metadata& from);
 LogFormat compile_format(const CompileContext& at, const std::string& text);
 base::Value struct_to_value(const google::protobuf::Struct& from);
 

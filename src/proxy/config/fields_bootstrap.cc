@@ -137,12 +137,12 @@ envoy.config.core.v3.GrpcService
   1 envoy_grpc yes > envoy.config.core.v3.GrpcService.EnvoyGrpc
   2 google_grpc refuse give envoy_grpc
   3 timeout warn the stream is kept open and has no such setting
-  5 initial_metadata[] warn the stream is kept open and has no such setting
+  5 initial_metadata[] yes > envoy.config.core.v3.HeaderValue
   6 retry_policy warn the stream is kept open and has no such setting
 
 envoy.config.core.v3.GrpcService.EnvoyGrpc
   1 cluster_name yes
-  2 authority warn the stream has no such setting
+  2 authority yes
   3 retry_policy warn the stream has no such setting
   4 max_receive_message_length warn the stream has no such setting
   5 skip_envoy_headers warn the stream has no such setting

@@ -69,7 +69,7 @@ envoy.extensions.upstreams.http.v3.HttpProtocolOptions
   2 upstream_http_protocol_options yes > *
   3 explicit_http_config yes > envoy.extensions.upstreams.http.v3.HttpProtocolOptions.ExplicitHttpConfig
   4 use_downstream_protocol_config yes > envoy.extensions.upstreams.http.v3.HttpProtocolOptions.UseDownstreamHttpConfig
-  5 auto_config warn HTTP/1.1 is spoken
+  5 auto_config yes > envoy.extensions.upstreams.http.v3.HttpProtocolOptions.AutoHttpConfig
   6 http_filters[] warn upstream filters do not run
   7 header_validation_config warn headers are always validated
 
@@ -174,8 +174,12 @@ envoy.config.endpoint.v3.Endpoint
   3 hostname yes
   4 additional_addresses[] yes > envoy.config.endpoint.v3.Endpoint.AdditionalAddress
 
+envoy.config.endpoint.v3.ClusterLoadAssignment.Policy.DropOverload
+  1 category yes
+  2 drop_percentage yes > envoy.type.v3.FractionalPercent
+
 envoy.config.endpoint.v3.ClusterLoadAssignment.Policy
-  2 drop_overloads[] refuse requests are not dropped
+  2 drop_overloads[] yes > envoy.config.endpoint.v3.ClusterLoadAssignment.Policy.DropOverload
   3 overprovisioning_factor yes
   4 endpoint_stale_after warn endpoints are never stale
   6 weighted_priority_health warn hosts are counted, not weighed
@@ -189,6 +193,12 @@ envoy.extensions.upstreams.http.v3.HttpProtocolOptions.UseDownstreamHttpConfig
   1 http_protocol_options yes > envoy.config.core.v3.Http1ProtocolOptions
   2 http2_protocol_options yes > envoy.config.core.v3.Http2ProtocolOptions
   3 http3_protocol_options warn HTTP/3 is not spoken
+
+envoy.extensions.upstreams.http.v3.HttpProtocolOptions.AutoHttpConfig
+  1 http_protocol_options yes > envoy.config.core.v3.Http1ProtocolOptions
+  2 http2_protocol_options yes > envoy.config.core.v3.Http2ProtocolOptions
+  3 http3_protocol_options warn HTTP/3 is not spoken
+  4 alternate_protocols_cache_options warn HTTP/3 is not spoken
 
 envoy.config.cluster.v3.CircuitBreakers.Thresholds
   1 priority yes
@@ -251,7 +261,7 @@ envoy.config.core.v3.HealthCheck.HttpHealthCheck
 envoy.config.core.v3.HealthCheck.TcpHealthCheck
   1 send yes > envoy.config.core.v3.HealthCheck.Payload
   2 receive[] yes > envoy.config.core.v3.HealthCheck.Payload
-  3 proxy_protocol_config refuse the PROXY header is not written
+  3 proxy_protocol_config yes > envoy.config.core.v3.ProxyProtocolConfig
 
 envoy.config.core.v3.HealthCheck.GrpcHealthCheck
   1 service_name yes

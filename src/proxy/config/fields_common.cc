@@ -133,6 +133,14 @@ envoy.config.core.v3.RuntimeUInt32
 envoy.config.core.v3.RuntimeDouble
   1 default_value yes
   2 runtime_key warn runtime keys have their defaults
+
+envoy.config.core.v3.ProxyProtocolConfig
+  1 version yes
+  2 pass_through_tlvs yes > envoy.config.core.v3.ProxyProtocolPassThroughTLVs
+
+envoy.config.core.v3.ProxyProtocolPassThroughTLVs
+  1 match_type yes
+  2 tlv_type[] yes
 )fields";
 
 }  // namespace fairlead::proxy

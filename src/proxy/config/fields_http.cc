@@ -85,7 +85,7 @@ envoy.extensions.request_id.uuid.v3.UuidRequestIdConfig
 
 envoy.config.core.v3.SchemeHeaderTransformation
   1 scheme_to_overwrite yes
-  2 match_upstream refuse the scheme is the client's
+  2 match_upstream yes
 
 envoy.config.core.v3.Http1ProtocolOptions.HeaderKeyFormat
   1 proper_case_words yes > envoy.config.core.v3.Http1ProtocolOptions.HeaderKeyFormat.ProperCaseWords
@@ -113,9 +113,9 @@ envoy.extensions.filters.http.fault.v3.HTTPFault
   2 abort yes > envoy.extensions.filters.http.fault.v3.FaultAbort
   3 upstream_cluster yes
   4 headers[] yes > envoy.config.route.v3.HeaderMatcher
-  5 downstream_nodes[] refuse faults by node are not known
+  5 downstream_nodes[] yes
   6 max_active_faults yes
-  7 response_rate_limit refuse responses are not slowed
+  7 response_rate_limit yes > envoy.extensions.filters.common.fault.v3.FaultRateLimit
   8 delay_percent_runtime warn runtime keys have their defaults
   9 abort_percent_runtime warn runtime keys have their defaults
   10 delay_duration_runtime warn runtime keys have their defaults
@@ -137,7 +137,7 @@ envoy.extensions.filters.http.cors.v3.CorsPolicy
   6 allow_credentials yes
   7 filter_enabled yes > envoy.config.core.v3.RuntimeFractionalPercent
   8 shadow_enabled warn the policy is on
-  9 allow_private_network_access refuse not known
+  9 allow_private_network_access yes
   10 forward_not_matching_preflights yes
 
 envoy.extensions.filters.http.header_mutation.v3.HeaderMutation
@@ -172,7 +172,7 @@ envoy.config.core.v3.GrpcMethodList.Service
 envoy.extensions.filters.http.health_check.v3.HealthCheck
   1 pass_through_mode yes
   3 cache_time warn answers of the endpoint are not kept
-  4 cluster_min_healthy_percentages refuse answers do not look at clusters
+  4 cluster_min_healthy_percentages yes map> envoy.type.v3.Percent
   5 headers[] yes > envoy.config.route.v3.HeaderMatcher
 
 envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit
@@ -182,15 +182,23 @@ envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit
   4 filter_enabled yes > envoy.config.core.v3.RuntimeFractionalPercent
   5 filter_enforced yes > envoy.config.core.v3.RuntimeFractionalPercent
   6 response_headers_to_add[] yes > envoy.config.core.v3.HeaderValueOption
-  8 descriptors[] refuse limits by descriptor are not known
+  8 descriptors[] yes > envoy.extensions.common.ratelimit.v3.LocalRateLimitDescriptor
   9 stage yes
   10 request_headers_to_add_when_not_enforced[] yes > envoy.config.core.v3.HeaderValueOption
-  11 local_rate_limit_per_downstream_connection refuse the bucket is shared by all connections
+  11 local_rate_limit_per_downstream_connection yes
   12 enable_x_ratelimit_headers yes
-  13 vh_rate_limits warn there are no limits by descriptor
-  14 always_consume_default_token_bucket warn there are no limits by descriptor
+  13 vh_rate_limits yes
+  14 always_consume_default_token_bucket yes
   15 rate_limited_as_resource_exhausted yes
   16 local_cluster_rate_limit refuse the bucket is this process's own
+
+envoy.extensions.common.ratelimit.v3.LocalRateLimitDescriptor
+  1 entries[] yes > envoy.extensions.common.ratelimit.v3.RateLimitDescriptor.Entry
+  2 token_bucket yes > envoy.type.v3.TokenBucket
+
+envoy.extensions.common.ratelimit.v3.RateLimitDescriptor.Entry
+  1 key yes
+  2 value yes
 
 envoy.extensions.filters.http.compressor.v3.Compressor
   1 content_length yes
@@ -199,7 +207,7 @@ envoy.extensions.filters.http.compressor.v3.Compressor
   4 remove_accept_encoding_header yes
   5 runtime_enabled yes > envoy.config.core.v3.RuntimeFeatureFlag
   6 compressor_library yes > envoy.config.core.v3.TypedExtensionConfig
-  7 request_direction_config refuse requests are not compressed
+  7 request_direction_config yes > envoy.extensions.filters.http.compressor.v3.Compressor.RequestDirectionConfig
   8 response_direction_config yes > envoy.extensions.filters.http.compressor.v3.Compressor.ResponseDirectionConfig
   9 choose_first warn the filter that comes last in the chain has the first choice
 
@@ -207,6 +215,9 @@ envoy.extensions.filters.http.compressor.v3.Compressor.ResponseDirectionConfig
   1 common_config yes > envoy.extensions.filters.http.compressor.v3.Compressor.CommonDirectionConfig
   2 disable_on_etag_header yes
   3 remove_accept_encoding_header yes
+
+envoy.extensions.filters.http.compressor.v3.Compressor.RequestDirectionConfig
+  1 common_config yes > envoy.extensions.filters.http.compressor.v3.Compressor.CommonDirectionConfig
 
 envoy.extensions.filters.http.compressor.v3.Compressor.CommonDirectionConfig
   1 enabled yes > envoy.config.core.v3.RuntimeFeatureFlag
@@ -258,9 +269,9 @@ envoy.extensions.filters.http.router.v3.Router
   1 dynamic_stats warn no effect on traffic
   2 start_child_span warn no effect on traffic
   3 upstream_log[] warn upstream attempts are not logged
-  4 suppress_envoy_headers refuse x-envoy-* headers are written
-  5 strict_check_headers[] refuse such headers are ignored
-  6 respect_expected_rq_timeout refuse the header is overwritten
+  4 suppress_envoy_headers yes
+  5 strict_check_headers[] yes
+  6 respect_expected_rq_timeout yes
   7 suppress_grpc_request_failure_code_stats warn no effect on traffic
   8 upstream_http_filters[] refuse upstream filters are not known
   9 upstream_log_options warn no effect on traffic
@@ -318,6 +329,16 @@ envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManage
   1 upgrade_type yes
   2 filters[] refuse the filter chain of the connection manager runs
   3 enabled yes
+
+envoy.extensions.filters.common.fault.v3.FaultRateLimit
+  1 fixed_limit yes > envoy.extensions.filters.common.fault.v3.FaultRateLimit.FixedLimit
+  2 percentage yes > envoy.type.v3.FractionalPercent
+  3 header_limit yes > envoy.extensions.filters.common.fault.v3.FaultRateLimit.HeaderLimit
+
+envoy.extensions.filters.common.fault.v3.FaultRateLimit.FixedLimit
+  1 limit_kbps yes
+
+envoy.extensions.filters.common.fault.v3.FaultRateLimit.HeaderLimit
 
 envoy.extensions.filters.common.fault.v3.FaultDelay
   3 fixed_delay yes

@@ -35,9 +35,13 @@ envoy.config.listener.v3.Listener
   30 enable_mptcp warn MPTCP is off
   31 ignore_global_conn_limit warn no limit of the process is kept by listener
   32 filter_chain_matcher refuse use filter_chain_match
-  33 additional_addresses[] refuse make a listener for each
+  33 additional_addresses[] yes > envoy.config.listener.v3.AdditionalAddress
   34 max_connections_to_accept_per_socket_event note connections are accepted until none is left
   35 bypass_overload_manager warn no limit of the process is kept by listener
+
+envoy.config.listener.v3.AdditionalAddress
+  1 address yes > envoy.config.core.v3.Address
+  2 socket_options warn the options of the listener are not set
 
 envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy
   1 stat_prefix yes
@@ -50,12 +54,22 @@ envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy
   9 metadata_match refuse subset load balancing is not known
   10 weighted_clusters yes > envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy.WeightedCluster
   11 hash_policy[] yes > envoy.type.v3.HashPolicy
-  12 tunneling_config refuse tunnelling by CONNECT is not known
+  12 tunneling_config yes > envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy.TunnelingConfig
   13 max_downstream_connection_duration yes
   14 on_demand refuse on-demand clusters are not known
   15 access_log_flush_interval warn the line is written when the connection ends
   16 flush_access_log_on_connected warn the line is written when the connection ends
   17 access_log_options warn the line is written when the connection ends
+
+envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy.TunnelingConfig
+  1 hostname yes
+  2 use_post yes
+  3 headers_to_add[] yes > envoy.config.core.v3.HeaderValueOption
+  4 propagate_response_headers warn the answer to the CONNECT is not kept
+  5 post_path yes
+  6 propagate_response_trailers warn the answer to the CONNECT is not kept
+
+envoy.extensions.filters.network.sni_cluster.v3.SniCluster
 
 envoy.extensions.access_loggers.file.v3.FileAccessLog
   1 path yes
@@ -79,9 +93,9 @@ envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector
 envoy.extensions.filters.listener.http_inspector.v3.HttpInspector
 
 envoy.extensions.filters.listener.proxy_protocol.v3.ProxyProtocol
-  1 rules[] warn TLVs are not kept
+  1 rules[] warn TLVs do not become metadata
   2 allow_requests_without_proxy_protocol yes
-  3 pass_through_tlvs warn TLVs are not kept
+  3 pass_through_tlvs yes > envoy.config.core.v3.ProxyProtocolPassThroughTLVs
   4 disallowed_versions[] yes
   5 stat_prefix note no such statistics
 

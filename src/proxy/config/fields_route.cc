@@ -7,19 +7,19 @@ const std::string_view kRouteFields = R"fields(
 envoy.config.route.v3.RouteConfiguration
   1 name yes
   2 virtual_hosts[] yes > envoy.config.route.v3.VirtualHost
-  3 internal_only_headers[] refuse such headers are let through
+  3 internal_only_headers[] yes
   4 response_headers_to_add[] yes > envoy.config.core.v3.HeaderValueOption
   5 response_headers_to_remove[] yes
   6 request_headers_to_add[] yes > envoy.config.core.v3.HeaderValueOption
   7 validate_clusters warn clusters are looked up by request
   8 request_headers_to_remove[] yes
   9 vhds refuse virtual host discovery is not known
-  10 most_specific_header_mutations_wins refuse route, then virtual host, then table
+  10 most_specific_header_mutations_wins yes
   11 max_direct_response_body_size_bytes note bodies have no limit
   12 cluster_specifier_plugins[] refuse cluster specifier plugins are not known
   13 request_mirror_policies[] yes > envoy.config.route.v3.RouteAction.RequestMirrorPolicy
   14 ignore_port_in_host_matching yes
-  15 ignore_path_parameters_in_path_matching refuse path parameters count
+  15 ignore_path_parameters_in_path_matching yes
   16 typed_per_filter_config yes map> any
   17 metadata note metadata of routes is not used
 
@@ -34,7 +34,7 @@ envoy.config.route.v3.VirtualHost
   3 routes[] yes > envoy.config.route.v3.Route
   4 require_tls yes
   5 virtual_clusters[] warn no statistics of virtual clusters
-  6 rate_limits[] warn only the rate limit service reads them
+  6 rate_limits[] yes > envoy.config.route.v3.RateLimit
   7 request_headers_to_add[] yes > envoy.config.core.v3.HeaderValueOption
   8 cors yes > envoy.config.route.v3.CorsPolicy
   10 response_headers_to_add[] yes > envoy.config.core.v3.HeaderValueOption
@@ -50,7 +50,7 @@ envoy.config.route.v3.VirtualHost
   21 matcher refuse use routes
   22 request_mirror_policies[] yes > envoy.config.route.v3.RouteAction.RequestMirrorPolicy
   23 include_is_timeout_retry_header warn the header is not written
-  24 metadata note metadata of routes is not used
+  24 metadata yes > envoy.config.core.v3.Metadata
 
 envoy.config.route.v3.RouteAction.RequestMirrorPolicy
   1 cluster yes
@@ -76,7 +76,7 @@ envoy.config.route.v3.Route
   1 match yes > envoy.config.route.v3.RouteMatch
   2 route yes > envoy.config.route.v3.RouteAction
   3 redirect yes > envoy.config.route.v3.RedirectAction
-  4 metadata note metadata of routes is not used
+  4 metadata yes > envoy.config.core.v3.Metadata
   5 decorator note tracing is not exported
   7 direct_response yes > envoy.config.route.v3.DirectResponseAction
   9 request_headers_to_add[] yes > envoy.config.core.v3.HeaderValueOption
@@ -100,7 +100,7 @@ envoy.config.route.v3.CorsPolicy
   9 filter_enabled yes > envoy.config.core.v3.RuntimeFractionalPercent
   10 shadow_enabled warn the policy is on
   11 allow_origin_string_match[] yes > envoy.type.matcher.v3.StringMatcher
-  12 allow_private_network_access refuse not known
+  12 allow_private_network_access yes
   13 forward_not_matching_preflights yes
 
 envoy.config.route.v3.RetryPolicy
@@ -144,8 +144,8 @@ envoy.config.route.v3.RouteAction
   8 timeout yes
   9 retry_policy yes > envoy.config.route.v3.RetryPolicy
   11 priority yes
-  13 rate_limits[] warn only the rate limit service reads them
-  14 include_vh_rate_limits warn only the rate limit service reads them
+  13 rate_limits[] yes > envoy.config.route.v3.RateLimit
+  14 include_vh_rate_limits yes
   15 hash_policy[] yes > envoy.config.route.v3.RouteAction.HashPolicy
   17 cors yes > envoy.config.route.v3.CorsPolicy
   20 cluster_not_found_response_code yes
@@ -210,7 +210,7 @@ envoy.config.route.v3.WeightedCluster
   1 clusters[] yes > envoy.config.route.v3.WeightedCluster.ClusterWeight
   2 runtime_key_prefix warn runtime keys have their defaults
   3 total_weight warn the sum of the weights counts
-  4 header_name refuse weights choose by chance
+  4 header_name yes
 
 envoy.config.route.v3.RouteAction.HashPolicy
   1 header yes > envoy.config.route.v3.RouteAction.HashPolicy.Header
@@ -220,10 +220,64 @@ envoy.config.route.v3.RouteAction.HashPolicy
   5 query_parameter yes > envoy.config.route.v3.RouteAction.HashPolicy.QueryParameter
   6 filter_state refuse not known
 
+envoy.config.route.v3.RateLimit
+  1 stage yes
+  2 disable_key warn runtime keys have their defaults
+  3 actions[] yes > envoy.config.route.v3.RateLimit.Action
+  4 limit warn limits by metadata are for the rate limit service
+
+envoy.config.route.v3.RateLimit.Action
+  1 source_cluster yes > envoy.config.route.v3.RateLimit.Action.SourceCluster
+  2 destination_cluster yes > envoy.config.route.v3.RateLimit.Action.DestinationCluster
+  3 request_headers yes > envoy.config.route.v3.RateLimit.Action.RequestHeaders
+  4 remote_address yes > envoy.config.route.v3.RateLimit.Action.RemoteAddress
+  5 generic_key yes > envoy.config.route.v3.RateLimit.Action.GenericKey
+  6 header_value_match yes > envoy.config.route.v3.RateLimit.Action.HeaderValueMatch
+  7 dynamic_metadata warn the rule makes no descriptor
+  8 metadata warn the rule makes no descriptor
+  9 extension warn the rule makes no descriptor
+  10 masked_remote_address yes > envoy.config.route.v3.RateLimit.Action.MaskedRemoteAddress
+  11 query_parameter_value_match yes > envoy.config.route.v3.RateLimit.Action.QueryParameterValueMatch
+
+envoy.config.route.v3.RateLimit.Action.SourceCluster
+
+envoy.config.route.v3.RateLimit.Action.DestinationCluster
+
+envoy.config.route.v3.RateLimit.Action.RemoteAddress
+
+envoy.config.route.v3.RateLimit.Action.RequestHeaders
+  1 header_name yes
+  2 descriptor_key yes
+  3 skip_if_absent yes
+
+envoy.config.route.v3.RateLimit.Action.GenericKey
+  1 descriptor_value yes
+  2 descriptor_key yes
+
+envoy.config.route.v3.RateLimit.Action.HeaderValueMatch
+  1 descriptor_value yes
+  2 expect_match yes
+  3 headers[] yes > envoy.config.route.v3.HeaderMatcher
+  4 descriptor_key yes
+
+envoy.config.route.v3.RateLimit.Action.MaskedRemoteAddress
+  1 v4_prefix_mask_len yes
+  2 v6_prefix_mask_len yes
+
+envoy.config.route.v3.RateLimit.Action.QueryParameterValueMatch
+  1 descriptor_value yes
+  2 expect_match yes
+  3 query_parameters[] yes > envoy.config.route.v3.QueryParameterMatcher
+  4 descriptor_key yes
+
 envoy.config.route.v3.RouteAction.UpgradeConfig
   1 upgrade_type yes
   2 enabled yes
-  3 connect_config refuse {} a CONNECT is passed on, not ended here
+  3 connect_config yes > envoy.config.route.v3.RouteAction.UpgradeConfig.ConnectConfig
+
+envoy.config.route.v3.RouteAction.UpgradeConfig.ConnectConfig
+  1 proxy_protocol_config yes > envoy.config.core.v3.ProxyProtocolConfig
+  2 allow_post yes
 
 envoy.config.route.v3.RouteAction.MaxStreamDuration
   1 max_stream_duration yes
@@ -240,7 +294,7 @@ envoy.config.route.v3.WeightedCluster.ClusterWeight
   9 request_headers_to_remove[] yes
   10 typed_per_filter_config yes map> any
   11 host_rewrite_literal yes
-  12 cluster_header refuse name a cluster
+  12 cluster_header yes
 
 envoy.config.route.v3.RouteAction.HashPolicy.Header
   1 header_name yes
@@ -257,10 +311,6 @@ envoy.config.route.v3.RouteAction.HashPolicy.ConnectionProperties
 
 envoy.config.route.v3.RouteAction.HashPolicy.QueryParameter
   1 name yes
-
-envoy.config.route.v3.RouteAction.UpgradeConfig.ConnectConfig
-  1 proxy_protocol_config refuse the PROXY header is not written
-  2 allow_post refuse only CONNECT is terminated
 
 envoy.config.route.v3.RetryPolicy.RateLimitedRetryBackOff
   1 reset_headers[] yes > envoy.config.route.v3.RetryPolicy.ResetHeader

@@ -132,9 +132,9 @@ TEST(Fields, WhatWouldChangeTrafficIsRefusedWithItsPath) {
 }
 
 TEST(Fields, WhatHasNoEffectOnTrafficIsCounted) {
-  EXPECT_EQ(compile(with("include_vh_rate_limits: true")).warnings,
-            (std::vector<std::string>{"Listener.filter_chains.filters.typed_config.route_config.virtual_hosts.routes.route.include_vh_rate_limits: "
-                                      "only the rate limit service reads them",
+  EXPECT_EQ(compile(with("grpc_timeout_offset: 1s")).warnings,
+            (std::vector<std::string>{"Listener.filter_chains.filters.typed_config.route_config.virtual_hosts.routes.route.grpc_timeout_offset: "
+                                      "the client's time-out counts",
                                       "Listener.metadata: metadata of listeners is not used"}));
 }
 
@@ -148,7 +148,11 @@ TEST(Fields, ACorsPolicyThatIsOnIsNothingToReport) {
 }
 
 TEST(Fields, WrappersOfFalseCountAsNotSet) {
-  EXPECT_EQ(compile(with("include_vh_rate_limits: false")).warnings, (std::vector<std::string>{"Listener.metadata: metadata of listeners is not used"}));
+  std::string yaml = with("timeout: 1s");
+  yaml.replace(yaml.find("metadata:"), 0, "freebind: false\n    ");
+  EXPECT_EQ(compile(yaml).warnings, (std::vector<std::string>{"Listener.metadata: metadata of listeners is not used"}));
+  yaml.replace(yaml.find("freebind: false"), 15, "freebind: true");
+  EXPECT_EQ(compile(yaml).refused, "freebind: the field is not implemented: the socket is bound plainly");
 }
 
 TEST(Fields, MapsShowTheirKeys) {

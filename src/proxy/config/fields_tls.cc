@@ -4,6 +4,10 @@
 namespace fairlead::proxy {
 
 const std::string_view kTlsFields = R"fields(
+envoy.extensions.transport_sockets.proxy_protocol.v3.ProxyProtocolUpstreamTransport
+  1 config yes > envoy.config.core.v3.ProxyProtocolConfig
+  2 transport_socket yes > envoy.config.core.v3.TransportSocket
+
 envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext
   1 common_tls_context yes > envoy.extensions.transport_sockets.tls.v3.CommonTlsContext
   2 require_client_certificate yes
@@ -62,12 +66,12 @@ envoy.extensions.transport_sockets.tls.v3.SdsSecretConfig
 envoy.extensions.transport_sockets.tls.v3.TlsCertificate
   1 certificate_chain yes > envoy.config.core.v3.DataSource
   2 private_key yes > envoy.config.core.v3.DataSource
-  3 password refuse give a plain PEM key
+  3 password yes > envoy.config.core.v3.DataSource
   4 ocsp_staple warn not sent
   5 signed_certificate_timestamp[] warn not sent
   6 private_key_provider refuse give a plain PEM key
   7 watched_directory yes > *
-  8 pkcs12 refuse give a plain PEM key
+  8 pkcs12 yes > envoy.config.core.v3.DataSource
 
 envoy.extensions.transport_sockets.tls.v3.CertificateValidationContext
   1 trusted_ca yes > envoy.config.core.v3.DataSource

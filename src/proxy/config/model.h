@@ -18,10 +18,11 @@
 #include "base/time.h"
 #include "http/h2_floods.h"
 #include "io/address.h"
-#include "proxy/access_log.h"
 #include "proxy/config/discovery_source.h"
 #include "proxy/config/matchers.h"
+#include "proxy/config/rate_limits.h"
 #include "proxy/config/workload.h"
+#include "proxy/log/access_log.h"
 
 namespace fairlead::proxy {
 
@@ -159,6 +160,7 @@ struct RouteCluster {
   std::string host_rewrite;
   HeaderMutation headers;
   PerFilter filters;
+  std::string cluster_header;                    // names the cluster, by request; `name` is empty then
 };
 
 struct Mirror {
@@ -173,6 +175,7 @@ struct Route {
   enum class Action : uint8_t { kForward, kRedirect, kDirect, kNone };
 
   std::string name;
+  std::shared_ptr<const std::string> metadata;   // serialized, for logs; nullptr: none
   PathMatch path;
   std::vector<HeaderMatcher> headers;
   std::vector<QueryMatcher> query;
@@ -184,6 +187,7 @@ struct Route {
   // kForward
   std::vector<RouteCluster> clusters;            // one or more, unless cluster_header
   uint32_t total_weight = 0;                     // 0: one cluster
+  std::string weights_header;                    // a field whose number chooses in place of chance
   std::string cluster_header;
   int cluster_not_found_status = 503;
   std::optional<Nanos> timeout;                  // nothing: 15 s as Envoy; 0: none
@@ -203,6 +207,8 @@ struct Route {
   std::vector<HashPolicy> hash;
   bool high_priority = false;
   StringMap<bool> upgrades;                      // overrides of the connection manager's list
+  bool connect_ends = false, post_ends = false;  // connect_config: the body alone goes to the endpoint, by TCP
+  int connect_proxy_version = 0;                 // with a PROXY header of this version before it; 0: none
 
   // kRedirect
   int redirect_status = 301;
@@ -215,7 +221,10 @@ struct Route {
   int direct_status = 0;
   std::string direct_body;
 
+  std::vector<RateLimitRule> rate_limits;
+  bool include_host_rate_limits = false;         // include_vh_rate_limits
   HeaderMutation mutation;
+  bool changes_headers = false;                  // it, what stands above it, or one of its clusters
   PerFilter filters;
 };
 
@@ -224,10 +233,12 @@ class RouteIndex;
 
 struct VirtualHost {
   std::string name;
+  std::shared_ptr<const std::string> metadata;   // serialized, for logs; nullptr: none
   std::vector<Route> routes;
   std::shared_ptr<const RouteIndex> index;       // nullptr: few routes, tried one by one
   HeaderMutation mutation;
   PerFilter filters;
+  std::vector<RateLimitRule> rate_limits;
   bool attempt_count_header = false;             // include_request_attempt_count
   bool attempt_count_in_response = false;
   bool require_tls = false;
@@ -246,6 +257,9 @@ struct RouteTable {
 
   const VirtualHost* find_host(std::string_view authority) const;
   const Route* find_route(const VirtualHost& host, const RequestHeaders& request, uint64_t random) const;
+  std::vector<std::string> internal_headers;     // lower-case; taken out of requests from outside
+  bool specific_wins = false;                    // header changes: the route's come last
+  bool ignore_parameters = false;                // ";x=y" of the path, in matching
 };
 
 // ------------------------------------------------------------------------------------------------------- listeners
@@ -366,6 +380,19 @@ struct HttpConfig {                              // the HTTP connection manager
   bool http1_trailers = false;
   HeaderCase header_case = HeaderCase::kLower;
   std::string scheme_overwrite;                  // "http", "https"; "": as it came
+  bool match_upstream_scheme = false;            // the scheme is that of the endpoint's transport
+
+  // Of the router (envoy.extensions.filters.http.router.v3.Router).
+  bool suppress_envoy_headers = false;
+  bool respect_expected_timeout = false;
+  std::vector<std::string> strict_headers;       // refused when what they say can't be read
+};
+
+struct TunnelConfig {                            // tcp_proxy's tunneling_config
+  LogFormat host;                                // the request's authority
+  bool post = false;                             // instead of CONNECT
+  std::string path;                              // of a POST
+  std::vector<HeaderMutation::Add> headers;
 };
 
 struct TcpConfig {                               // tcp_proxy
@@ -376,6 +403,8 @@ struct TcpConfig {                               // tcp_proxy
   Nanos max_duration{0};
   uint32_t max_connect_attempts = 1;
   bool hash_source_ip = false;
+  bool cluster_by_sni = false;                   // sni_cluster stands before it
+  std::optional<TunnelConfig> tunnel;
   std::shared_ptr<const IstioStatsConfig> istio_stats;  // nullptr: not counted (filters/istio_stats.h)
   std::vector<AccessLogConfig> access_logs;
   uint8_t log_needs = 0;
@@ -415,6 +444,7 @@ struct PortPredicate {
 struct ListenerConfig {
   std::string name, version;
   io::Address address;
+  std::vector<io::Address> more_addresses;       // that it listens on as well
   std::string stat_name;                         // "0.0.0.0_15006": the address as in listener.<stat_name>.
   bool bind = true;
   bool use_original_dst = false;                 // hand the connection to the listener of its original destination
@@ -422,6 +452,8 @@ struct ListenerConfig {
   bool original_dst_filter = false, tls_inspector = false, http_inspector = false;
   bool proxy_protocol = false;                   // a PROXY header comes first
   bool proxy_protocol_optional = false;
+  bool proxy_protocol_all_tlvs = false;          // kept for endpoints: all, or these types
+  std::vector<uint8_t> proxy_protocol_tlvs;
   bool proxy_protocol_refused[2] = {false, false};  // version 1, version 2
   PortPredicate tls_inspector_off, http_inspector_off;
   Nanos inspect_timeout = std::chrono::seconds(15);
@@ -466,6 +498,7 @@ struct Host : std::enable_shared_from_this<Host> {
   std::string check_hostname;
   bool check_disabled = false;
   std::string workload_text;                     // metadata istio.workload
+  std::shared_ptr<const std::string> metadata;   // serialized, for logs; nullptr: none
   std::shared_ptr<const Workload> workload;      // the same, taken apart; nullptr: not told
 
   std::atomic<uint32_t> weight{1}, priority{0};
@@ -502,6 +535,7 @@ struct EndpointSet {
   };
   std::vector<Locality> localities;
   uint32_t overprovisioning = 140;
+  Fraction dropped{0};                           // of the requests, unseen (drop_overloads)
   void adopt() const;                            // main thread
 };
 
@@ -548,8 +582,17 @@ struct HealthCheckConfig {
   // TCP
   std::string send;
   std::vector<std::string> receive;
+  int proxy_version = 0;                         // a PROXY header of this version comes first; 0: none
   // gRPC
   std::string service, authority;
+};
+
+// A PROXY header that is written (envoy.config.core.v3.ProxyProtocolConfig).
+struct ProxyHeaderConfig {
+  int version = 1;
+  bool all_tlvs = false;
+  std::vector<uint8_t> tlvs;                     // types that are passed on from the client's own header, when not all
+  bool operator==(const ProxyHeaderConfig&) const = default;
 };
 
 struct Thresholds {
@@ -574,7 +617,7 @@ enum class DnsLookup : uint8_t { kAuto, kV4Only, kV6Only, kV4Preferred, kAll };
 struct ClusterConfig {
   enum class Type : uint8_t { kStatic, kStrictDns, kLogicalDns, kEds, kOriginalDst };
   enum class Balance : uint8_t { kRoundRobin, kLeastRequest, kRandom, kRingHash, kMaglev, kClusterProvided };
-  enum class Protocol : uint8_t { kHttp1, kHttp2, kDownstream };
+  enum class Protocol : uint8_t { kHttp1, kHttp2, kDownstream, kAuto };  // kAuto: by ALPN
 
   ClusterId id = kNoCluster;
   std::string name, version;
@@ -628,11 +671,17 @@ struct ClusterConfig {
   struct SocketMatch {                           // transport_socket_matches: the first that an endpoint's labels satisfy
     std::vector<std::pair<std::string, std::string>> labels;
     std::shared_ptr<TlsSource> tls;              // nullptr: plain text
+    std::optional<ProxyHeaderConfig> proxy_header;
   };
+  std::optional<ProxyHeaderConfig> proxy_header; // transport_socket upstream_proxy_protocol: comes before tls
   std::vector<SocketMatch> socket_matches;
+  const SocketMatch* socket_match(const Host& host) const;
   const std::shared_ptr<TlsSource>& tls_for(const Host& host) const;
+  bool proxy_headers = false;                    // any transport socket writes them
+  const ProxyHeaderConfig* proxy_header_for(const Host& host) const;  // nullptr: none is written
   bool auto_sni = false, auto_san_validation = false;  // SNI is the request's host name
   std::shared_ptr<const ServiceIdentity> service;  // metadata istio; nullptr: not told
+  std::shared_ptr<const std::string> metadata;   // serialized, for logs; nullptr: none
 
   // discovery, for the main thread
   std::string eds_name;

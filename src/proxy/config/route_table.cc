@@ -94,6 +94,7 @@ const VirtualHost* RouteTable::find_host(std::string_view authority) const {
 
 const Route* RouteTable::find_route(const VirtualHost& host, const RequestHeaders& request, uint64_t random) const {
   std::string_view path = request.path();
+  if (ignore_parameters) path = path.substr(0, path.find(';'));
   auto takes = [&](const Route& route) {
     if (!route.path.matches(path, request.method)) return false;
     if (!route.headers.empty() && !all_match(route.headers, request)) return false;

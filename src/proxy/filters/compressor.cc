@@ -95,16 +95,25 @@ class Brotli final : public Encoder {
 };
 
 struct Running : FilterState {
-  std::unique_ptr<Encoder> encoder;
+  std::unique_ptr<Encoder> encoder, request;
+  bool wanted = false;   // this client takes what would come out
+};
+
+const std::vector<std::string> kTypes = {"application/javascript", "application/json", "application/xhtml+xml", "image/svg+xml", "text/css", "text/html", "text/plain", "text/xml"};
+
+struct What {  // is compressed, of one direction
+  bool on = true;
+  uint64_t least = 30;
+  std::vector<std::string> types = kTypes;
 };
 
 struct Settings {
   std::string encoding;  // "gzip", "br"
   GzipSettings gzip;
   BrotliSettings brotli;
-  bool on = true, not_with_etag = false, hide_accept_encoding = false;
-  uint64_t least = 30;
-  std::vector<std::string> types = {"application/javascript", "application/json", "application/xhtml+xml", "image/svg+xml", "text/css", "text/html", "text/plain", "text/xml"};
+  bool not_with_etag = false, hide_accept_encoding = false;
+  What response;
+  std::optional<What> request;
 };
 
 struct AtRoute : RouteFilter {
@@ -136,10 +145,11 @@ class Compressor final : public Filter {
   Next on_request(Exchange& x) const override {
     const auto* route = static_cast<const AtRoute*>(x.route_filter(*this));
     if (route && route->disabled) return Next::kGoOn;
+    if (s_.request && s_.request->on && !x.request_ended()) compress_request(x);
     std::string_view accept;
     std::string scratch;
-    if (!s_.on || !x.request().fields.get_all("accept-encoding", accept, scratch) || weight(accept, s_.encoding) <= 0) return Next::kGoOn;
-    x.keep(*this, std::make_unique<Running>());  // this client would take it
+    if (!s_.response.on || !x.request().fields.get_all("accept-encoding", accept, scratch) || weight(accept, s_.encoding) <= 0) return Next::kGoOn;
+    running(x).wanted = true;
     bool hide = route && route->hide_accept_encoding ? *route->hide_accept_encoding : s_.hide_accept_encoding;
     if (hide) x.request().fields.remove("accept-encoding");
     return Next::kGoOn;
@@ -147,19 +157,12 @@ class Compressor final : public Filter {
 
   void on_response(Exchange& x, bool end) const override {
     HeaderMap& head = x.response().fields;
-    bool fits = !end && s_.on && compressible(x);
+    bool fits = !end && s_.response.on && compressible(x);
     auto* running = static_cast<Running*>(x.kept(*this));
     if (fits) add_vary(head);  // what a cache keeps depends on the field, whether this client sent it or not
-    if (!fits || !running) return;
-    if (s_.encoding == "br") {
-      auto encoder = std::make_unique<Brotli>(s_.brotli);
-      if (!encoder->ok()) return;
-      running->encoder = std::move(encoder);
-    } else {
-      auto encoder = std::make_unique<Gzip>(s_.gzip);
-      if (!encoder->ok()) return;
-      running->encoder = std::move(encoder);
-    }
+    if (!fits || !running || !running->wanted) return;
+    running->encoder = make_encoder();
+    if (!running->encoder) return;
     head.remove("content-length");
     head.remove("accept-ranges");
     head.set_view("content-encoding", s_.encoding);
@@ -168,15 +171,53 @@ class Compressor final : public Filter {
     x.watch_response_body(*this);
   }
 
-  void on_response_data(Exchange& x, std::string& bytes) const override { encoder(x).run(bytes, false); }
-  void on_response_end(Exchange& x, std::string& bytes, HeaderMap*) const override {
-    std::string tail;
-    encoder(x).run(tail, true);
-    bytes += tail;
-  }
+  void on_request_data(Exchange& x, std::string& bytes) const override { running(x).request->run(bytes, false); }
+  void on_request_end(Exchange& x, std::string& bytes, HeaderMap*) const override { end(*running(x).request, bytes); }
+  void on_response_data(Exchange& x, std::string& bytes) const override { running(x).encoder->run(bytes, false); }
+  void on_response_end(Exchange& x, std::string& bytes, HeaderMap*) const override { end(*running(x).encoder, bytes); }
 
  private:
-  Encoder& encoder(Exchange& x) const { return *static_cast<Running*>(x.kept(*this))->encoder; }
+  Running& running(Exchange& x) const {
+    if (FilterState* kept = x.kept(*this)) return static_cast<Running&>(*kept);
+    auto made = std::make_unique<Running>();
+    Running& r = *made;
+    x.keep(*this, std::move(made));
+    return r;
+  }
+  static void end(Encoder& encoder, std::string& bytes) {
+    std::string tail;
+    encoder.run(tail, true);
+    bytes += tail;
+  }
+  // nullptr: there is no memory for it.
+  std::unique_ptr<Encoder> make_encoder() const {
+    if (s_.encoding == "br") {
+      auto encoder = std::make_unique<Brotli>(s_.brotli);
+      return encoder->ok() ? std::move(encoder) : nullptr;
+    }
+    auto encoder = std::make_unique<Gzip>(s_.gzip);
+    return encoder->ok() ? std::move(encoder) : nullptr;
+  }
+
+  void compress_request(Exchange& x) const {
+    HeaderMap& head = x.request().fields;
+    if (x.upgrading() || head.has("content-encoding") || !worth_it(*s_.request, head)) return;
+    auto encoder = make_encoder();
+    if (!encoder) return;
+    running(x).request = std::move(encoder);
+    head.remove("content-length");
+    head.set_view("content-encoding", s_.encoding);
+    x.watch_request_body(*this);
+  }
+
+  static bool worth_it(const What& what, const HeaderMap& head) {
+    if (const auto* length = head.find("content-length"))
+      if (auto n = base::to_int(length->value); !n || static_cast<uint64_t>(*n) < what.least) return false;
+    const auto* type = head.find("content-type");
+    if (!type) return true;  // as Envoy: what is not said may be anything
+    std::string plain = base::to_lower(base::trim(type->value.substr(0, type->value.find(';'))));
+    return std::ranges::find(what.types, plain) != what.types.end();
+  }
 
   bool compressible(Exchange& x) const {
     const ResponseHeaders& r = x.response();
@@ -184,12 +225,7 @@ class Compressor final : public Filter {
     const HeaderMap& head = r.fields;
     if (head.has("content-encoding") || (s_.not_with_etag && head.has("etag"))) return false;
     if (base::to_lower(head.get("cache-control")).find("no-transform") != std::string::npos) return false;
-    if (const auto* length = head.find("content-length"))
-      if (auto n = base::to_int(length->value); !n || static_cast<uint64_t>(*n) < s_.least) return false;
-    const auto* type = head.find("content-type");
-    if (!type) return true;  // as Envoy: what is not said may be anything
-    std::string plain = base::to_lower(base::trim(type->value.substr(0, type->value.find(';'))));
-    return std::ranges::find(s_.types, plain) != s_.types.end();
+    return worth_it(s_.response, head);
   }
 
   static void add_vary(HeaderMap& head) {
@@ -238,20 +274,24 @@ const FilterType kCompressorFilter = {
       auto from = unpack<pb::Compressor>(at, *source.any);
       Settings s;
       library(at.at("compressor_library.typed_config"), from.compressor_library().typed_config(), s);
-      if (from.has_content_length()) s.least = from.content_length().value();
-      if (from.content_type_size()) s.types.assign(from.content_type().begin(), from.content_type().end());
-      if (from.has_runtime_enabled()) s.on = from.runtime_enabled().default_value().value();
+      What& response = s.response;
+      if (from.has_content_length()) response.least = from.content_length().value();
+      if (from.content_type_size()) response.types.assign(from.content_type().begin(), from.content_type().end());
+      if (from.has_runtime_enabled()) response.on = from.runtime_enabled().default_value().value();
       s.not_with_etag = from.disable_on_etag_header();
       s.hide_accept_encoding = from.remove_accept_encoding_header();
+      auto common = [](const pb::Compressor::CommonDirectionConfig& c, What& what) {
+        if (c.has_min_content_length()) what.least = c.min_content_length().value();
+        if (c.content_type_size()) what.types.assign(c.content_type().begin(), c.content_type().end());
+        if (c.has_enabled()) what.on = c.enabled().default_value().value();
+        for (std::string& type : what.types) type = base::to_lower(type);
+      };
       if (from.has_response_direction_config()) {
-        const auto& r = from.response_direction_config();
-        s.not_with_etag = r.disable_on_etag_header();
-        s.hide_accept_encoding = r.remove_accept_encoding_header();
-        if (r.common_config().has_min_content_length()) s.least = r.common_config().min_content_length().value();
-        if (r.common_config().content_type_size()) s.types.assign(r.common_config().content_type().begin(), r.common_config().content_type().end());
-        if (r.common_config().has_enabled()) s.on = r.common_config().enabled().default_value().value();
+        s.not_with_etag = from.response_direction_config().disable_on_etag_header();
+        s.hide_accept_encoding = from.response_direction_config().remove_accept_encoding_header();
       }
-      for (std::string& type : s.types) type = base::to_lower(type);
+      common(from.response_direction_config().common_config(), response);
+      if (from.has_request_direction_config()) common(from.request_direction_config().common_config(), s.request.emplace());
       return std::make_shared<Compressor>(source.name, std::move(s));
     },
     [](const CompileContext& at, const FilterSource& source) -> std::shared_ptr<const RouteFilter> {

@@ -12,6 +12,7 @@ struct CorsConfig : RouteFilter {
   std::vector<StringMatcher> allow_origin;
   std::string allow_methods, allow_headers, expose_headers, max_age;
   std::optional<bool> allow_credentials;
+  bool allow_private_network = false;
   bool forward_not_matching = true;  // pre-flights of other origins go to the application
 
   bool allows(std::string_view origin) const {
@@ -34,6 +35,8 @@ class Cors final : public Filter {
     HeaderMap& to = x.response().fields;
     if (allowed) to.add("access-control-allow-origin", origin);
     if (allowed && cors->allow_credentials.value_or(false)) to.add("access-control-allow-credentials", "true");
+    if (allowed && cors->allow_private_network && x.request().fields.get("access-control-request-private-network") == "true")
+      to.add("access-control-allow-private-network", "true");
     if (!cors->allow_methods.empty()) to.add("access-control-allow-methods", cors->allow_methods);
     if (!cors->allow_headers.empty()) to.add("access-control-allow-headers", cors->allow_headers);
     if (!cors->max_age.empty()) to.add("access-control-max-age", cors->max_age);
@@ -64,6 +67,7 @@ std::shared_ptr<const RouteFilter> policy(const CompileContext& at, const auto& 
   c->max_age = from.max_age();
   if (from.has_forward_not_matching_preflights()) c->forward_not_matching = from.forward_not_matching_preflights().value();
   if (from.has_allow_credentials()) c->allow_credentials = from.allow_credentials().value();
+  c->allow_private_network = from.allow_private_network_access().value();
   if (from.has_filter_enabled()) {
     Fraction enabled = compile_fraction(from.filter_enabled().default_value());
     if (enabled.per_million == 0) c->allow_origin.clear(), c->forward_not_matching = true;  // as if there were no policy

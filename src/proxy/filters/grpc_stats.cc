@@ -11,7 +11,7 @@
 #include "http/grpc.h"
 #include "proxy/exchange.h"
 #include "proxy/filters/registry.h"
-#include "proxy/upstream.h"
+#include "proxy/upstream/upstream.h"
 
 namespace fairlead::proxy {
 namespace {

@@ -34,11 +34,16 @@ class TokenBucket {
     double owed = std::max(0.0, full_at_.load(std::memory_order_relaxed) - at) / token_;
     return owed >= most_ ? 0 : static_cast<uint64_t>(most_ - owed + 1e-9);
   }
+  // Seconds to the next token; 0: there is one.
   uint64_t reset_s(base::TimePoint now) const {
     double at = static_cast<double>(now.time_since_epoch().count());
-    return static_cast<uint64_t>(std::max(0.0, full_at_.load(std::memory_order_relaxed) - at + 999'999'999) / 1e9);
+    double wait = full_at_.load(std::memory_order_relaxed) - at - token_ * (most_ - 1.0);
+    return wait <= token_ * 1e-9 ? 0 : static_cast<uint64_t>((wait + 999'999'999) / 1e9);
   }
   uint32_t most() const { return most_; }
+  double token() const { return token_; }  // nanoseconds between two
+  std::shared_ptr<TokenBucket> fresh() const { return std::make_shared<TokenBucket>(token_, most_); }
+  TokenBucket(double token, uint32_t most) : token_(token), most_(most) {}
 
  private:
   std::atomic<double> full_at_{0};
@@ -49,7 +54,16 @@ class TokenBucket {
 struct Limit : RouteFilter {
   int status = 429;
   bool resource_exhausted = false, tell = false;
-  std::unique_ptr<TokenBucket> bucket;  // nullptr: no limit
+  std::shared_ptr<TokenBucket> bucket;  // nullptr: no limit
+  struct ByDescriptor {
+    RateDescriptor entries;
+    std::shared_ptr<TokenBucket> bucket;
+  };
+  std::vector<ByDescriptor> by_descriptor;
+  bool general_too = true;              // what a descriptor let through takes from `bucket` as well
+  uint32_t stage = 0;
+  enum class Host : uint8_t { kWithoutRoutes, kToo, kNever } host = Host::kWithoutRoutes;  // when the virtual host's rules count
+  bool by_connection = false;           // each has a bucket of its own, like `bucket`
   Fraction enabled{0}, enforced{0};
   std::vector<HeaderMutation::Add> request_add, response_add;
   std::atomic<uint64_t>*count_enabled, *count_enforced, *count_limited, *count_ok;
@@ -61,9 +75,15 @@ class LocalRateLimit final : public Filter {
 
   Next on_request(Exchange& x) const override {
     const Limit& limit = of(x);
-    if (!limit.bucket || !limit.enabled.hit(x.worker().random())) return Next::kGoOn;
+    if (!limits(limit) || !limit.enabled.hit(x.worker().random())) return Next::kGoOn;
     ++*limit.count_enabled;
-    if (limit.bucket->take(x.worker().now())) {
+    Verdict verdict = judge(limit, x);
+    if (limit.tell && verdict.by) {
+      auto told = std::make_unique<Told>();
+      told->by = verdict.by;
+      x.keep(*this, std::move(told));
+    }
+    if (verdict.passes) {
       ++*limit.count_ok;
       return Next::kGoOn;
     }
@@ -81,12 +101,14 @@ class LocalRateLimit final : public Filter {
 
   void on_response(Exchange& x, bool) const override {
     const Limit& limit = of(x);
-    if (!limit.bucket || !limit.tell) return;
+    const auto* told = static_cast<const Told*>(x.kept(*this));
+    if (!limit.tell || !told) return;
     HeaderMap& to = x.response().fields;
     auto now = x.worker().now();
-    to.set("x-ratelimit-limit", std::to_string(limit.bucket->most()));
-    to.set("x-ratelimit-remaining", std::to_string(limit.bucket->left(now)));
-    to.set("x-ratelimit-reset", std::to_string(limit.bucket->reset_s(now)));
+    const TokenBucket& from = *told->by;
+    to.set("x-ratelimit-limit", std::to_string(from.most()));
+    to.set("x-ratelimit-remaining", std::to_string(from.left(now)));
+    to.set("x-ratelimit-reset", std::to_string(from.reset_s(now)));
   }
 
  private:
@@ -95,8 +117,73 @@ class LocalRateLimit final : public Filter {
     return nearer ? *nearer : *own_;
   }
 
+  struct Verdict {
+    bool passes = true;
+    std::shared_ptr<TokenBucket> by;     // whose figures the client is told
+  };
+  struct Told : FilterState {
+    std::shared_ptr<TokenBucket> by;
+  };
+
+  static bool limits(const Limit& limit) { return limit.bucket || !limit.by_descriptor.empty(); }
+
+  static Verdict judge(const Limit& limit, Exchange& x) {
+    auto now = x.worker().now();
+    Verdict verdict;
+    if (!limit.by_descriptor.empty()) {
+      // Each that the request says takes its token, the slowest first.
+      std::vector<const Limit::ByDescriptor*> matched;
+      for (const RateDescriptor& said : descriptors(limit, x))
+        if (auto at = std::ranges::find(limit.by_descriptor, said, &Limit::ByDescriptor::entries); at != limit.by_descriptor.end()) matched.push_back(&*at);
+      std::ranges::stable_sort(matched, std::greater(), [](const Limit::ByDescriptor* d) { return d->bucket->token(); });
+      for (const Limit::ByDescriptor* d : matched) {
+        auto bucket = own(limit, d->bucket, x);
+        if (!verdict.by) verdict.by = bucket;
+        if (!bucket->take(now)) return {false, bucket};
+      }
+    }
+    if (!limit.bucket || (verdict.by && !limit.general_too)) return verdict;
+    auto bucket = own(limit, limit.bucket, x);
+    if (!verdict.by) verdict.by = bucket;
+    if (!bucket->take(now)) return {false, bucket};
+    return verdict;
+  }
+
+  static std::vector<RateDescriptor> descriptors(const Limit& limit, Exchange& x) {
+    std::vector<RateDescriptor> out;
+    const Route* route = x.route_config();
+    if (!route) return out;
+    std::string_view cluster = x.route_cluster() ? std::string_view(x.route_cluster()->name) : std::string_view();
+    auto add = [&](const std::vector<RateLimitRule>& rules) {
+      for (const RateLimitRule& rule : rules)
+        if (rule.stage == limit.stage)
+          if (auto d = rule.describe(x.request(), x.worker().options().node_cluster, cluster, x.info().downstream_remote)) out.push_back(std::move(*d));
+    };
+    add(route->rate_limits);
+    using Host = Limit::Host;
+    Host host = route->include_host_rate_limits ? Host::kToo : limit.host;
+    if (host == Host::kToo || (host == Host::kWithoutRoutes && route->rate_limits.empty())) add(x.virtual_host()->rate_limits);
+    return out;
+  }
+
+  // Of the connection, where each has its own.
+  static std::shared_ptr<TokenBucket> own(const Limit& limit, const std::shared_ptr<TokenBucket>& bucket, Exchange& x) {
+    if (!limit.by_connection) return bucket;
+    std::shared_ptr<void>& kept = x.connection().keep(bucket);
+    if (!kept) kept = bucket->fresh();
+    return std::static_pointer_cast<TokenBucket>(kept);
+  }
+
   std::shared_ptr<const Limit> own_;
 };
+
+std::shared_ptr<TokenBucket> compile_bucket(const CompileContext& at, const envoy::type::v3::TokenBucket& from) {
+  uint32_t per_fill = from.has_tokens_per_fill() ? from.tokens_per_fill().value() : 1;
+  if (from.max_tokens() == 0) at.at("max_tokens").refuse("more than 0 is required");
+  if (per_fill == 0) at.at("tokens_per_fill").refuse("more than 0 is required");
+  if (nanos(from.fill_interval()) < std::chrono::milliseconds(50)) at.at("fill_interval").refuse("at least 0.05s is required");
+  return std::make_shared<TokenBucket>(from.max_tokens(), per_fill, nanos(from.fill_interval()));
+}
 
 std::shared_ptr<const Limit> compile_limit(const CompileContext& at, const FilterSource& source) {
   auto from = unpack<pb::LocalRateLimit>(at, *source.any);
@@ -106,15 +193,21 @@ std::shared_ptr<const Limit> compile_limit(const CompileContext& at, const Filte
     if (code < 400 || code > 599) at.at("status.code").refuse("{} is not an error; use 400 to 599", code);
     limit->status = code;
   }
-  if (from.has_token_bucket()) {
-    const auto& b = from.token_bucket();
-    CompileContext bucket = at.at("token_bucket");
-    uint32_t per_fill = b.has_tokens_per_fill() ? b.tokens_per_fill().value() : 1;
-    if (b.max_tokens() == 0) bucket.at("max_tokens").refuse("more than 0 is required");
-    if (per_fill == 0) bucket.at("tokens_per_fill").refuse("more than 0 is required");
-    if (nanos(b.fill_interval()) < std::chrono::milliseconds(50)) bucket.at("fill_interval").refuse("at least 0.05s is required");
-    limit->bucket = std::make_unique<TokenBucket>(b.max_tokens(), per_fill, nanos(b.fill_interval()));
+  if (from.has_token_bucket()) limit->bucket = compile_bucket(at.at("token_bucket"), from.token_bucket());
+  for (int i = 0; i < from.descriptors_size(); ++i) {
+    CompileContext here = at.at("descriptors", i);
+    Limit::ByDescriptor& d = limit->by_descriptor.emplace_back();
+    if (from.descriptors(i).entries_size() == 0) here.at("entries").refuse("at least one is required");
+    for (const auto& e : from.descriptors(i).entries()) {
+      if (e.key().empty() || e.value().empty()) here.at("entries").refuse("key and value are required");
+      d.entries.emplace_back(e.key(), e.value());
+    }
+    d.bucket = compile_bucket(here.at("token_bucket"), from.descriptors(i).token_bucket());
   }
+  limit->by_connection = from.local_rate_limit_per_downstream_connection();
+  limit->general_too = !from.has_always_consume_default_token_bucket() || from.always_consume_default_token_bucket().value();
+  limit->stage = from.stage();
+  limit->host = static_cast<Limit::Host>(from.vh_rate_limits());
   // As in Envoy: not enabled, and not enforced, unless it is said.
   if (from.has_filter_enabled()) limit->enabled = compile_fraction(from.filter_enabled().default_value());
   if (from.has_filter_enforced()) limit->enforced = compile_fraction(from.filter_enforced().default_value());

@@ -2,7 +2,7 @@
 // fields that applications never see. Source: Envoy's contrib/istio/filters/http/peer_metadata.
 #include "proxy/exchange.h"
 #include "proxy/filters/registry.h"
-#include "proxy/upstream.h"
+#include "proxy/upstream/upstream.h"
 
 namespace fairlead::proxy {
 namespace {
