@@ -62,7 +62,7 @@ void AgentProbes::dial(const std::string& ip, uint16_t port, std::function<void(
   io::ConnectOptions options;
   options.timeout = std::chrono::seconds(10);
   options.mark = mark_;
-  options.bind = *from;
+  options.setup = std::make_shared<const io::SocketSetup>(io::SocketSetup{.bind = {*from}, .freebind = false, .options = {}});
   // Ends with its timeout at the latest; who asked has its own and looks whether it still wants to know.
   auto held = std::make_shared<std::unique_ptr<io::Connecting>>();
   *held = io::connect(loop_, *to, options, [this, held, done = std::move(done)](base::Result<std::unique_ptr<io::Transport>> result) {

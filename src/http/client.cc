@@ -51,6 +51,7 @@ class Dialer final : io::TransportSink {
     io::ConnectOptions connect_options;
     connect_options.timeout = options_.connect_timeout;
     connect_options.mark = options_.socket_mark;
+    connect_options.setup = options_.socket_setup;
     connecting_ = io::connect(loop_, to, connect_options, [this](base::Result<std::unique_ptr<io::Transport>> transport) {
       if (!transport) {
         if (index_ >= addresses_.size()) return end(std::unexpected(transport.error()));

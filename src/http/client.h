@@ -25,6 +25,7 @@ struct ClientOptions {
   base::Nanos idle_timeout = std::chrono::seconds(60);
   bool keep_alive = true;
   int socket_mark = 0;                        // SO_MARK on its connections when not 0
+  std::shared_ptr<const io::SocketSetup> socket_setup;
   // Makes every connection, https or not, what it is to be: TLS of the caller's own kind; nullptr fails it. Then http2 says
   // which protocol is spoken, not ALPN.
   std::function<std::unique_ptr<io::Transport>(std::unique_ptr<io::Transport>)> wrap;

@@ -396,6 +396,8 @@ bool H2Codec::over() const {
   return dead_ || (count_ == 0 && (goaway_sent_ || (goaway_received_ && side_ == Side::kClient)));
 }
 
+void H2Codec::ping() { put_frame(8, kPing, 0, 0, std::string_view("\0\0\0\0\0\0\0\0", 8)); }
+
 void H2Codec::announce_goaway() {
   if (goaway_sent_) return;
   put_frame(8, 7, 0, 0, std::string_view("\x7f\xff\xff\xff\0\0\0\0", 8));
@@ -588,7 +590,10 @@ H2Error H2Codec::on_frame(const Frame& f, std::string_view payload) {
     case kPing:
       if (f.id != 0) return H2Error::kProtocolError;
       if (f.length != 8) return H2Error::kFrameSizeError;
-      if (f.flags & kAck) return H2Error::kNoError;
+      if (f.flags & kAck) {
+        sink_.on_ping_ack();
+        return H2Error::kNoError;
+      }
       if (!options_.floods.outbound_control_frames && !spend(1)) return H2Error::kEnhanceYourCalm;
       put_frame(8, kPing, kAck, 0, payload);
       return H2Error::kNoError;

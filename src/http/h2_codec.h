@@ -71,6 +71,7 @@ class H2Codec {
     virtual void on_drained(Stream& stream) = 0;                // pending() fell to 0
     virtual void on_closed(Stream& stream, H2Error error) = 0;  // last call for a stream; kNoError: both sides ended
     virtual void on_goaway(H2Stream last_stream, H2Error error) { (void)last_stream, (void)error; }
+    virtual void on_ping_ack() {}                               // to ping()
 
    protected:
     ~Sink() = default;
@@ -133,6 +134,7 @@ class H2Codec {
   void goaway(H2Error error = H2Error::kNoError);    // no new streams from the peer; those it has go on
   // Graceful: GOAWAY with the highest id first (RFC 9113 section 6.8), so that what is under way here is still taken; goaway()
   // follows when it had time to arrive.
+  void ping();
   void announce_goaway();
   size_t streams() const { return count_; }
   template <class Visit>

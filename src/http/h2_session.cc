@@ -156,6 +156,9 @@ struct H2Session::Callbacks {
       case NGHTTP2_DATA:
         if (end && s.find(id)) s.sink_.on_end(id);
         break;
+      case NGHTTP2_PING:
+        if (frame->hd.flags & NGHTTP2_FLAG_ACK) s.sink_.on_ping_ack();
+        break;
       case NGHTTP2_GOAWAY:
         s.sink_.on_goaway(frame->goaway.last_stream_id, static_cast<H2Error>(frame->goaway.error_code));
         break;

@@ -42,6 +42,7 @@ class H2Sink {
   virtual void on_drained(H2Stream stream) = 0;                      // pending(stream) fell to 0
   virtual void on_closed(H2Stream stream, H2Error error) = 0;        // last call for a stream; kNoError: both sides ended
   virtual void on_goaway(H2Stream last_stream, H2Error error) { (void)last_stream, (void)error; }
+  virtual void on_ping_ack() {}                                      // to ping()
 
  protected:
   ~H2Sink() = default;

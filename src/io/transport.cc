@@ -38,6 +38,12 @@ void say_descriptors_short(int error, base::TimePoint now) {
                limit.rlim_cur);
 }
 
+// An address that no interface has (IP_FREEBIND). false with errno.
+bool allow_foreign_address(int fd, int family) {
+  int one = 1;
+  return (family == AF_INET6 ? ::setsockopt(fd, SOL_IPV6, IPV6_FREEBIND, &one, sizeof one) : ::setsockopt(fd, SOL_IP, IP_FREEBIND, &one, sizeof one)) == 0;
+}
+
 // Room to write is asked for when there is none, which is seldom: a new socket would wake its loop just to say that it has.
 constexpr uint32_t kRead = EPOLLIN | EPOLLRDHUP | EPOLLET;
 constexpr uint32_t kBoth = kRead | EPOLLOUT;
@@ -161,12 +167,7 @@ class SocketConnecting final : public Connecting, EventSink {
     }
     // Marking needs CAP_NET_ADMIN; without it the connection still works, only unmarked.
     if (options.mark) (void)::setsockopt(fd_.get(), SOL_SOCKET, SO_MARK, &options.mark, sizeof options.mark);
-    if (options.bind.valid()) {
-      int one = 1;
-      // The port is chosen at connect time, per destination, so one source address is not limited to 28k connections.
-      ::setsockopt(fd_.get(), IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof one);
-      if (::bind(fd_.get(), options.bind.get(), options.bind.length()) != 0) return fail_later(errno);
-    }
+    if (options.setup && !set_up(*options.setup)) return fail_later(errno);
     tune(fd_.get(), to.family());
     int result = ::connect(fd_.get(), to.get(), to.length());
     if (result != 0 && errno != EINPROGRESS) return fail_later(errno);
@@ -175,6 +176,19 @@ class SocketConnecting final : public Connecting, EventSink {
   }
 
  private:
+  bool set_up(const SocketSetup& setup) {
+    for (const SocketOption& o : setup.options)
+      if (::setsockopt(fd_.get(), o.level, o.name, o.value.data(), static_cast<socklen_t>(o.value.size())) != 0) return false;
+    if (setup.bind.empty()) return true;
+    auto same = std::ranges::find(setup.bind, to_.family(), &Address::family);
+    const Address& from = same == setup.bind.end() ? setup.bind.front() : *same;
+    if (setup.freebind && !allow_foreign_address(fd_.get(), from.family())) return false;
+    // The port is chosen at connect time, per destination, so one source address is not limited to 28k connections.
+    int one = 1;
+    ::setsockopt(fd_.get(), IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof one);
+    return ::bind(fd_.get(), from.get(), from.length()) == 0;
+  }
+
   void fail_later(int error) {
     loop_.defer([this, error, alive = alive_] {
       if (*alive) finish(error);
@@ -237,6 +251,7 @@ base::Result<Fd> listen(const Address& at, const ListenOptions& options) {
     return base::fail_errno("SO_REUSEPORT");
   if (options.transparent && ::setsockopt(fd.get(), SOL_IP, IP_TRANSPARENT, &one, sizeof one) != 0)
     return base::fail_errno("IP_TRANSPARENT");
+  if (options.freebind && !allow_foreign_address(fd.get(), at.family())) return base::fail_errno("IP_FREEBIND");
   if (::bind(fd.get(), at.get(), at.length()) != 0) return base::fail_errno("bind " + at.text());
   if (::listen(fd.get(), options.backlog) != 0) return base::fail_errno("listen on " + at.text());
   return fd;

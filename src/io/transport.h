@@ -87,10 +87,22 @@ std::unique_ptr<Transport> make_socket_transport(Loop& loop, Fd fd);
 // (0: no bound), so that short reads and writes can be provoked. Buffers hold `capacity` bytes each way.
 std::pair<std::unique_ptr<Transport>, std::unique_ptr<Transport>> make_memory_pair(Loop& loop, size_t step = 0, size_t capacity = 65536);
 
+struct SocketOption {
+  int level = 0, name = 0;
+  std::string value;                // bytes as for setsockopt
+  bool operator==(const SocketOption&) const = default;
+};
+// What a socket is given before it connects. What can't be set fails the connection.
+struct SocketSetup {
+  std::vector<Address> bind;        // source addresses: the first of the family it connects to, or else the first
+  bool freebind = false;            // IP_FREEBIND: a source address need not be this machine's yet
+  std::vector<SocketOption> options;
+  bool operator==(const SocketSetup&) const = default;
+};
 struct ConnectOptions {
   base::Nanos timeout = std::chrono::seconds(10);
-  int mark = 0;                     // SO_MARK when not 0
-  Address bind;                     // source address when valid
+  int mark = 0;                     // SO_MARK when not 0 and allowed
+  std::shared_ptr<const SocketSetup> setup;  // nullptr: nothing
 };
 using ConnectCallback = std::move_only_function<void(base::Result<std::unique_ptr<Transport>>)>;
 
@@ -105,6 +117,7 @@ std::unique_ptr<Connecting> connect(Loop& loop, const Address& to, const Connect
 struct ListenOptions {
   bool reuse_port = false;
   bool transparent = false;  // IP_TRANSPARENT (needs CAP_NET_ADMIN)
+  bool freebind = false;     // IP_FREEBIND: the address need not be this machine's yet
   int backlog = 1024;
 };
 base::Result<Fd> listen(const Address& at, const ListenOptions& options = {});

@@ -93,8 +93,8 @@ Status ConfigManager::next_server(const DiscoverySource& from, size_t turn, xds:
   to.host = address.is_ip() ? address.ip() : "localhost";
   to.port = address.is_ip() ? address.port() : 80;  // of a pipe only a name
   to.connect_timeout = c.config->connect_timeout;
+  to.socket_setup = c.config->socket;
   to.wrap = [this, config = c.config, host = host, authority = to.authority](std::unique_ptr<io::Transport> plain) {
-    set_socket_options(*config, plain->fd());
     return wrap_upstream(loop_, *config, nullptr, *host, std::move(plain), DialFor::kHttp2, config->auto_sni ? std::string(server_name_of(authority)) : std::string()).transport;
   };
   return {};

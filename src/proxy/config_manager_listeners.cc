@@ -86,6 +86,7 @@ Status ConfigManager::bind(const ListenerConfig& config, std::vector<int>& fds) 
     io::ListenOptions options;
     options.reuse_port = config.address.is_ip() && hooks_.workers > 1;
     options.transparent = config.transparent;
+    options.freebind = config.freebind;
     options.backlog = static_cast<int>(config.backlog);
     for (size_t n = 0; n <= config.more_addresses.size(); ++n) {
       io::Address at = n == 0 ? config.address : config.more_addresses[n - 1];

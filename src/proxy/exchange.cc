@@ -138,6 +138,11 @@ void Exchange::refuse(int status, std::string_view details, uint32_t flag, std::
 void Exchange::route() {
   find_table();
   original_authority_ = request_.authority;
+  if (table_ && table_->asks_certificate && connection_->tls)
+    if (auto tls = connection_->tls->tls_info()) {
+      request_.certificate_presented = tls->peer != nullptr;
+      request_.certificate_validated = tls->peer_verified;
+    }
   if (table_) host_config_ = table_->find_host(request_.authority);
   if (host_config_) {
     info_.virtual_host = host_config_->name;
@@ -356,7 +361,7 @@ void Exchange::got_stream(UpstreamStream& stream) {
   upstream_ = &stream;
   state_ = State::kForwarding;
   touch_try();
-  info_.upstream_local = request_.fields.store(stream.local());
+  info_.upstream_local = request_.fields.store(stream.facts().local);
   if (config_->log_needs) note_stream(stream);
   if (config_->log_needs & LogFormat::kTls) {
     upstream_tls_ = stream.tls();
@@ -376,10 +381,10 @@ void Exchange::got_stream(UpstreamStream& stream) {
 // What logs may want to know of an attempt that got a stream; kept only when one asks.
 void Exchange::note_stream(const UpstreamStream& stream) {
   info_.upstream_protocol = pool_->tcp() ? "" : pool_->http2() ? "HTTP/2" : "HTTP/1.1";
-  info_.upstream_connection_id = stream.connection_id();
-  info_.upstream_connect_began = stream.connect_began();
-  info_.upstream_connected = stream.connected_at();
-  info_.upstream_shaken = stream.shaken_at();
+  info_.upstream_connection_id = stream.facts().number;
+  info_.upstream_connect_began = stream.facts().began;
+  info_.upstream_connected = stream.facts().connected;
+  info_.upstream_shaken = stream.facts().shaken;
   info_.pool_wait = worker_.now() - attempt_start_;
   info_.upstream_plain_sent += plain_bytes(request_);
   if (!(config_->log_needs & LogFormat::kAttempts)) return;
@@ -390,7 +395,7 @@ void Exchange::note_stream(const UpstreamStream& stream) {
   };
   add(info_.attempted_hosts, host_->text);
   add(info_.attempted_names, host_->hostname.empty() ? host_->text : host_->hostname);
-  add(info_.attempted_connections, std::to_string(stream.connection_id()));
+  add(info_.attempted_connections, std::to_string(stream.facts().number));
 }
 
 void Exchange::on_request_data(std::string_view bytes) {
@@ -407,7 +412,7 @@ void Exchange::on_request_data(std::string_view bytes) {
   if (upstream_ && !drop_response_) upstream_->send_data(bytes);
   for (size_t i = mirrors_.size(); i-- > 0;) mirrors_[i]->send_data(bytes);
   // Kept while it may have to be sent (again); past the limit an attempt is final.
-  bool may_repeat = !response_begun_ && !body_dropped_ && (state_ == State::kFilters || state_ == State::kWaiting || retry_on_ || !upstream_);
+  bool may_repeat = !response_begun_ && !body_dropped_ && (state_ == State::kFilters || state_ == State::kWaiting || retry_on_ || route_->redirects || !upstream_);
   if (may_repeat) {
     if (body_.size() + bytes.size() <= listener_->buffer_limit_bytes || !upstream_) {
       body_.append(bytes);
@@ -513,6 +518,14 @@ void Exchange::on_response(ResponseHeaders& head, bool end) {
     }
     return;
   }
+  if (route_->redirects && follow_redirect(head)) {
+    if (end) {
+      drop_response_ = redirect_due_ = true;
+      return;
+    }
+    std::exchange(upstream_, nullptr)->discard();
+    return begin_again();
+  }
   touch_try();
   if (retries_done_ && head.status < 500) ++cluster_->stats.upstream_rq_retry_success;
   state_ = State::kReplying;
@@ -583,7 +596,7 @@ void Exchange::on_downstream_drained() { settle_response(); }
 void Exchange::on_response_end(const HeaderMap* trailers) {
   upstream_ = nullptr;
   if (state_ == State::kOver) return;
-  if (std::exchange(drop_response_, false)) return end_attempt();
+  if (std::exchange(drop_response_, false)) return std::exchange(redirect_due_, false) ? begin_again() : end_attempt();
   if (!response_complete_) {
     if (trailers) {
       for (const HeaderMap::Field& f : *trailers) response_trailers_.add_copy(f.name, f.value);
@@ -634,6 +647,13 @@ void Exchange::on_downstream_reset(uint32_t flag, std::string_view details) {
 void Exchange::finish() {
   if (state_ == State::kOver) return;
   state_ = State::kOver;
+  stop();
+  account();
+  if (downstream_) std::exchange(downstream_, nullptr)->exchange_done();
+}
+
+// Whatever is under way for the request, its timers too.
+void Exchange::stop() {
   for (auto* timer : {&timeout_, &try_timeout_, &try_idle_, &idle_, &retry_, &request_timer_, &life_, &slow_})
     if (*timer) (*timer)->cancel();
   for (auto& [filter, state] : filter_states_) state->cancel();
@@ -641,10 +661,11 @@ void Exchange::finish() {
   if (upstream_) std::exchange(upstream_, nullptr)->cancel();
   for (MirrorStream* m : std::exchange(mirrors_, {})) m->abandon();
   end_attempt();
+}
 
+void Exchange::account() {
   info_.end = info_.response_last = since_start();
   if (info_.status == 0 && response_begun_) info_.status = response_.status;
-  info_.response = &response_;
   --stats_->downstream_rq_active;
   --worker_.active_exchanges_;
   ++stats_->downstream_rq_completed;
@@ -663,10 +684,15 @@ void Exchange::finish() {
     cluster_->stats.codes.count(info_.status);
     if (internal_) cluster_->stats.internal_codes.count(info_.status);
   }
+  tell();
+}
+
+// Filters and logs hear of a request that is over.
+void Exchange::tell() {
+  info_.response = &response_;
   for (const Filter* filter : config_->end_filters)
     if (!filter_off(*filter)) filter->on_end(*this);
   if (!config_->access_logs.empty()) worker_.log(config_->access_logs, info_);
-  if (downstream_) std::exchange(downstream_, nullptr)->exchange_done();
 }
 
 void Exchange::touch() {
@@ -689,13 +715,24 @@ void Exchange::recycle() {
   stats_ = nullptr;
   state_ = State::kIdle;
   request_.clear();
+  internal_ = false;
+  remote_text_.clear();
+  if (body_.capacity() > 16 * 1024) body_ = std::string();
+  else body_.clear();
+  request_trailer_map_.clear();
+  has_request_trailers_ = false;
+  redirects_ = 0;
+  redirected_.clear();
+  forget_attempts();
+}
+
+// All but the request itself.
+void Exchange::forget_attempts() {
   response_.clear();
   response_trailers_.clear();
   info_ = StreamInfo{};
-  internal_ = false;
   upstream_bytes = {};
   upstream_tls_.reset();
-  remote_text_.clear();
   table_.reset();
   host_config_ = nullptr;
   route_ = nullptr;
@@ -705,10 +742,7 @@ void Exchange::recycle() {
   filter_states_.clear();
   request_watchers_.clear();
   response_watchers_.clear();
-  if (body_.capacity() > 16 * 1024) body_ = std::string();
-  else body_.clear();
-  request_complete_ = body_dropped_ = upgrade_ = has_request_trailers_ = request_paused_ = false;
-  request_trailer_map_.clear();
+  request_complete_ = body_dropped_ = upgrade_ = request_paused_ = false;
   cluster_ = nullptr;
   host_ = nullptr;
   pool_ = nullptr;
@@ -720,7 +754,7 @@ void Exchange::recycle() {
   retry_header_names_.clear();
   reset_after_ = base::Nanos(0);
   hashed_ = false;
-  transparent_retry_done_ = fresh_connection_ = response_begun_ = response_complete_ = upstream_paused_ = drop_response_ = false;
+  transparent_retry_done_ = fresh_connection_ = response_begun_ = response_complete_ = upstream_paused_ = drop_response_ = redirect_due_ = false;
   tried_.clear();
   deadline_ = {};
   slow_bytes_ = 0;

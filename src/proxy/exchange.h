@@ -107,6 +107,10 @@ class Exchange final : UpstreamSink, StreamWaiter, MirrorOwner {
   void limit_duration();
   void settle_request();
   void settle_response();
+  void stop();
+  void account();
+  void tell();
+  void forget_attempts();
   void relay(std::string_view bytes);
   void relay_slowly();
   void end_response();
@@ -122,6 +126,7 @@ class Exchange final : UpstreamSink, StreamWaiter, MirrorOwner {
 
   // --- header fields (exchange_headers.cc)
   void prepare_request_headers();
+  bool normalise_target();
   void normalise_host();
   bool refuse_request(int status, std::string_view body, std::string_view details, uint32_t flag);
   bool forwarded_headers();
@@ -148,6 +153,13 @@ class Exchange final : UpstreamSink, StreamWaiter, MirrorOwner {
   void abandon_attempt();
   void start_mirrors();
   void end_mirrors();                      // the request is complete
+
+  // --- redirects that are followed here (exchange_redirect.cc)
+  bool follow_redirect(const ResponseHeaders& head);  // true: begin_again() when the answer is over
+  bool readdress(const RedirectPolicy& policy, const ResponseHeaders& head);
+  const Route* route_of_redirect() const;
+  bool policy_accepts(const RedirectPolicy& policy, const Route& target, bool from_tls, bool to_tls);
+  void begin_again();
 
   // --- answers of our own (exchange_reply.cc)
   void reply_redirect();
@@ -234,6 +246,9 @@ class Exchange final : UpstreamSink, StreamWaiter, MirrorOwner {
   bool fresh_connection_ = false;          // the next attempt shall not use a kept one
   bool response_begun_ = false, response_complete_ = false, upstream_paused_ = false;
   bool drop_response_ = false;             // the attempt will be repeated; what is left of this answer goes nowhere
+  bool redirect_due_ = false;              // and then the request begins again
+  uint32_t redirects_ = 0;                 // followed so far
+  std::vector<std::pair<std::string, std::string>> redirected_;  // between routes of these names, where a policy asks
   std::vector<const Host*> tried_;
   base::TimePoint deadline_{};             // that a gRPC client named; none: at the epoch
   uint64_t slow_bytes_ = 0;                // of the answer in a second; 0: as fast as may be

@@ -11,21 +11,6 @@ namespace fairlead::proxy {
 
 namespace {
 
-bool is_hop_by_hop(std::string_view name) {
-  switch (name.size()) {
-    case 7:
-      return name == "upgrade";
-    case 10:
-      return name == "connection" || name == "keep-alive";
-    case 16:
-      return name == "proxy-connection";
-    case 17:
-      return name == "transfer-encoding";
-    default:
-      return false;
-  }
-}
-
 bool has_member(std::string_view list, std::string_view word) {
   for (std::string_view part : base::split(list, ','))
     if (base::iequals(base::trim(part), word)) return true;
@@ -156,6 +141,15 @@ bool Exchange::normalise() {
     if (request_.target.empty()) return refuse_request(404, {}, "missing_path", 0);
     if (request_.target[0] != '/') return refuse_request(404, {}, "absolute_path_rejected", 0);
   }
+  if (!normalise_target()) return false;
+  normalise_host();
+  if (!c.early.empty()) apply(c.early.request_add, c.early.request_remove, request_.fields);
+  return forwarded_headers();
+}
+
+// The path as the configuration wants it. False after an answer.
+bool Exchange::normalise_target() {
+  const HttpConfig& c = *config_;
   // A fragment is not the server's business (RFC 9110 section 7.1): whoever sends one may mean to fool a route.
   if (request_.target.find('#') != std::string_view::npos) return refuse_request(400, {}, "path_normalization_failed", 0);
   std::string_view path = request_.path(), query = request_.target.substr(path.size());
@@ -196,9 +190,7 @@ bool Exchange::normalise() {
     merged += query;
     request_.target = request_.fields.store(merged);
   }
-  normalise_host();
-  if (!c.early.empty()) apply(c.early.request_add, c.early.request_remove, request_.fields);
-  return forwarded_headers();
+  return true;
 }
 
 // An answer to a request that nothing may be concluded from: the connection ends with it.

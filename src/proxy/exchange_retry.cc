@@ -194,7 +194,7 @@ void Exchange::on_reset(ResetReason reason, std::string_view detail, bool reused
   if (state_ == State::kOver) return;
   if (drop_response_) {
     drop_response_ = false;
-    return end_attempt();
+    return std::exchange(redirect_due_, false) ? begin_again() : end_attempt();
   }
   ++cluster_->stats.upstream_rq_rx_reset;
   // A kept connection that its server closed before a byte of answer says nothing of the server's health.

@@ -49,6 +49,7 @@ static_resources:
               - {match: {prefix: /watched}, route: {cluster: watched}}
               - {match: {prefix: /small}, route: {cluster: small}}
               - {match: {prefix: /ahead}, route: {cluster: ahead}}
+              - {match: {prefix: /follow}, route: {cluster: two, internal_redirect_policy: {}}}
               - {match: {prefix: /}, route: {cluster: one, prefix_rewrite: /up/}}
           http_filters:
           - {name: envoy.filters.http.fault, typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.http.fault.v3.HTTPFault}}
@@ -172,6 +173,43 @@ TEST_F(ExchangeTest, SurvivesReadsAndWritesOfOneByte) {
   std::string answer = c.read();
   for (int i = 0; i < 300; ++i) turn(2), answer += c.read();
   EXPECT_TRUE(answer.ends_with("1\r\na\r\n1\r\nb\r\n1\r\nc\r\n0\r\n\r\n")) << answer;
+}
+
+TEST_F(ExchangeTest, FollowsARedirectWithTheRequestsBody) {
+  for (size_t step : {0, 1}) {
+    step_ = step;
+    endpoints_.clear();
+    Peer c = client();
+    c.write("POST /follow HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\n\r\nhello");
+    turn(400);
+    ASSERT_EQ(endpoints_.size(), 1u);
+    EXPECT_TRUE(endpoints_[0].read().ends_with("\r\n\r\nhello"));
+    // The answer's body comes later than its head; nobody waits for it.
+    endpoints_[0].write("HTTP/1.1 302 Found\r\nlocation: http://b/new?q\r\ntransfer-encoding: chunked\r\n\r\n");
+    turn(400);
+    ASSERT_EQ(endpoints_.size(), 2u);
+    std::string again = endpoints_[1].read();
+    EXPECT_TRUE(again.starts_with("POST /up/new?q HTTP/1.1\r\nhost: b\r\n")) << again;
+    EXPECT_TRUE(again.ends_with("\r\n\r\nhello")) << again;
+    EXPECT_NE(again.find("x-envoy-original-url: http://a/follow\r\n"), std::string::npos) << again;
+    endpoints_[1].write("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi");
+    turn(400);
+    std::string answer = c.read();
+    EXPECT_TRUE(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("\r\n\r\nhi")) << answer;
+    worker_->logs().flush();
+    EXPECT_EQ(std::exchange(log_, {}), "302 - internal_redirect\n200 - via_upstream\n");
+  }
+}
+
+TEST_F(ExchangeTest, ARedirectIsNotFollowedBeforeTheRequestIsComplete) {
+  Peer c = client();
+  c.write("POST /follow HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\n\r\nhel");
+  turn();
+  ASSERT_EQ(endpoints_.size(), 1u);
+  endpoints_[0].write("HTTP/1.1 302 Found\r\nlocation: http://b/new\r\ncontent-length: 0\r\n\r\n");
+  turn();
+  EXPECT_TRUE(c.read().starts_with("HTTP/1.1 302 Found\r\n"));
+  EXPECT_EQ(endpoints_.size(), 1u);
 }
 
 TEST_F(ExchangeTest, RetriesARefusedConnection) {

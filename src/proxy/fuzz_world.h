@@ -1,6 +1,8 @@
 // For fuzz targets: a configuration manager and a worker with everything in memory. No socket is opened, no name resolved.
 #pragma once
 
+#include <google/protobuf/stubs/logging.h>
+
 #include <algorithm>
 #include <memory>
 #include <string>
@@ -23,6 +25,7 @@ class FuzzWorld {
   // Once for all inputs. What can't be loaded is a mistake of the target's.
   static std::shared_ptr<Bootstrap> load(std::string_view text) {
     base::set_log_level(base::LogLevel::kOff);
+    google::protobuf::SetLogHandler(nullptr);
     auto loaded = load_bootstrap(text, "fuzz");
     if (!loaded) std::abort();
     return *loaded;
@@ -89,8 +92,10 @@ class FuzzWorld {
         }
         // Whoever is asked in HTTP/1.1 has an answer.
         if (!o.transport || !o.heard.ends_with("\r\n\r\n")) continue;
+        bool elsewhere = o.heard.find("redirect") != std::string::npos;
         o.heard.clear();
-        (void)o.transport->write("HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: 2\r\n\r\nok");
+        if (elsewhere) (void)o.transport->write("HTTP/1.1 302 Found\r\nlocation: http://a.b/a/redirect\r\ncontent-length: 2\r\n\r\nno");
+        else (void)o.transport->write("HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: 2\r\n\r\nok");
       }
     }
   }

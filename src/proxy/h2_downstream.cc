@@ -45,6 +45,14 @@ class H2Downstream final : public DownstreamConnection, http::H2Codec::Sink, io:
     ++stats_.downstream_cx_http2_total;
     ++stats_.downstream_cx_http2_active;
     if (info_.secure) ++stats_.downstream_cx_ssl_total, ++stats_.downstream_cx_ssl_active;
+    if (config_->keep_alive.on())
+      keep_alive_ = std::make_unique<http::H2KeepAlive>(
+          worker.loop(), config_->keep_alive, worker.random(),
+          [this] {
+            codec_.ping();
+            worker_.mark(*this);
+          },
+          [this] { shut(kFlagDownstreamTermination, "downstream_local_disconnect(http2_ping_timeout)"); });
     transport_->set_sink(this);
     arm_idle();
     read_again_ = true;
@@ -208,6 +216,10 @@ class H2Downstream final : public DownstreamConnection, http::H2Codec::Sink, io:
     if (codec_.streams() == 0) arm_idle();
   }
 
+  void on_ping_ack() override {
+    if (keep_alive_) keep_alive_->on_answer();
+  }
+
   // ---- io
   void on_ready(bool readable, bool) override {
     worker_.mark(*this);
@@ -235,6 +247,7 @@ class H2Downstream final : public DownstreamConnection, http::H2Codec::Sink, io:
   void feed(std::string_view bytes) {
     if (lingering_) return;
     stats_.downstream_cx_rx_bytes_total += bytes.size();
+    if (keep_alive_) keep_alive_->on_bytes();
     if (auto ok = codec_.feed(bytes, worker_.now()); !ok) {
       ++stats_.downstream_cx_protocol_error;
       FL_LOG_DEBUG("http", "{}: {}", info_.peer_text, ok.error().text());
@@ -313,6 +326,7 @@ class H2Downstream final : public DownstreamConnection, http::H2Codec::Sink, io:
     timer_.cancel();
     if (life_) life_->cancel();
     if (drain_) drain_->cancel();
+    if (keep_alive_) keep_alive_->stop();
     transport_->close();
     ++stats_.downstream_cx_destroy;
     --stats_.downstream_cx_active;
@@ -341,6 +355,7 @@ class H2Downstream final : public DownstreamConnection, http::H2Codec::Sink, io:
   http::H2Codec codec_;                 // its streams own ours
   io::Timer timer_;
   std::optional<io::Timer> life_;       // max_connection_duration
+  std::unique_ptr<http::H2KeepAlive> keep_alive_;  // nullptr: nobody asked for it
   std::optional<io::Timer> drain_;      // from the announcement to the last GOAWAY
   uint32_t served_ = 0;
   bool closed_ = false, draining_ = false, read_again_ = false;

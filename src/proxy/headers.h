@@ -116,6 +116,22 @@ class HeaderMap {
   Arena arena_;
 };
 
+// What concerns one connection only (RFC 9110 section 7.6.1). "te" is left to those who know what it says.
+inline bool is_hop_by_hop(std::string_view name) {
+  switch (name.size()) {
+    case 7:
+      return name == "upgrade";
+    case 10:
+      return name == "connection" || name == "keep-alive";
+    case 16:
+      return name == "proxy-connection";
+    case 17:
+      return name == "transfer-encoding";
+    default:
+      return false;
+  }
+}
+
 // Writes "name: value\r\n" of each field: byte_size() bytes. Returns the end.
 inline char* put_fields(char* p, const HeaderMap& fields) {
   for (const HeaderMap::Field& f : fields) {
@@ -139,6 +155,7 @@ struct RequestHeaders {
   http::Version version = http::Version::kHttp11;
   HeaderMap fields;                                              // without Host and pseudo header fields
   SentNames sent_names;
+  bool certificate_presented = false, certificate_validated = false;  // the client's; known where a route asks
 
   std::string_view path() const { return target.substr(0, target.find('?')); }
   std::string_view query() const {
@@ -150,6 +167,7 @@ struct RequestHeaders {
     version = http::Version::kHttp11;
     fields.clear();
     sent_names.clear();
+    certificate_presented = certificate_validated = false;
   }
 };
 

@@ -72,12 +72,18 @@ base::Value map_field(const pb::Message& m, const pb::FieldDescriptor* f) {
 
 std::string duration_text(int64_t seconds, int32_t nanos) {
   std::string sign = seconds < 0 || nanos < 0 ? "-" : "";
-  std::string out = sign + std::to_string(std::abs(seconds));
-  nanos = std::abs(nanos);
-  if (nanos % 1'000'000 == 0 && nanos) out += fmt::format(".{:03}", nanos / 1'000'000);
-  else if (nanos % 1'000 == 0 && nanos) out += fmt::format(".{:06}", nanos / 1'000);
-  else if (nanos) out += fmt::format(".{:09}", nanos);
+  // What is out of bounds is shown, too: the least number has no positive counterpart.
+  std::string out = sign + std::to_string(seconds < 0 ? 0 - static_cast<uint64_t>(seconds) : static_cast<uint64_t>(seconds));
+  uint32_t part = nanos < 0 ? 0 - static_cast<uint32_t>(nanos) : static_cast<uint32_t>(nanos);
+  if (part % 1'000'000 == 0 && part) out += fmt::format(".{:03}", part / 1'000'000);
+  else if (part % 1'000 == 0 && part) out += fmt::format(".{:06}", part / 1'000);
+  else if (part) out += fmt::format(".{:09}", part);
   return out + "s";
+}
+
+std::string time_text(const pb::Timestamp& at) {
+  constexpr int64_t kMost = 9'223'372'034;  // seconds that the clock's nanoseconds hold
+  return base::format_rfc3339_milli(base::WallTime(std::chrono::seconds(std::clamp(at.seconds(), -kMost, kMost)) + std::chrono::duration_cast<base::WallTime::duration>(base::Nanos(at.nanos()))));
 }
 
 }  // namespace
@@ -104,8 +110,7 @@ base::Value to_json(const pb::Message& m) {
   if (type.starts_with("google.protobuf.")) {
     if (const auto* any = dynamic_cast<const pb::Any*>(&m)) return any_to_json(any->type_url(), any->value());
     if (const auto* d = dynamic_cast<const pb::Duration*>(&m)) return duration_text(d->seconds(), d->nanos());
-    if (const auto* t = dynamic_cast<const pb::Timestamp*>(&m))
-      return base::format_rfc3339_milli(base::WallTime(std::chrono::seconds(t->seconds()) + std::chrono::duration_cast<base::WallTime::duration>(base::Nanos(t->nanos()))));
+    if (const auto* t = dynamic_cast<const pb::Timestamp*>(&m)) return time_text(*t);
     if (const auto* s = dynamic_cast<const pb::Struct*>(&m)) return xds::to_value(*s);
     if (const auto* v = dynamic_cast<const pb::Value*>(&m)) return xds::to_value(*v);
     // Wrappers: their value.

@@ -64,7 +64,7 @@ struct SpareCodes {
   COUNTER(upstream_rq_retry_backoff_exponential) COUNTER(upstream_rq_max_duration_reached) COUNTER(upstream_rq_completed) \
   COUNTER(lb_healthy_panic) COUNTER(original_dst_host_invalid) COUNTER(retry_or_shadow_abandoned)                      \
   COUNTER(upstream_rq_reused_reset) COUNTER(upstream_cx_max_duration_reached) COUNTER(upstream_rq_retry_backoff_ratelimited) \
-  COUNTER(upstream_rq_per_try_idle_timeout)
+  COUNTER(upstream_rq_per_try_idle_timeout) COUNTER(upstream_internal_redirect_succeeded_total) COUNTER(upstream_internal_redirect_failed_total)
 
 #define FL_HTTP_STATS(COUNTER, GAUGE)                                                                                  \
   COUNTER(downstream_cx_total) GAUGE(downstream_cx_active) COUNTER(downstream_cx_http1_total) GAUGE(downstream_cx_http1_active) \
@@ -79,6 +79,9 @@ struct SpareCodes {
   COUNTER(downstream_rq_tx_reset) COUNTER(downstream_rq_timeout) COUNTER(downstream_rq_idle_timeout)                   \
   COUNTER(downstream_rq_header_timeout) COUNTER(downstream_rq_overload_close) COUNTER(downstream_cx_overload_disable_keepalive) COUNTER(downstream_rq_max_duration_reached) COUNTER(downstream_rq_too_large) COUNTER(downstream_rq_redirected_with_normalized_path) \
   COUNTER(no_route) COUNTER(no_cluster) COUNTER(rq_redirect) COUNTER(rq_direct_response) COUNTER(rq_total)             \
+  COUNTER(passthrough_internal_redirect_bad_location) COUNTER(passthrough_internal_redirect_unsafe_scheme)             \
+  COUNTER(passthrough_internal_redirect_too_many_redirects) COUNTER(passthrough_internal_redirect_no_route)             \
+  COUNTER(passthrough_internal_redirect_predicate)                                                                     \
   COUNTER(fault_delays_injected) COUNTER(fault_aborts_injected) COUNTER(fault_response_rl_injected) GAUGE(fault_active_faults)
 
 #define FL_LISTENER_STATS(COUNTER, GAUGE)                                                                              \

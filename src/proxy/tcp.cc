@@ -7,6 +7,7 @@
 #include "proxy/handshake.h"
 #include "proxy/header_mutation.h"
 #include "proxy/stream_info.h"
+#include "proxy/upstream/balancer.h"
 #include "proxy/upstream/tls_dial.h"
 #include "proxy/upstream/tunnel.h"
 #include "proxy/upstream/upstream.h"
@@ -88,10 +89,12 @@ class TcpConnection final : public DownstreamConnection, Flushable {
       return end(kFlagNoCluster);
     }
     std::optional<uint64_t> hash;
-    if (config_->hash_source_ip) hash = std::hash<std::string>()(info_.peer.ip());
+    if (config_->hash_source_ip) hash = xxhash64(info_.peer.ip());
     Host* host = cluster_->pick(hash, &info_.local, nullptr, 1);
     if (!host) return end(kFlagUpstreamUnhealthy);
     permit_ = cluster_->take(resource(), false);
+    if (permit_ != Permit::kRefused && !config_->tunnel && host->connections.load(std::memory_order_relaxed) >= cluster_->config().thresholds[0].max_host_connections)
+      cluster_->give_back(permit_, resource(), false);
     if (permit_ == Permit::kRefused) {
       ++(config_->tunnel ? cluster_->stats.upstream_rq_pending_overflow : cluster_->stats.upstream_cx_overflow);
       return end(kFlagUpstreamOverflow);
@@ -110,10 +113,11 @@ class TcpConnection final : public DownstreamConnection, Flushable {
     if (config_->tunnel) return open_tunnel(*host);
     ++cluster_->stats.upstream_cx_total;
     ++cluster_->stats.upstream_cx_active;
+    host_->connections.fetch_add(1, std::memory_order_relaxed);
     io::ConnectOptions options;
     options.timeout = cluster_->config().connect_timeout;
     options.mark = worker_.options().socket_mark;
-    options.bind = cluster_->config().bind;
+    options.setup = cluster_->config().socket;
     connecting_ = io::connect_any(worker_.loop(), host_->address, host_->more_addresses, options,
                                   [this](base::Result<std::unique_ptr<io::Transport>> result) { connected(std::move(result)); });
   }
@@ -164,10 +168,10 @@ class TcpConnection final : public DownstreamConnection, Flushable {
   void tunnel_answered() {
     if (tunnel_->ready()) {
       const UpstreamStream& stream = *tunnel_->stream();
-      log_.upstream_connection_id = stream.connection_id();
-      log_.upstream_connect_began = stream.connect_began();
-      log_.upstream_connected = stream.connected_at();
-      log_.upstream_shaken = stream.shaken_at();
+      log_.upstream_connection_id = stream.facts().number;
+      log_.upstream_connect_began = stream.facts().began;
+      log_.upstream_connected = stream.facts().connected;
+      log_.upstream_shaken = stream.facts().shaken;
       return usable(std::move(tunnel_));
     }
     failure_ = tunnel_->failure();
@@ -337,6 +341,7 @@ class TcpConnection final : public DownstreamConnection, Flushable {
     cluster_->give_back(permit_, resource(), false);
     if (config_->tunnel) return void(--cluster_->stats.upstream_rq_active);  // connections are the pool's
     --cluster_->stats.upstream_cx_active;
+    host_->connections.fetch_sub(1, std::memory_order_relaxed);
     ++cluster_->stats.upstream_cx_destroy;
     if (up_.transport) cluster_->stats.cx_length.record(std::chrono::duration<double, std::milli>(worker_.now() - log_.upstream_connected).count());
   }

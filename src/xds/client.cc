@@ -19,6 +19,7 @@ struct AdsClient::Core {
     c.tls = options.tls;
     c.tls_server_name = options.tls_server_name;
     c.socket_mark = options.socket_mark;
+    c.socket_setup = options.socket_setup;
     c.unix_path = options.unix_path;
     c.connect_timeout = options.connect_timeout;
     c.wrap = options.wrap;

@@ -107,6 +107,7 @@ struct AdsOptions {
   NodeIdentity node;
   http::Headers headers;                    // of the stream's request
   int socket_mark = 0;                      // SO_MARK on the connection: a sidecar is not to be sent to itself
+  std::shared_ptr<const io::SocketSetup> socket_setup;
   std::string unix_path;                    // instead of host and port
   std::string service;                      // "package.Service/Method"; empty: the aggregated one's
   std::string authority;                    // empty: host and port

@@ -1,5 +1,6 @@
 // Cluster -> ClusterConfig, ClusterLoadAssignment -> EndpointSet.
 #include <google/protobuf/struct.pb.h>
+#include <netinet/tcp.h>
 
 #include <algorithm>
 
@@ -17,6 +18,7 @@
 #include "envoy/config/endpoint/v3/endpoint.pb.h"
 #include "envoy/config/endpoint/v3/endpoint_components.pb.h"
 #include "envoy/extensions/upstreams/http/v3/http_protocol_options.pb.h"
+#include "proxy/config/compile_balancing.h"
 #include "proxy/config/compile_filters.h"
 #include "proxy/config/compile_tls.h"
 
@@ -240,69 +242,6 @@ void discovery(const CompileContext& at, const cluster_v3::Cluster& from, Cluste
   c.dns_family = from.dns_lookup_family() == C::V4_ONLY ? AF_INET : from.dns_lookup_family() == C::V6_ONLY ? AF_INET6 : AF_UNSPEC;
 }
 
-void slow_start(const CompileContext& at, const cluster_v3::Cluster::SlowStartConfig& from, ClusterConfig& c) {
-  c.slow_start = nanos(from.slow_start_window());
-  if (from.has_aggression()) c.slow_start_aggression = from.aggression().default_value();
-  if (c.slow_start_aggression <= 0) at.at("aggression").refuse("it must be more than 0");
-  if (from.has_min_weight_percent()) c.slow_start_min = from.min_weight_percent().value() / 100;
-}
-
-bool is_prime(uint64_t n) {
-  for (uint64_t d = 2; d * d <= n; ++d)
-    if (n % d == 0) return false;
-  return n > 1;
-}
-
-void balancing(const CompileContext& at, const cluster_v3::Cluster& from, ClusterConfig& c) {
-  using C = cluster_v3::Cluster;
-  switch (from.lb_policy()) {
-    case C::ROUND_ROBIN:
-      c.balance = ClusterConfig::Balance::kRoundRobin;
-      slow_start(at.at("round_robin_lb_config.slow_start_config"), from.round_robin_lb_config().slow_start_config(), c);
-      break;
-    case C::LEAST_REQUEST:
-      c.balance = ClusterConfig::Balance::kLeastRequest;
-      if (from.least_request_lb_config().has_active_request_bias()) c.active_request_bias = from.least_request_lb_config().active_request_bias().default_value();
-      slow_start(at.at("least_request_lb_config.slow_start_config"), from.least_request_lb_config().slow_start_config(), c);
-      if (from.least_request_lb_config().has_choice_count()) c.choices = from.least_request_lb_config().choice_count().value();
-      break;
-    case C::RANDOM:
-      c.balance = ClusterConfig::Balance::kRandom;
-      break;
-    case C::RING_HASH:
-      c.balance = ClusterConfig::Balance::kRingHash;
-      c.murmur_hash = from.ring_hash_lb_config().hash_function() == C::RingHashLbConfig::MURMUR_HASH_2;
-      if (from.ring_hash_lb_config().has_minimum_ring_size()) c.ring_min = from.ring_hash_lb_config().minimum_ring_size().value();
-      if (from.ring_hash_lb_config().has_maximum_ring_size()) c.ring_max = from.ring_hash_lb_config().maximum_ring_size().value();
-      break;
-    case C::MAGLEV:
-      c.balance = ClusterConfig::Balance::kMaglev;
-      if (from.maglev_lb_config().has_table_size()) c.maglev_size = from.maglev_lb_config().table_size().value();
-      break;
-    case C::CLUSTER_PROVIDED:
-      c.balance = ClusterConfig::Balance::kClusterProvided;
-      break;
-    default:
-      at.at("lb_policy").refuse("load_balancing_policy is not taken; use ROUND_ROBIN, LEAST_REQUEST, RANDOM, RING_HASH or MAGLEV");
-  }
-  if (from.has_lb_subset_config() && from.lb_subset_config().subset_selectors_size()) at.at("lb_subset_config").refuse("subset load balancing is not taken");
-  if (double percent = from.common_lb_config().healthy_panic_threshold().value(); !(percent >= 0 && percent <= 100))
-    at.at("common_lb_config.healthy_panic_threshold").refuse("{} is not a percentage from 0 to 100", percent);
-  if (from.common_lb_config().has_healthy_panic_threshold()) c.panic_percent = static_cast<uint32_t>(from.common_lb_config().healthy_panic_threshold().value());
-  if (c.ring_min > c.ring_max) at.at("ring_hash_lb_config").refuse("minimum_ring_size {} is more than maximum_ring_size {}", c.ring_min, c.ring_max);
-  if (c.ring_max > 8u << 20) at.at("ring_hash_lb_config.maximum_ring_size").refuse("{} is more than 8388608", c.ring_max);
-  if (!is_prime(c.maglev_size) || c.maglev_size > 5'000'011) at.at("maglev_lb_config.table_size").refuse("{} is not a prime number up to 5000011", c.maglev_size);
-  c.locality_weights = from.common_lb_config().has_locality_weighted_lb_config();
-  c.panic_fails = from.common_lb_config().zone_aware_lb_config().fail_traffic_on_panic();
-  c.hash_by_hostname = from.common_lb_config().consistent_hashing_lb_config().use_hostname_for_hashing();
-  c.close_on_health_failure = from.close_connections_on_host_health_failure();
-  c.ignore_health_on_removal = from.ignore_health_on_host_removal();
-  if (double ratio = from.preconnect_policy().per_upstream_preconnect_ratio().value(); from.preconnect_policy().has_per_upstream_preconnect_ratio() && !(ratio >= 1 && ratio <= 3))
-    at.at("preconnect_policy.per_upstream_preconnect_ratio").refuse("{} is not from 1 to 3", ratio);
-  if (from.preconnect_policy().has_per_upstream_preconnect_ratio()) c.preconnect_per_upstream = from.preconnect_policy().per_upstream_preconnect_ratio().value();
-  c.close_on_host_change = from.common_lb_config().close_connections_on_host_set_change();
-}
-
 void limits(const CompileContext& at, const cluster_v3::Cluster& from, ClusterConfig& c, const ClusterConfig* previous) {
   for (int i = 0; i < from.circuit_breakers().thresholds_size(); ++i) {
     const auto& t = from.circuit_breakers().thresholds(i);
@@ -318,6 +257,12 @@ void limits(const CompileContext& at, const cluster_v3::Cluster& from, ClusterCo
       if (t.retry_budget().has_min_retry_concurrency()) to.budget_minimum = t.retry_budget().min_retry_concurrency().value();
     }
     to.track_remaining = t.track_remaining();
+  }
+  for (int i = 0; i < from.circuit_breakers().per_host_thresholds_size(); ++i) {
+    const auto& t = from.circuit_breakers().per_host_thresholds(i);
+    if (t.has_max_pending_requests() || t.has_max_requests() || t.has_max_retries() || t.has_max_connection_pools() || t.has_retry_budget())
+      at.at("circuit_breakers").at("per_host_thresholds", i).refuse("a host's connections can be limited (max_connections), nothing else");
+    if (t.has_max_connections()) c.thresholds[t.priority() == core_v3::HIGH ? 1 : 0].max_host_connections = t.max_connections().value();
   }
   for (int i = 0; i < 2; ++i) c.breakers[i] = previous ? previous->breakers[i] : std::make_shared<Breakers>();
 }
@@ -359,7 +304,8 @@ void protocols(const CompileContext& at, const cluster_v3::Cluster& from, Cluste
   if (from.has_max_requests_per_connection()) c.max_requests_per_connection = from.max_requests_per_connection().value();
   if (from.common_http_protocol_options().has_idle_timeout()) c.idle_timeout = nanos(from.common_http_protocol_options().idle_timeout());
   if (from.common_http_protocol_options().has_max_connection_duration()) c.max_connection_duration = nanos(from.common_http_protocol_options().max_connection_duration());
-  auto h2 = [&](const core_v3::Http2ProtocolOptions& o) {
+  auto h2 = [&](const CompileContext& here, const core_v3::Http2ProtocolOptions& o) {
+    c.keep_alive = compile_keep_alive(here, o);
     if (o.has_max_concurrent_streams()) c.max_concurrent_streams = o.max_concurrent_streams().value();
     if (o.has_initial_stream_window_size()) c.stream_window = o.initial_stream_window_size().value();
     if (o.has_initial_connection_window_size()) c.connection_window = o.initial_connection_window_size().value();
@@ -375,7 +321,7 @@ void protocols(const CompileContext& at, const cluster_v3::Cluster& from, Cluste
     c.header_case = compile_header_case(here, o);
   };
   if (from.has_http_protocol_options()) h1(at.at("http_protocol_options"), from.http_protocol_options());
-  h2(from.http2_protocol_options());
+  h2(at.at("http2_protocol_options"), from.http2_protocol_options());
   std::map<std::string, const google::protobuf::Any*> sorted;
   for (const auto& [name, any] : from.typed_extension_protocol_options()) sorted[name] = &any;
   for (auto& [name, any] : sorted) {
@@ -390,7 +336,7 @@ void protocols(const CompileContext& at, const cluster_v3::Cluster& from, Cluste
       case up::HttpProtocolOptions::kExplicitHttpConfig:
         if (o.explicit_http_config().has_http2_protocol_options()) {
           c.protocol = ClusterConfig::Protocol::kHttp2;
-          h2(o.explicit_http_config().http2_protocol_options());
+          h2(here.at("explicit_http_config.http2_protocol_options"), o.explicit_http_config().http2_protocol_options());
         } else if (o.explicit_http_config().has_http3_protocol_options()) {
           here.at("explicit_http_config.http3_protocol_options").refuse("HTTP/3 is not taken");
         } else {
@@ -400,13 +346,13 @@ void protocols(const CompileContext& at, const cluster_v3::Cluster& from, Cluste
         break;
       case up::HttpProtocolOptions::kUseDownstreamProtocolConfig:
         c.protocol = ClusterConfig::Protocol::kDownstream;
-        h2(o.use_downstream_protocol_config().http2_protocol_options());
+        h2(here.at("use_downstream_protocol_config.http2_protocol_options"), o.use_downstream_protocol_config().http2_protocol_options());
         h1(here.at("use_downstream_protocol_config.http_protocol_options"), o.use_downstream_protocol_config().http_protocol_options());
         break;
       case up::HttpProtocolOptions::kAutoConfig:
         if (!from.has_transport_socket() && from.transport_socket_matches_size() == 0) here.at("auto_config").refuse("the protocol is chosen by ALPN: a TLS transport_socket is required");
         c.protocol = ClusterConfig::Protocol::kAuto;
-        h2(o.auto_config().http2_protocol_options());
+        h2(here.at("auto_config.http2_protocol_options"), o.auto_config().http2_protocol_options());
         h1(here.at("auto_config.http_protocol_options"), o.auto_config().http_protocol_options());
         break;
       default:
@@ -509,19 +455,33 @@ HealthCheckConfig health_check(const CompileContext& at, const core_v3::HealthCh
   return c;
 }
 
-void socket_options(const google::protobuf::RepeatedPtrField<core_v3::SocketOption>& from, ClusterConfig& c) {
-  for (const auto& o : from) {
-    ClusterConfig::SocketOption to;
-    to.level = static_cast<int>(o.level());
-    to.name = static_cast<int>(o.name());
-    if (o.value_case() == core_v3::SocketOption::kIntValue) {
-      int value = static_cast<int>(o.int_value());
-      to.value.assign(reinterpret_cast<const char*>(&value), sizeof value);
-    } else {
-      to.value = o.buf_value();
-    }
-    c.socket_options.push_back(std::move(to));
-  }
+std::string int_bytes(int64_t value) {
+  int narrow = static_cast<int>(value);
+  return std::string(reinterpret_cast<const char*>(&narrow), sizeof narrow);
+}
+
+void bind_config(const CompileContext& at, const core_v3::BindConfig& from, io::SocketSetup& to) {
+  if (from.has_source_address()) to.bind.push_back(compile_socket_address(at.at("source_address"), from.source_address()));
+  for (int i = 0; i < from.extra_source_addresses_size(); ++i)
+    to.bind.push_back(compile_socket_address(at.at("extra_source_addresses", i).at("address"), from.extra_source_addresses(i).address()));
+  for (int i = 0; i < from.additional_source_addresses_size(); ++i)
+    to.bind.push_back(compile_socket_address(at.at("additional_source_addresses", i), from.additional_source_addresses(i)));
+  if (to.bind.size() > 1 && !from.has_source_address()) at.at("source_address").refuse("it is required where there are others");
+  for (size_t i = 2; i < to.bind.size(); ++i) at.refuse("two source addresses can be used, one of each family, not {}", to.bind.size());
+  if (to.bind.size() == 2 && to.bind[0].family() == to.bind[1].family()) at.refuse("both source addresses ({}, {}) are of the same family", to.bind[0].text(), to.bind[1].text());
+  to.freebind = from.freebind().value();
+  for (const auto& o : from.socket_options())
+    to.options.push_back({static_cast<int>(o.level()), static_cast<int>(o.name()), o.value_case() == core_v3::SocketOption::kIntValue ? int_bytes(o.int_value()) : o.buf_value()});
+}
+
+void tcp_keepalive(const core_v3::TcpKeepalive& from, io::SocketSetup& to) {
+  auto set = [&](int level, int name, uint32_t value) {
+    if (value) to.options.push_back({level, name, int_bytes(value)});  // 0: the system's
+  };
+  set(SOL_SOCKET, SO_KEEPALIVE, 1);
+  set(IPPROTO_TCP, TCP_KEEPCNT, from.keepalive_probes().value());
+  set(IPPROTO_TCP, TCP_KEEPIDLE, from.keepalive_time().value());
+  set(IPPROTO_TCP, TCP_KEEPINTVL, from.keepalive_interval().value());
 }
 
 }  // namespace
@@ -548,15 +508,15 @@ base::Result<std::shared_ptr<const ClusterConfig>> Compiler::cluster(const clust
     c->stat_name = base::replace_all(from.alt_stat_name().empty() ? from.name() : from.alt_stat_name(), ":", "_");
     if (from.has_connect_timeout()) c->connect_timeout = nanos(from.connect_timeout());
     discovery(at, from, *c, previous);
-    balancing(at, from, *c);
+    compile_balancing(at, from, *c);
     limits(at, from, *c, previous);
     if (from.has_outlier_detection()) outliers(from.outlier_detection(), c->outlier.emplace());
     protocols(at, from, *c);
     if (uint32_t limit = from.per_connection_buffer_limit_bytes().value()) c->watermark_bytes = limit;
-    if (from.upstream_bind_config().has_source_address()) c->bind = compile_socket_address(at.at("upstream_bind_config.source_address"), from.upstream_bind_config().source_address());
-    if (from.upstream_connection_options().has_tcp_keepalive()) {
-      const auto& k = from.upstream_connection_options().tcp_keepalive();
-      c->keepalive = ClusterConfig::Keepalive{k.keepalive_probes().value(), k.keepalive_time().value(), k.keepalive_interval().value()};
+    if (io::SocketSetup socket; from.has_upstream_bind_config() || from.upstream_connection_options().has_tcp_keepalive()) {
+      if (from.upstream_connection_options().has_tcp_keepalive()) tcp_keepalive(from.upstream_connection_options().tcp_keepalive(), socket);
+      bind_config(at.at("upstream_bind_config"), from.upstream_bind_config(), socket);
+      c->socket = std::make_shared<const io::SocketSetup>(std::move(socket));
     }
     if (from.has_transport_socket()) {
       UpstreamSocket socket = upstream_socket(at.at("transport_socket"), from.transport_socket());
@@ -569,7 +529,6 @@ base::Result<std::shared_ptr<const ClusterConfig>> Compiler::cluster(const clust
       c->socket_matches.push_back({socket_labels(m.match()), std::move(socket.tls), std::move(socket.proxy_header)});
     }
     c->proxy_headers = c->proxy_header || std::ranges::any_of(c->socket_matches, [](const auto& m) { return m.proxy_header.has_value(); });
-    socket_options(from.upstream_bind_config().socket_options(), *c);
     for (int i = 0; i < from.health_checks_size(); ++i) c->health_checks.push_back(health_check(at.at("health_checks", i), from.health_checks(i)));
     c->service = service_identity(from.metadata());
     c->metadata = compile_metadata(from.metadata());

@@ -329,6 +329,7 @@ std::shared_ptr<const HttpConfig> http_config(const CompileContext& at, const go
   if (h2.has_max_concurrent_streams()) c->max_concurrent_streams = h2.max_concurrent_streams().value();
   if (h2.has_initial_stream_window_size()) c->stream_window = h2.initial_stream_window_size().value();
   if (h2.has_initial_connection_window_size()) c->connection_window = h2.initial_connection_window_size().value();
+  c->keep_alive = compile_keep_alive(at.at("http2_protocol_options"), h2);
   if (h2.has_max_outbound_frames()) c->floods.outbound_frames = h2.max_outbound_frames().value();
   if (h2.has_max_outbound_control_frames()) c->floods.outbound_control_frames = h2.max_outbound_control_frames().value();
   if (h2.has_max_consecutive_inbound_frames_with_empty_payload()) c->floods.empty_frames = h2.max_consecutive_inbound_frames_with_empty_payload().value();
@@ -543,6 +544,7 @@ base::Result<std::shared_ptr<const ListenerConfig>> Compiler::listener(const lis
     if (from.has_deprecated_v1() && from.deprecated_v1().has_bind_to_port()) l->bind = from.deprecated_v1().bind_to_port().value();
     l->use_original_dst = from.use_original_dst().value();
     l->transparent = from.transparent().value();
+    l->freebind = from.freebind().value();
     l->outbound = from.traffic_direction() == envoy::config::core::v3::OUTBOUND;
     // 0 means no limit to Envoy. Memory is bounded here: the usual one.
     if (uint32_t limit = from.per_connection_buffer_limit_bytes().value()) l->buffer_limit_bytes = l->watermark_bytes = limit;

@@ -8,6 +8,9 @@
 #include "envoy/config/core/v3/extension.pb.h"
 #include "envoy/type/matcher/v3/regex.pb.h"
 #include "envoy/type/v3/range.pb.h"
+#include "envoy/extensions/internal_redirect/allow_listed_routes/v3/allow_listed_routes_config.pb.h"
+#include "envoy/extensions/internal_redirect/previous_routes/v3/previous_routes_config.pb.h"
+#include "envoy/extensions/internal_redirect/safe_cross_scheme/v3/safe_cross_scheme_config.pb.h"
 #include "proxy/config/compile_filters.h"
 #include "proxy/config/route_index.h"
 #include "proxy/filters/cors.h"
@@ -95,6 +98,37 @@ PerFilter per_filter(const CompileContext& at, const google::protobuf::Map<std::
     out.entries.push_back(std::move(entry));
   }
   return out;
+}
+
+void redirect_predicate(const CompileContext& at, const google::protobuf::Any& from, RedirectPolicy& to) {
+  namespace predicates = envoy::extensions::internal_redirect;
+  if (any_is<predicates::allow_listed_routes::v3::AllowListedRoutesConfig>(from)) {
+    auto listed = unpack<predicates::allow_listed_routes::v3::AllowListedRoutesConfig>(at, from);
+    to.allowed_routes.emplace_back(listed.allowed_route_names().begin(), listed.allowed_route_names().end());
+  } else if (any_is<predicates::previous_routes::v3::PreviousRoutesConfig>(from)) {
+    to.no_route_twice = true;
+  } else if (any_is<predicates::safe_cross_scheme::v3::SafeCrossSchemeConfig>(from)) {
+    to.safe_cross_scheme = true;
+  } else {
+    at.refuse("the predicate {} is not known; give allow_listed_routes, previous_routes or safe_cross_scheme", short_type(from));
+  }
+}
+
+std::shared_ptr<const RedirectPolicy> redirect_policy(const CompileContext& at, const route_v3::InternalRedirectPolicy& from) {
+  auto p = std::make_shared<RedirectPolicy>();
+  if (from.has_max_internal_redirects()) p->most = from.max_internal_redirects().value();
+  if (from.redirect_response_codes_size() > 5) at.at("redirect_response_codes").refuse("there are five such codes, 301, 302, 303, 307 and 308, not {}", from.redirect_response_codes_size());
+  if (from.redirect_response_codes_size()) p->codes.clear();
+  for (uint32_t code : from.redirect_response_codes())
+    if (code == 301 || code == 302 || code == 303 || code == 307 || code == 308) p->codes.push_back(static_cast<int>(code));  // others are nothing to follow
+  for (int i = 0; i < from.predicates_size(); ++i) redirect_predicate(at.at("predicates", i).at("typed_config"), from.predicates(i).typed_config(), *p);
+  p->cross_scheme = from.allow_cross_scheme_redirect();
+  for (int i = 0; i < from.response_headers_to_copy_size(); ++i) {
+    std::string name = base::to_lower(from.response_headers_to_copy(i));
+    if (name.empty() || name.starts_with(':') || name == "host") at.at("response_headers_to_copy", i).refuse("\"{}\" can't be copied: it is part of the new address", name);
+    p->copied.push_back(std::move(name));
+  }
+  return p;
 }
 
 std::shared_ptr<const RetryPolicy> retry_policy(const CompileContext& at, const route_v3::RetryPolicy& from) {
@@ -197,6 +231,13 @@ void forward(const CompileContext& at, const route_v3::RouteAction& from, Route&
     route.grpc_timeout_header_offset = nanos(from.max_stream_duration().grpc_timeout_header_offset());
   }
   if (from.has_retry_policy()) route.retry = retry_policy(at.at("retry_policy"), from.retry_policy());
+  if (from.has_internal_redirect_policy()) {
+    route.redirects = redirect_policy(at.at("internal_redirect_policy"), from.internal_redirect_policy());
+  } else if (from.internal_redirect_action() == A::HANDLE_INTERNAL_REDIRECT) {
+    auto p = std::make_shared<RedirectPolicy>();
+    if (from.has_max_internal_redirects()) p->most = from.max_internal_redirects().value();
+    route.redirects = std::move(p);
+  }
   route.prefix_rewrite = from.prefix_rewrite();
   if (from.has_regex_rewrite()) route.regex_rewrite = regex_rewrite(at.at("regex_rewrite"), from.regex_rewrite());
   if (!route.prefix_rewrite.empty() && route.regex_rewrite) at.refuse("prefix_rewrite and regex_rewrite exclude each other");
@@ -319,7 +360,8 @@ void path_match(const CompileContext& at, const route_v3::RouteMatch& from, Rout
   for (const auto& q : from.query_parameters()) route.query.push_back(compile_query(at.at("query_parameters", i++), q));
   if (from.has_runtime_fraction()) route.fraction = compile_fraction(from.runtime_fraction().default_value());
   route.grpc = from.has_grpc();
-  if (from.has_tls_context()) at.at("tls_context").refuse("matching by TLS context is not taken");
+  if (from.tls_context().has_presented()) route.certificate_presented = from.tls_context().presented().value();
+  if (from.tls_context().has_validated()) route.certificate_validated = from.tls_context().validated().value();
   if (from.dynamic_metadata_size()) at.at("dynamic_metadata").refuse("matching by dynamic metadata is not taken");
 }
 
@@ -416,7 +458,10 @@ void compile_route_table(const CompileContext& at, const route_v3::RouteConfigur
       }
     }
   }
-  for (VirtualHost& host : table.hosts) host.index = RouteIndex::make(host.routes);
+  for (VirtualHost& host : table.hosts) {
+    host.index = RouteIndex::make(host.routes);
+    table.asks_certificate |= std::ranges::any_of(host.routes, [](const Route& r) { return r.certificate_presented || r.certificate_validated; });
+  }
   auto longest_first = [](const auto& a, const auto& b) { return a.first > b.first; };
   std::ranges::sort(table.suffixes, longest_first);
   std::ranges::sort(table.prefixes, longest_first);

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/strings.h"
 #include "base/value.h"
+#include "envoy/config/core/v3/protocol.pb.h"
 #include "envoy/config/bootstrap/v3/bootstrap.pb.h"
 #include "envoy/config/cluster/v3/cluster.pb.h"
 #include "proxy/config/fields.h"
@@ -247,6 +248,24 @@ HeaderMatcher compile_header(const CompileContext& at, const envoy::config::rout
 }
 
 int proxy_version(const envoy::config::core::v3::ProxyProtocolConfig& from) { return from.version() == envoy::config::core::v3::ProxyProtocolConfig::V2 ? 2 : 1; }
+
+http::H2KeepAliveOptions compile_keep_alive(const CompileContext& outer, const envoy::config::core::v3::Http2ProtocolOptions& o) {
+  http::H2KeepAliveOptions to;
+  if (!o.has_connection_keepalive()) return to;
+  const auto& from = o.connection_keepalive();
+  CompileContext at = outer.at("connection_keepalive");
+  auto read = [&](std::string_view field, bool has, const google::protobuf::Duration& value, bool required) {
+    Nanos n = nanos(value);
+    if ((has || required) && n < std::chrono::milliseconds(1)) at.at(field).refuse("1ms or more is required");
+    return n;
+  };
+  to.interval = read("interval", from.has_interval(), from.interval(), false);
+  to.timeout = read("timeout", from.has_timeout(), from.timeout(), true);
+  to.idle = read("connection_idle_interval", from.has_connection_idle_interval(), from.connection_idle_interval(), false);
+  if (from.has_interval_jitter()) to.jitter_percent = from.interval_jitter().value();
+  if (!(to.jitter_percent >= 0 && to.jitter_percent <= 100)) at.at("interval_jitter").refuse("{} is not a percentage from 0 to 100", to.jitter_percent);
+  return to;
+}
 
 ProxyHeaderConfig compile_proxy_header(const CompileContext& at, int version, const envoy::config::core::v3::ProxyProtocolPassThroughTLVs& tlvs) {
   ProxyHeaderConfig out;

@@ -20,6 +20,10 @@
 #include "envoy/type/v3/percent.pb.h"
 #include "proxy/config/compile.h"
 
+namespace envoy::config::core::v3 {
+class Http2ProtocolOptions;
+}
+
 namespace fairlead::proxy {
 
 struct Refused {
@@ -76,6 +80,8 @@ io::Address compile_socket_address(const CompileContext& at, const envoy::config
 std::shared_ptr<const Regex> compile_regex(const CompileContext& at, const envoy::type::matcher::v3::RegexMatcher& from);
 StringMatcher compile_string(const CompileContext& at, const envoy::type::matcher::v3::StringMatcher& from);
 HeaderMatcher compile_header(const CompileContext& at, const envoy::config::route::v3::HeaderMatcher& from);
+// connection_keepalive; off when it is not there.
+http::H2KeepAliveOptions compile_keep_alive(const CompileContext& at, const envoy::config::core::v3::Http2ProtocolOptions& from);
 // pass_through_tlvs: what of the client's own TLVs.
 ProxyHeaderConfig compile_proxy_header(const CompileContext& at, int version, const envoy::config::core::v3::ProxyProtocolPassThroughTLVs& tlvs);
 int proxy_version(const envoy::config::core::v3::ProxyProtocolConfig& from);

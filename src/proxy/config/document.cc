@@ -199,7 +199,7 @@ class Reader {
       if (std::in_range<T>(n)) return static_cast<T>(n);
     } else if (from.is_number()) {
       double n = from.as_double();
-      if (n == std::floor(n) && n >= static_cast<double>(low) && n <= static_cast<double>(high)) return static_cast<T>(n);
+      if (n == std::floor(n) && n >= static_cast<double>(low) && n < std::ldexp(1.0, std::numeric_limits<T>::digits)) return static_cast<T>(n);
     }
     problem(from, path, fmt::format("a whole number from {} to {} is expected, this is {}", low, high, from.dump()));
     return std::nullopt;

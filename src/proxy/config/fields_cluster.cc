@@ -40,7 +40,7 @@ envoy.config.cluster.v3.Cluster
   38 cluster_type refuse custom cluster types are not known
   39 respect_dns_ttl yes
   40 filters[] warn upstream filters do not run
-  41 load_balancing_policy warn lb_policy counts
+  41 load_balancing_policy yes > envoy.config.cluster.v3.LoadBalancingPolicy
   42 lrs_server warn load is not reported
   43 transport_socket_matches[] yes > envoy.config.cluster.v3.Cluster.TransportSocketMatch
   44 dns_failure_refresh_rate yes > envoy.config.cluster.v3.Cluster.RefreshRate
@@ -84,7 +84,7 @@ envoy.config.cluster.v3.Cluster.EdsClusterConfig
 
 envoy.config.cluster.v3.CircuitBreakers
   1 thresholds[] yes > envoy.config.cluster.v3.CircuitBreakers.Thresholds
-  2 per_host_thresholds[] refuse limits by host are not known
+  2 per_host_thresholds[] yes > envoy.config.cluster.v3.CircuitBreakers.Thresholds
 
 envoy.config.cluster.v3.OutlierDetection
   1 consecutive_5xx yes
@@ -115,11 +115,15 @@ envoy.config.cluster.v3.OutlierDetection
 
 envoy.config.core.v3.BindConfig
   1 source_address yes > envoy.config.core.v3.SocketAddress
-  2 freebind refuse the socket is bound plainly
+  2 freebind yes
   3 socket_options[] yes > envoy.config.core.v3.SocketOption
-  4 additional_source_addresses[] refuse one source address is used
-  5 extra_source_addresses[] refuse one source address is used
-  6 local_address_selector refuse one source address is used
+  4 additional_source_addresses[] yes > envoy.config.core.v3.SocketAddress
+  5 extra_source_addresses[] yes > envoy.config.core.v3.ExtraSourceAddress
+  6 local_address_selector refuse the address of the endpoint's family is used
+
+envoy.config.core.v3.ExtraSourceAddress
+  1 address yes > envoy.config.core.v3.SocketAddress
+  2 socket_options refuse those of the BindConfig are set
 
 envoy.config.cluster.v3.Cluster.RingHashLbConfig
   1 minimum_ring_size yes
@@ -294,7 +298,67 @@ envoy.config.cluster.v3.Cluster.CommonLbConfig.LocalityWeightedLbConfig
 
 envoy.config.cluster.v3.Cluster.CommonLbConfig.ConsistentHashingLbConfig
   1 use_hostname_for_hashing yes
-  2 hash_balance_factor warn no bounded load
+  2 hash_balance_factor yes
+
+envoy.config.cluster.v3.LoadBalancingPolicy
+  1 policies[] yes > envoy.config.cluster.v3.LoadBalancingPolicy.Policy
+
+envoy.config.cluster.v3.LoadBalancingPolicy.Policy
+  4 typed_extension_config yes > envoy.config.core.v3.TypedExtensionConfig
+
+envoy.extensions.load_balancing_policies.round_robin.v3.RoundRobin
+  1 slow_start_config yes > envoy.extensions.load_balancing_policies.common.v3.SlowStartConfig
+  2 locality_lb_config yes > envoy.extensions.load_balancing_policies.common.v3.LocalityLbConfig
+
+envoy.extensions.load_balancing_policies.least_request.v3.LeastRequest
+  1 choice_count yes
+  2 active_request_bias yes > envoy.config.core.v3.RuntimeDouble
+  3 slow_start_config yes > envoy.extensions.load_balancing_policies.common.v3.SlowStartConfig
+  4 locality_lb_config yes > envoy.extensions.load_balancing_policies.common.v3.LocalityLbConfig
+  5 enable_full_scan yes
+  6 selection_method yes
+
+envoy.extensions.load_balancing_policies.random.v3.Random
+  1 locality_lb_config yes > envoy.extensions.load_balancing_policies.common.v3.LocalityLbConfig
+
+envoy.extensions.load_balancing_policies.ring_hash.v3.RingHash
+  1 hash_function yes
+  2 minimum_ring_size yes
+  3 maximum_ring_size yes
+  4 use_hostname_for_hashing yes
+  5 hash_balance_factor yes
+  6 consistent_hashing_lb_config yes > envoy.extensions.load_balancing_policies.common.v3.ConsistentHashingLbConfig
+  7 locality_weighted_lb_config yes > envoy.extensions.load_balancing_policies.common.v3.LocalityLbConfig.LocalityWeightedLbConfig
+
+envoy.extensions.load_balancing_policies.maglev.v3.Maglev
+  1 table_size yes
+  2 consistent_hashing_lb_config yes > envoy.extensions.load_balancing_policies.common.v3.ConsistentHashingLbConfig
+  3 locality_weighted_lb_config yes > envoy.extensions.load_balancing_policies.common.v3.LocalityLbConfig.LocalityWeightedLbConfig
+
+envoy.extensions.load_balancing_policies.cluster_provided.v3.ClusterProvided
+
+envoy.extensions.load_balancing_policies.wrr_locality.v3.WrrLocality
+  1 endpoint_picking_policy yes > envoy.config.cluster.v3.LoadBalancingPolicy
+
+envoy.extensions.load_balancing_policies.common.v3.SlowStartConfig
+  1 slow_start_window yes
+  2 aggression yes > envoy.config.core.v3.RuntimeDouble
+  3 min_weight_percent yes > envoy.type.v3.Percent
+
+envoy.extensions.load_balancing_policies.common.v3.LocalityLbConfig
+  1 zone_aware_lb_config yes > envoy.extensions.load_balancing_policies.common.v3.LocalityLbConfig.ZoneAwareLbConfig
+  2 locality_weighted_lb_config yes > envoy.extensions.load_balancing_policies.common.v3.LocalityLbConfig.LocalityWeightedLbConfig
+
+envoy.extensions.load_balancing_policies.common.v3.LocalityLbConfig.ZoneAwareLbConfig
+  1 routing_enabled warn zone-aware routing is not known
+  2 min_cluster_size warn zone-aware routing is not known
+  3 fail_traffic_on_panic yes
+
+envoy.extensions.load_balancing_policies.common.v3.LocalityLbConfig.LocalityWeightedLbConfig
+
+envoy.extensions.load_balancing_policies.common.v3.ConsistentHashingLbConfig
+  1 use_hostname_for_hashing yes
+  2 hash_balance_factor yes
 
 envoy.config.endpoint.v3.Endpoint.HealthCheckConfig
   1 port_value yes

@@ -311,8 +311,14 @@ envoy.config.core.v3.Http2ProtocolOptions
   12 stream_error_on_invalid_http_messaging warn the stream is reset
   13 custom_settings_parameters[] warn not sent
   14 override_stream_error_on_invalid_http_message warn the stream is reset
-  15 connection_keepalive warn no PING is sent
+  15 connection_keepalive yes > envoy.config.core.v3.KeepaliveSettings
   16 use_oghttp2_codec yes
+
+envoy.config.core.v3.KeepaliveSettings
+  1 interval yes
+  2 timeout yes
+  3 interval_jitter yes > envoy.type.v3.Percent
+  4 connection_idle_interval yes
 
 envoy.extensions.filters.network.http_connection_manager.v3.Rds
   1 config_source yes > envoy.config.core.v3.ConfigSource

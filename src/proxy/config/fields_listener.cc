@@ -15,7 +15,7 @@ envoy.config.listener.v3.Listener
   8 drain_type warn all changes drain
   9 listener_filters[] yes > envoy.config.listener.v3.ListenerFilter
   10 transparent yes
-  11 freebind refuse the socket is bound plainly
+  11 freebind yes
   12 tcp_fast_open_queue_length warn TCP fast open is off
   13 socket_options[] warn not set on the listening socket
   15 listener_filters_timeout yes

@@ -127,7 +127,7 @@ envoy.config.route.v3.RouteMatch
   8 grpc yes > envoy.config.route.v3.RouteMatch.GrpcRouteMatchOptions
   9 runtime_fraction yes > envoy.config.core.v3.RuntimeFractionalPercent
   10 safe_regex yes > envoy.type.matcher.v3.RegexMatcher
-  11 tls_context refuse matching by TLS context is not known
+  11 tls_context yes > envoy.config.route.v3.RouteMatch.TlsContextMatchOptions
   12 connect_matcher yes > envoy.config.route.v3.RouteMatch.ConnectMatcher
   13 dynamic_metadata[] refuse matching by dynamic metadata is not known
   14 path_separated_prefix yes
@@ -152,15 +152,15 @@ envoy.config.route.v3.RouteAction
   23 max_grpc_timeout yes
   24 idle_timeout yes
   25 upgrade_configs[] yes > envoy.config.route.v3.RouteAction.UpgradeConfig
-  26 internal_redirect_action refuse redirects go to the client
+  26 internal_redirect_action yes
   27 hedge_policy warn requests are not hedged
   28 grpc_timeout_offset warn the client's time-out counts
   29 host_rewrite_header yes
   30 request_mirror_policies[] yes > envoy.config.route.v3.RouteAction.RequestMirrorPolicy
-  31 max_internal_redirects refuse redirects go to the client
+  31 max_internal_redirects yes
   32 regex_rewrite yes > envoy.type.matcher.v3.RegexMatchAndSubstitute
   33 retry_policy_typed_config refuse give retry_policy
-  34 internal_redirect_policy refuse redirects go to the client
+  34 internal_redirect_policy yes > envoy.config.route.v3.InternalRedirectPolicy
   35 host_rewrite_path_regex yes > envoy.type.matcher.v3.RegexMatchAndSubstitute
   36 max_stream_duration yes > envoy.config.route.v3.RouteAction.MaxStreamDuration
   37 cluster_specifier_plugin refuse cluster specifier plugins are not known
@@ -168,6 +168,24 @@ envoy.config.route.v3.RouteAction
   39 inline_cluster_specifier_plugin refuse cluster specifier plugins are not known
   40 early_data_policy warn early data is not taken
   41 path_rewrite_policy refuse give prefix_rewrite or regex_rewrite
+
+envoy.config.route.v3.RouteMatch.TlsContextMatchOptions
+  1 presented yes
+  2 validated yes
+
+envoy.config.route.v3.InternalRedirectPolicy
+  1 max_internal_redirects yes
+  2 redirect_response_codes[] yes
+  3 predicates[] yes > envoy.config.core.v3.TypedExtensionConfig
+  4 allow_cross_scheme_redirect yes
+  5 response_headers_to_copy[] yes
+
+envoy.extensions.internal_redirect.allow_listed_routes.v3.AllowListedRoutesConfig
+  1 allowed_route_names[] yes
+
+envoy.extensions.internal_redirect.previous_routes.v3.PreviousRoutesConfig
+
+envoy.extensions.internal_redirect.safe_cross_scheme.v3.SafeCrossSchemeConfig
 
 envoy.config.route.v3.RedirectAction
   1 host_redirect yes

@@ -126,9 +126,9 @@ std::string with(std::string_view field) {
 }
 
 TEST(Fields, WhatWouldChangeTrafficIsRefusedWithItsPath) {
-  EXPECT_EQ(compile(with("internal_redirect_action: HANDLE_INTERNAL_REDIRECT")).refused,
-            "filter_chains[0].filters[0].typed_config.route_config.virtual_hosts[0].routes[1].route.internal_redirect_action: "
-            "the field is not implemented: redirects go to the client");
+  EXPECT_EQ(compile(with("retry_policy_typed_config: {\"@type\": type.googleapis.com/envoy.config.route.v3.RetryPolicy}")).refused,
+            "filter_chains[0].filters[0].typed_config.route_config.virtual_hosts[0].routes[1].route.retry_policy_typed_config: "
+            "the field is not implemented: give retry_policy");
 }
 
 TEST(Fields, WhatHasNoEffectOnTrafficIsCounted) {
@@ -149,10 +149,10 @@ TEST(Fields, ACorsPolicyThatIsOnIsNothingToReport) {
 
 TEST(Fields, WrappersOfFalseCountAsNotSet) {
   std::string yaml = with("timeout: 1s");
-  yaml.replace(yaml.find("metadata:"), 0, "freebind: false\n    ");
+  yaml.replace(yaml.find("- filters:") + 2, 0, "use_proxy_proto: false\n      ");
   EXPECT_EQ(compile(yaml).warnings, (std::vector<std::string>{"Listener.metadata: metadata of listeners is not used"}));
-  yaml.replace(yaml.find("freebind: false"), 15, "freebind: true");
-  EXPECT_EQ(compile(yaml).refused, "freebind: the field is not implemented: the socket is bound plainly");
+  yaml.replace(yaml.find("use_proxy_proto: false"), 22, "use_proxy_proto: true");
+  EXPECT_EQ(compile(yaml).refused, "filter_chains[0].use_proxy_proto: the field is not implemented: use the listener filter proxy_protocol");
 }
 
 TEST(Fields, MapsShowTheirKeys) {

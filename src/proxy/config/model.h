@@ -17,12 +17,17 @@
 
 #include "base/time.h"
 #include "http/h2_floods.h"
+#include "http/h2_keep_alive.h"
 #include "io/address.h"
 #include "proxy/config/discovery_source.h"
 #include "proxy/config/matchers.h"
 #include "proxy/config/rate_limits.h"
 #include "proxy/config/workload.h"
 #include "proxy/log/access_log.h"
+
+namespace fairlead::io {
+struct SocketSetup;
+}
 
 namespace fairlead::proxy {
 
@@ -113,6 +118,17 @@ struct RetryPolicy {
   bool previous_hosts = false;                   // envoy.retry_host_predicates.previous_hosts
 };
 
+// Redirects of the upstream's that are followed here and not told to the client.
+struct RedirectPolicy {
+  uint32_t most = 1;                             // for a request
+  std::vector<int> codes = {302};
+  bool cross_scheme = false;
+  bool safe_cross_scheme = false;                // from TLS to plain text, not the other way
+  bool no_route_twice = false;                   // previous_routes
+  std::vector<std::vector<std::string>> allowed_routes;  // each list has to have the target's name
+  std::vector<std::string> copied;               // fields of the answer that the new request gets, lower-case
+};
+
 struct RegexRewrite {
   std::shared_ptr<const Regex> regex;
   std::string substitution;
@@ -181,6 +197,7 @@ struct Route {
   std::vector<QueryMatcher> query;
   std::optional<Fraction> fraction;
   bool grpc = false;
+  std::optional<bool> certificate_presented, certificate_validated;  // of the client
 
   Action action = Action::kForward;
 
@@ -197,6 +214,7 @@ struct Route {
   Nanos grpc_timeout_header_offset{0};
   std::optional<Nanos> max_stream_duration;
   std::shared_ptr<const RetryPolicy> retry;      // nullptr: none
+  std::shared_ptr<const RedirectPolicy> redirects;  // nullptr: they go to the client
   std::string prefix_rewrite;
   std::optional<RegexRewrite> regex_rewrite;
   std::string host_rewrite, host_rewrite_header;
@@ -260,6 +278,7 @@ struct RouteTable {
   std::vector<std::string> internal_headers;     // lower-case; taken out of requests from outside
   bool specific_wins = false;                    // header changes: the route's come last
   bool ignore_parameters = false;                // ";x=y" of the path, in matching
+  bool asks_certificate = false;                 // one of its routes wants to know of the client's
 };
 
 // ------------------------------------------------------------------------------------------------------- listeners
@@ -366,6 +385,7 @@ struct HttpConfig {                              // the HTTP connection manager
   uint32_t max_requests_per_connection = 0;
   uint32_t max_concurrent_streams = 100;
   http::H2Floods floods;
+  http::H2KeepAliveOptions keep_alive;
   uint32_t stream_window = 65536 * 4, connection_window = 65536 * 16;
   StringMap<bool> upgrades;                      // lower-case type -> enabled
 
@@ -448,7 +468,7 @@ struct ListenerConfig {
   std::string stat_name;                         // "0.0.0.0_15006": the address as in listener.<stat_name>.
   bool bind = true;
   bool use_original_dst = false;                 // hand the connection to the listener of its original destination
-  bool transparent = false;
+  bool transparent = false, freebind = false;
   bool original_dst_filter = false, tls_inspector = false, http_inspector = false;
   bool proxy_protocol = false;                   // a PROXY header comes first
   bool proxy_protocol_optional = false;
@@ -503,6 +523,7 @@ struct Host : std::enable_shared_from_this<Host> {
 
   std::atomic<uint32_t> weight{1}, priority{0};
   std::atomic<HealthStatus> eds_health{HealthStatus::kHealthy};
+  std::atomic<uint32_t> connections{0};          // of all workers
   std::atomic<bool> ejected{false};
   std::atomic<bool> failed_check{false};         // active health checks say no
   std::atomic<bool> degraded_check{false};       // they say x-envoy-degraded
@@ -596,6 +617,7 @@ struct ProxyHeaderConfig {
 };
 
 struct Thresholds {
+  uint32_t max_host_connections = ~0u;           // per_host_thresholds
   uint32_t max_connections = 1024, max_pending = 1024, max_requests = 1024, max_retries = 3;
   // With a budget, retries are limited to a share of the active and pending requests, and max_retries is not read.
   std::optional<double> budget_percent;
@@ -630,7 +652,7 @@ struct ClusterConfig {
   Thresholds thresholds[2];                      // default, high
   std::shared_ptr<Breakers> breakers[2];
   std::optional<OutlierConfig> outlier;
-  io::Address bind;
+  std::shared_ptr<const io::SocketSetup> socket;  // nullptr: nothing
   uint32_t max_requests_per_connection = 0;
   HeaderCase header_case = HeaderCase::kLower;
   bool http1_trailers = false;
@@ -638,10 +660,13 @@ struct ClusterConfig {
   size_t watermark_bytes = kDefaultWatermark;    // bytes that may wait for the peer before the other side is paused
   uint32_t panic_percent = 50;
   uint32_t choices = 2;
+  bool full_scan = false;                        // least request: of all hosts, not of `choices`
+  uint32_t hash_balance_percent = 0;             // most that a hashed-to host may have of the average; 0: any
   uint64_t ring_min = 1024, ring_max = 8u << 20;
   uint64_t maglev_size = 65537;
   uint32_t max_concurrent_streams = 1u << 29;
   std::optional<uint32_t> max_outbound_control_frames;
+  http::H2KeepAliveOptions keep_alive;
   uint32_t stream_window = 65536 * 4, connection_window = 65536 * 16;
   bool close_on_host_change = false;
   bool close_on_health_failure = false, ignore_health_on_removal = false;
@@ -655,16 +680,7 @@ struct ClusterConfig {
   double preconnect_per_upstream = 1.0;
   std::vector<HealthCheckConfig> health_checks;
   bool ignore_new_until_checked = false;
-  struct SocketOption {
-    int level = 0, name = 0;
-    std::string value;                           // bytes as for setsockopt
-  };
-  std::vector<SocketOption> socket_options;
   std::string original_dst_header = "x-envoy-original-dst-host";
-  struct Keepalive {
-    uint32_t probes = 0, time_s = 0, interval_s = 0;  // 0: the system's
-  };
-  std::optional<Keepalive> keepalive;
   std::optional<uint16_t> original_dst_port;     // upstream_port_override
   bool original_dst_by_header = false;
   std::shared_ptr<TlsSource> tls;                // transport_socket; nullptr: plain text

@@ -99,6 +99,10 @@ const Route* RouteTable::find_route(const VirtualHost& host, const RequestHeader
     if (!route.path.matches(path, request.method)) return false;
     if (!route.headers.empty() && !all_match(route.headers, request)) return false;
     if (route.grpc && !http::is_grpc_type(request.fields.get("content-type"))) return false;
+    if (asks_certificate) {
+      if (route.certificate_presented.value_or(request.certificate_presented) != request.certificate_presented) return false;
+      if (route.certificate_validated.value_or(request.certificate_validated) != request.certificate_validated) return false;
+    }
     if (route.fraction && !route.fraction->hit(random)) return false;
     return route.query.empty() || std::ranges::all_of(route.query, [q = request.query()](const QueryMatcher& m) { return m.matches(q); });
   };

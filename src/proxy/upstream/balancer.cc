@@ -122,6 +122,7 @@ class LeastRequest final : public Balancer {
       }
       return hosts_[schedule_.next(weight)].host.get();
     }
+    if (config_.full_scan) return least_of_all(random);
     Host* best = nullptr;
     uint64_t least = 0;
     for (uint32_t i = 0; i < std::max(2u, config_.choices); ++i) {
@@ -135,6 +136,21 @@ class LeastRequest final : public Balancer {
   }
 
  private:
+  // Of equals any, so that new workers do not all begin with the first.
+  Host* least_of_all(uint64_t random) const {
+    Host* best = nullptr;
+    uint64_t least = 0, equals = 0;
+    for (const Weighted& h : hosts_) {
+      uint64_t n = needs_.active(*h.host);
+      if (best && n > least) continue;
+      equals = best && n == least ? equals + 1 : 1;
+      if (equals == 1 || random % equals == 0) best = h.host.get();
+      random = random * 6364136223846793005ULL + 1442695040888963407ULL;
+      random ^= random >> 29;
+      least = n;
+    }
+    return best;
+  }
   double share(const Weighted& h) const {
     double weight = warmed(config_, h, needs_), active = static_cast<double>(needs_.active(*h.host) + 1);
     if (config_.active_request_bias == 0) return weight;
@@ -231,6 +247,60 @@ class Maglev final : public Balancer {
   std::vector<Host*> table_;
 };
 
+// Consistent hashing with bounded loads (Mirrokni et al., 2016): a host that has more than its share of what is in flight
+// passes the request on to the next of an order that follows from the hash, so that equal requests meet again.
+class Bounded final : public Balancer {
+ public:
+  Bounded(const ClusterConfig& config, Hosts hosts, const BalancerNeeds& needs, std::unique_ptr<Balancer> inside)
+      : config_(config), hosts_(std::move(hosts)), needs_(needs), inside_(std::move(inside)) {
+    double total = 0;
+    for (const Weighted& h : hosts_) total += h.weight;
+    for (Weighted& h : hosts_) h.weight /= total;
+  }
+  Host* pick(std::optional<uint64_t> hash, uint64_t random, uint32_t attempt) override {
+    uint64_t key = hash.value_or(random);
+    Host* first = inside_->pick(key, random, attempt);
+    if (!first) return nullptr;
+    auto own = std::ranges::find(hosts_, first, [](const Weighted& h) { return h.host.get(); });
+    double least = load(*own);
+    if (least <= 1) return first;
+    order_.resize(hosts_.size());
+    std::iota(order_.begin(), order_.end(), 0u);
+    Host* best = first;
+    for (size_t i = 0; i < order_.size(); ++i) {
+      key = key * 6364136223846793005ULL + 1442695040888963407ULL;
+      std::swap(order_[i], order_[i + (key >> 33) % (order_.size() - i)]);
+      const Weighted& h = hosts_[order_[i]];
+      double its = load(h);
+      if (its <= 1) return h.host.get();
+      if (its < least) best = h.host.get(), least = its;
+    }
+    return best;
+  }
+
+ private:
+  // In flight on the host, as a part of what it may have.
+  double load(const Weighted& h) const {
+    uint64_t slots = ((needs_.all_active() + 1) * config_.hash_balance_percent + 99) / 100;
+    return static_cast<double>(needs_.active(*h.host)) / std::max(std::ceil(static_cast<double>(slots) * h.weight), 1.0);
+  }
+  const ClusterConfig& config_;
+  Hosts hosts_;  // weights: parts of 1
+  const BalancerNeeds& needs_;
+  std::unique_ptr<Balancer> inside_;
+  std::vector<uint32_t> order_;
+};
+
+std::unique_ptr<Balancer> hashing(const ClusterConfig& config, Hosts hosts, const BalancerNeeds& needs) {
+  auto by_hash = [&](Hosts of) -> std::unique_ptr<Balancer> {
+    if (config.balance == ClusterConfig::Balance::kRingHash) return std::make_unique<RingHash>(config, std::move(of));
+    return std::make_unique<Maglev>(config, std::move(of));
+  };
+  if (config.hash_balance_percent == 0 || hosts.size() < 2) return by_hash(std::move(hosts));
+  auto inside = by_hash(hosts);
+  return std::make_unique<Bounded>(config, std::move(hosts), needs, std::move(inside));
+}
+
 std::unique_ptr<Balancer> by_policy(const ClusterConfig& config, Hosts hosts, const BalancerNeeds& needs) {
   using B = ClusterConfig::Balance;
   switch (config.balance) {
@@ -239,9 +309,8 @@ std::unique_ptr<Balancer> by_policy(const ClusterConfig& config, Hosts hosts, co
     case B::kRandom:
       return std::make_unique<Random>(std::move(hosts));
     case B::kRingHash:
-      return std::make_unique<RingHash>(config, std::move(hosts));
     case B::kMaglev:
-      return std::make_unique<Maglev>(config, std::move(hosts));
+      return hashing(config, std::move(hosts), needs);
     case B::kRoundRobin:
     case B::kClusterProvided:
       break;

@@ -25,6 +25,7 @@ class Balancer {
 struct BalancerNeeds {
   std::function<uint64_t(const Host&)> active;    // requests in flight on a host
   std::function<base::TimePoint()> now;           // for slow start
+  std::function<uint64_t()> all_active;           // requests in flight on the cluster
   uint64_t* panics = nullptr;                     // lb_healthy_panic
 };
 std::unique_ptr<Balancer> make_balancer(const ClusterConfig& config, std::shared_ptr<const EndpointSet> endpoints, BalancerNeeds needs);

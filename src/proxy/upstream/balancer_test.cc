@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <map>
+#include <numeric>
 #include <random>
 
 namespace fairlead::proxy {
@@ -31,7 +32,8 @@ class BalancerTest : public ::testing::Test {
   }
   std::unique_ptr<Balancer> make() {
     return make_balancer(config_, endpoints_,
-                         {[this](const Host& h) { return active_[&h]; }, [this] { return now_; }, &panics_});
+                         {[this](const Host& h) { return active_[&h]; }, [this] { return now_; },
+                          [this] { return std::accumulate(active_.begin(), active_.end(), uint64_t{0}, [](uint64_t n, const auto& a) { return n + a.second; }); }, &panics_});
   }
   // Requests for each host, in percent of `n`.
   std::vector<int> shares(Balancer& b, int n = 10'000) {
@@ -74,6 +76,36 @@ TEST_F(BalancerTest, LeastRequestPrefersTheIdleOne) {
   hosts({{}, {}});
   active_[endpoints_->hosts[0].get()] = 10;
   EXPECT_EQ(shares(*make()), (V{25, 75}));  // two choices of two: only both times the busy one gives it
+}
+
+TEST_F(BalancerTest, LeastRequestOfAllNeverTakesABusierOne) {
+  config_.balance = ClusterConfig::Balance::kLeastRequest;
+  config_.full_scan = true;
+  hosts({{}, {}, {}, {}});
+  active_[endpoints_->hosts[0].get()] = 2;
+  active_[endpoints_->hosts[2].get()] = 1;
+  EXPECT_EQ(shares(*make()), (V{0, 50, 0, 50}));
+}
+
+TEST_F(BalancerTest, BoundedHashingPassesOnWhatIsTooMuch) {
+  for (auto policy : {ClusterConfig::Balance::kRingHash, ClusterConfig::Balance::kMaglev}) {
+    config_.balance = policy;
+    config_.maglev_size = 251;
+    config_.hash_balance_percent = 150;
+    hosts({{}, {}, {}});
+    active_.clear();
+    auto b = make();
+    Host* own = b->pick(42, 0, 0);
+    active_[own] = 2;  // of 2: with this one, 3 * 150 % are 5 (rounded up), 2 for each
+    EXPECT_EQ(b->pick(42, 0, 0), own);
+    active_[own] = 3;  // of 3: 6 for all, 2 for each
+    Host* other = b->pick(42, 0, 0);
+    EXPECT_NE(other, own);
+    EXPECT_EQ(b->pick(42, 7, 0), other);  // the hash alone decides
+    for (auto& h : endpoints_->hosts) active_[h.get()] = 9;
+    active_[own] = 8;  // 13 for each: all have room
+    EXPECT_EQ(b->pick(42, 0, 0), own);
+  }
 }
 
 TEST_F(BalancerTest, WeightedLeastRequestHeedsTheBias) {

@@ -38,7 +38,8 @@ bool same_source(const std::shared_ptr<TlsSource>& a, const std::shared_ptr<TlsS
 }
 
 bool same_sockets(const ClusterConfig& a, const ClusterConfig& b) {
-  return same_source(a.tls, b.tls) && a.proxy_header == b.proxy_header && a.auto_sni == b.auto_sni && a.auto_san_validation == b.auto_san_validation &&
+  bool same_setup = a.socket == b.socket || (a.socket && b.socket && *a.socket == *b.socket);
+  return same_setup && same_source(a.tls, b.tls) && a.proxy_header == b.proxy_header && a.auto_sni == b.auto_sni && a.auto_san_validation == b.auto_san_validation &&
          std::ranges::equal(a.socket_matches, b.socket_matches, [](const auto& x, const auto& y) { return x.labels == y.labels && x.proxy_header == y.proxy_header && same_source(x.tls, y.tls); });
 }
 
@@ -46,7 +47,7 @@ bool same_sockets(const ClusterConfig& a, const ClusterConfig& b) {
 
 void Cluster::update_config(std::shared_ptr<const ClusterConfig> config) {
   // What a connection was opened with is part of it; when that changes, new requests get new connections.
-  bool reconnect = !same_sockets(*config, *config_) || !(config->bind == config_->bind) || config->protocol != config_->protocol ||
+  bool reconnect = !same_sockets(*config, *config_) || config->protocol != config_->protocol ||
                    config->max_requests_per_connection != config_->max_requests_per_connection;
   balancer_.reset();  // it names the old configuration
   config_ = std::move(config);
@@ -96,6 +97,11 @@ void Cluster::rebuild() {
   };
   needs.now = [this] { return worker_.now(); };
   needs.panics = &stats.lb_healthy_panic;
+  needs.all_active = [this] {
+    uint64_t n = 0;
+    for (const auto& [host, slot] : slots_) slot.each_pool([&](const HostPool& pool) { n += pool.active; });
+    return n;
+  };
   balancer_ = make_balancer(*config_, endpoints_, std::move(needs));
 }
 

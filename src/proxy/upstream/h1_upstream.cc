@@ -13,23 +13,6 @@ using Event = http::H1Parser::Event;
 
 constexpr size_t kDirectBytes = 4096;      // bodies pieces from here on are written from where they are
 
-bool hop_by_hop(std::string_view name) {
-  switch (name.size()) {
-    case 2:
-      return name == "te";
-    case 7:
-      return name == "upgrade";
-    case 10:
-      return name == "connection" || name == "keep-alive";
-    case 16:
-      return name == "proxy-connection";
-    case 17:
-      return name == "transfer-encoding";
-    default:
-      return false;
-  }
-}
-
 // Methods whose requests say that they carry nothing (content-length: 0) when they do; the others go without (as in Envoy).
 bool has_body(std::string_view method) { return method != "GET" && method != "HEAD" && method != "DELETE" && method != "TRACE" && method != "CONNECT"; }
 
@@ -79,18 +62,9 @@ class H1Upstream final : public UpstreamConnection, UpstreamStream, io::Transpor
 
   void on_broken(ResetReason reason, std::string_view detail) override {
     if (gone_) return;
-    gone_ = true;
-    disarm_idle();
-    transport_->close();
     UpstreamSink* sink = std::exchange(sink_, nullptr);
-    if (sink) {
-      --pool_.active;
-      ++stats().upstream_cx_destroy_with_active_rq;
-      ++stats().upstream_cx_destroy_remote_with_active_rq;
-    }
-    ++stats().upstream_cx_destroy_remote;
     bool reused = served > 1 && !started_;
-    pool_.on_closed(*this);
+    broken_off(sink != nullptr);
     if (sink) sink->on_reset(reason, detail, reused);
   }
 
@@ -179,11 +153,7 @@ class H1Upstream final : public UpstreamConnection, UpstreamStream, io::Transpor
   void cancel() override {
     if (!sink_) return;
     sink_ = nullptr;
-    --pool_.active;
-    ++stats().upstream_rq_tx_reset;
-    ++stats().upstream_cx_destroy_with_active_rq;
-    ++stats().upstream_cx_destroy_local_with_active_rq;
-    close();
+    abandon();
   }
 
   void discard() override {
@@ -203,12 +173,8 @@ class H1Upstream final : public UpstreamConnection, UpstreamStream, io::Transpor
     worker().mark(*this);
   }
   size_t pending() const override { return out_.size(); }
-  const std::string& local() const override { return local_text_; }
   bool reused() const override { return served > 1; }
-  uint64_t connection_id() const override { return number; }
-  base::TimePoint connect_began() const override { return connect_started_; }
-  base::TimePoint connected_at() const override { return connected_at_; }
-  base::TimePoint shaken_at() const override { return shaken_at_; }
+  const UpstreamFacts& facts() const override { return facts_; }
   std::shared_ptr<const io::TlsInfo> tls() const override { return transport_ ? transport_->tls_info() : nullptr; }
 
   // ---- io
@@ -321,7 +287,7 @@ class H1Upstream final : public UpstreamConnection, UpstreamStream, io::Transpor
     for (const http::FieldView& f : head.fields) {
       header_bytes += f.name.size() + f.value.size() + 3;  // as Envoy counts them
       if (f.name == "keep-alive") keep_alive = &f.value;
-      else if (!hop_by_hop(f.name) || (f.name == "upgrade" && head.status == 101)) response_.fields.add_view(f.name, f.value);
+      else if (f.name == "upgrade" ? head.status == 101 : f.name != "te" && !is_hop_by_hop(f.name)) response_.fields.add_view(f.name, f.value);
     }
     sink_->upstream_bytes.header_received += header_bytes;
     if (config().header_case == HeaderCase::kPreserve)

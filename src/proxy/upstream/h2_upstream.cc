@@ -18,6 +18,7 @@ class H2Upstream final : public UpstreamConnection, http::H2Sink, io::TransportS
   UpstreamStream* open(UpstreamSink& sink) override {
     if (gone_ || !session_ || !has_room()) return nullptr;
     disarm_idle();
+    if (keep_alive_) keep_alive_->before_stream();
     auto stream = std::make_unique<Stream>(*this, sink);
     Stream* s = stream.get();
     unsent_.push_back(std::move(stream));
@@ -68,12 +69,8 @@ class H2Upstream final : public UpstreamConnection, http::H2Sink, io::TransportS
       connection.worker().mark(connection);
     }
     size_t pending() const override { return id ? connection.session_->pending(id) : 0; }
-    const std::string& local() const override { return connection.local_text_; }
     bool reused() const override { return connection.served > 1; }
-    uint64_t connection_id() const override { return connection.number; }
-    base::TimePoint connect_began() const override { return connection.connect_started_; }
-    base::TimePoint connected_at() const override { return connection.connected_at_; }
-    base::TimePoint shaken_at() const override { return connection.shaken_at_; }
+    const UpstreamFacts& facts() const override { return connection.facts_; }
     // The sink hears no more of this stream.
     UpstreamSink* leave() {
       UpstreamSink* left = std::exchange(sink, nullptr);
@@ -101,6 +98,14 @@ class H2Upstream final : public UpstreamConnection, http::H2Sink, io::TransportS
     o.floods.outbound_control_frames = c.max_outbound_control_frames;
     session_ = std::make_unique<http::H2Session>(http::H2Session::Side::kClient, static_cast<http::H2Sink&>(*this), o);
     transport_->set_sink(this);
+    if (c.keep_alive.on())
+      keep_alive_ = std::make_unique<http::H2KeepAlive>(
+          worker().loop(), c.keep_alive, worker().random(),
+          [this] {
+            session_->ping();
+            worker().mark(*this);
+          },
+          [this] { on_broken(ResetReason::kTermination, {}); });
     worker().mark(*this);
   }
 
@@ -252,6 +257,10 @@ class H2Upstream final : public UpstreamConnection, http::H2Sink, io::TransportS
     worker().mark(*this);
   }
 
+  void on_ping_ack() override {
+    if (keep_alive_) keep_alive_->on_answer();
+  }
+
   // ---- io
   void on_ready(bool readable, bool) override {
     worker().mark(*this);
@@ -269,6 +278,7 @@ class H2Upstream final : public UpstreamConnection, http::H2Sink, io::TransportS
       if (r.status == io::IoStatus::kAgain) return;
       if (r.status != io::IoStatus::kOk) return on_broken(ResetReason::kTermination, {});
       stats().upstream_cx_rx_bytes_total += r.bytes;
+      if (keep_alive_) keep_alive_->on_bytes();
       if (auto ok = session_->feed(std::string_view(buffer.data(), r.bytes)); !ok) return protocol_error(ok.error().message);
       worker().mark(*this);
     }
@@ -300,6 +310,7 @@ class H2Upstream final : public UpstreamConnection, http::H2Sink, io::TransportS
   std::unordered_map<http::H2Stream, std::unique_ptr<Stream>> streams_;
   size_t open_ = 0;             // streams whose owner still waits
   bool read_again_ = false;
+  std::unique_ptr<http::H2KeepAlive> keep_alive_;  // nullptr: nobody asked for it
 };
 
 }  // namespace

@@ -107,6 +107,11 @@ void HostPool::preconnect(bool high) {
 }
 
 bool HostPool::start_connection(bool high) {
+  // A pool may always have one: what waits in it would wait for ever.
+  if (!connections_.empty() && host_->connections.load(std::memory_order_relaxed) >= cluster_.config().thresholds[high].max_host_connections) {
+    ++cluster_.stats.upstream_cx_overflow;
+    return false;
+  }
   Permit permit = cluster_.take(Resource::kConnection, high, connections_.empty());
   if (permit == Permit::kRefused) {
     ++cluster_.stats.upstream_cx_overflow;
@@ -115,6 +120,7 @@ bool HostPool::start_connection(bool high) {
   if (auto& used = cluster_.config().breakers[0]->used; !used.load(std::memory_order_relaxed)) used.store(true, std::memory_order_relaxed);
   ++slot_.counters.cx_total;
   ++slot_.counters.cx_active;
+  host_->connections.fetch_add(1, std::memory_order_relaxed);
   auto connection = protocol_ == UpstreamProtocol::kHttp2 ? make_h2_upstream(*this) : tcp() ? make_tcp_upstream(*this) : make_h1_upstream(*this);  // by ALPN: see chose()
   connection->permit = permit;
   connection->high = high;
@@ -220,12 +226,13 @@ void HostPool::on_idle(UpstreamConnection& connection) {
 void HostPool::on_closed(UpstreamConnection& connection) {
   not_ready(connection);
   ++cluster_.stats.upstream_cx_destroy;
-  if (connection.connected_at_ != base::TimePoint{}) {
-    cluster_.stats.cx_length.record(std::chrono::duration<double, std::milli>(cluster_.worker().now() - connection.connected_at_).count());
+  if (connection.facts_.connected != base::TimePoint{}) {
+    cluster_.stats.cx_length.record(std::chrono::duration<double, std::milli>(cluster_.worker().now() - connection.facts_.connected).count());
     cluster_.stats.rq_per_cx.record(static_cast<double>(connection.served));
   }
   --cluster_.stats.upstream_cx_active;
   --slot_.counters.cx_active;
+  host_->connections.fetch_sub(1, std::memory_order_relaxed);
   cluster_.give_back(connection.permit, Resource::kConnection, connection.high);
   size_t i = connection.index;
   std::unique_ptr<UpstreamConnection> owned = std::move(connections_[i]);
@@ -263,7 +270,7 @@ UpstreamConnection::~UpstreamConnection() = default;
 
 void UpstreamConnection::connect() {
   Worker& worker = pool_.cluster().worker();
-  connect_started_ = worker.now();
+  facts_.began = worker.now();
   if (worker.options().dial) {
     // Never inside this call, like the real thing. The pool keeps this connection until it is told of the outcome.
     worker.loop().defer([this, to = pool_.host()->address] {
@@ -277,9 +284,7 @@ void UpstreamConnection::connect() {
   io::ConnectOptions options;
   options.timeout = config.connect_timeout;
   options.mark = worker.options().socket_mark;
-  for (const auto& o : config.socket_options)
-    if (o.level == SOL_SOCKET && o.name == SO_MARK && o.value.size() == sizeof(int)) std::memcpy(&options.mark, o.value.data(), sizeof(int));
-  options.bind = config.bind;
+  options.setup = config.socket;
   const Host& host = *pool_.host();
   connecting_ = io::connect_any(worker.loop(), host.address, host.more_addresses, options, [this](base::Result<std::unique_ptr<io::Transport>> result) {
     pool_.cluster().worker().loop().dispose(std::move(connecting_));
@@ -301,10 +306,9 @@ void UpstreamConnection::connected(std::unique_ptr<io::Transport> transport) {
   Worker& worker = cluster.worker();
   const ClusterConfig& config = cluster.config();
   transport_ = std::move(transport);
-  connected_at_ = worker.now();
-  number = worker.next_connection_id();
-  local_text_ = transport_->local().text();
-  set_socket_options(config, transport_->fd());
+  facts_.connected = worker.now();
+  facts_.number = worker.next_connection_id();
+  facts_.local = transport_->local().text();
   if (config.max_connection_duration.count() > 0) arm_life(config.max_connection_duration);
   static constexpr DialFor kUses[] = {DialFor::kHttp1, DialFor::kHttp2, DialFor::kHttp, DialFor::kTcp};
   Wrapped wrapped = wrap_upstream(cluster, *pool_.host(), std::move(transport_), kUses[static_cast<size_t>(pool_.protocol())], pool_.server_name(), pool_.lead());
@@ -316,13 +320,13 @@ void UpstreamConnection::connected(std::unique_ptr<io::Transport> transport) {
     transport_ = std::move(wrapped.transport);
     return pool_.protocol() == UpstreamProtocol::kAuto ? pool_.chose(*this, false) : usable();
   }
-  base::Nanos left = config.connect_timeout - (worker.now() - connect_started_);
+  base::Nanos left = config.connect_timeout - (worker.now() - facts_.began);
   handshake_ = std::make_unique<Handshake>(worker.loop(), std::move(wrapped.transport), std::max(left, base::Nanos(1)),
                                            [this](std::unique_ptr<io::Transport> done, const std::string& error) {
                                              pool_.cluster().worker().loop().dispose(std::move(handshake_));
                                              if (error.empty()) {
                                                transport_ = std::move(done);
-                                               shaken_at_ = pool_.cluster().worker().now();
+                                               facts_.shaken = pool_.cluster().worker().now();
                                                return pool_.protocol() == UpstreamProtocol::kAuto ? pool_.chose(*this, transport_->alpn() == "h2") : usable();
                                              }
                                              gone_ = true;
@@ -348,11 +352,7 @@ void UpstreamConnection::take_over(UpstreamConnection& from) {
   high = from.high;
   permit = std::exchange(from.permit, Permit::kRefused);
   transport_ = std::move(from.transport_);
-  local_text_ = std::move(from.local_text_);
-  number = from.number;
-  connect_started_ = from.connect_started_;
-  connected_at_ = from.connected_at_;
-  shaken_at_ = from.shaken_at_;
+  facts_ = std::move(from.facts_);
   close_when_idle_ = from.close_when_idle_;
   if (from.life_timer_) arm_life(pool_.cluster().config().max_connection_duration);
   from.life_timer_.reset();
@@ -362,7 +362,7 @@ void UpstreamConnection::take_over(UpstreamConnection& from) {
 void UpstreamConnection::usable() {
   Cluster& cluster = pool_.cluster();
   Worker& worker = cluster.worker();
-  cluster.stats.connect_ms.record(std::chrono::duration<double, std::milli>(worker.now() - connect_started_).count());
+  cluster.stats.connect_ms.record(std::chrono::duration<double, std::milli>(worker.now() - facts_.began).count());
   on_transport();
   pool_.on_connected(*this);
 }
@@ -376,6 +376,29 @@ void UpstreamConnection::close() {
   if (transport_) transport_->close();
   ++pool_.cluster().stats.upstream_cx_destroy_local;
   pool_.on_closed(*this);
+}
+
+void UpstreamConnection::broken_off(bool busy) {
+  gone_ = true;
+  disarm_idle();
+  transport_->close();
+  ClusterStats& stats = pool_.cluster().stats;
+  if (busy) {
+    --pool_.active;
+    ++stats.upstream_cx_destroy_with_active_rq;
+    ++stats.upstream_cx_destroy_remote_with_active_rq;
+  }
+  ++stats.upstream_cx_destroy_remote;
+  pool_.on_closed(*this);
+}
+
+void UpstreamConnection::abandon() {
+  --pool_.active;
+  ClusterStats& stats = pool_.cluster().stats;
+  ++stats.upstream_rq_tx_reset;
+  ++stats.upstream_cx_destroy_with_active_rq;
+  ++stats.upstream_cx_destroy_local_with_active_rq;
+  close();
 }
 
 void UpstreamConnection::arm_idle() {

@@ -127,6 +127,7 @@ class HttpProber final : public Prober {
     o.keep_alive = check_.reuse_connection;
     o.max_connections_per_host = 1;
     o.socket_mark = mark_;
+    o.socket_setup = cluster_.socket;
     // The call before may still name the old one.
     if (client_) loop_.dispose(std::move(client_));
     client_ = std::make_unique<http::Client>(loop_, std::move(o));
@@ -161,7 +162,7 @@ class TcpProber final : public Prober {
       io::ConnectOptions o;
       o.timeout = p.check_.timeout;
       o.mark = p.mark_;
-      o.bind = p.cluster_.bind;
+      o.setup = p.cluster_.socket;
       connecting = io::connect(p.loop_, p.address_, o, [this](base::Result<std::unique_ptr<io::Transport>> result) { connected(std::move(result)); });
     }
     void connected(base::Result<std::unique_ptr<io::Transport>> result) {

@@ -31,17 +31,8 @@ class TcpUpstream final : public UpstreamConnection, UpstreamStream, io::Transpo
 
   void on_broken(ResetReason reason, std::string_view detail) override {
     if (gone_) return;
-    gone_ = true;
-    disarm_idle();
-    transport_->close();
     UpstreamSink* sink = std::exchange(sink_, nullptr);
-    if (sink) {
-      --pool_.active;
-      ++stats().upstream_cx_destroy_with_active_rq;
-      ++stats().upstream_cx_destroy_remote_with_active_rq;
-    }
-    ++stats().upstream_cx_destroy_remote;
-    pool_.on_closed(*this);
+    broken_off(sink != nullptr);
     if (sink) sink->on_reset(reason, detail, false);
   }
 
@@ -67,11 +58,7 @@ class TcpUpstream final : public UpstreamConnection, UpstreamStream, io::Transpo
   void cancel() override {
     if (!sink_) return;
     sink_ = nullptr;
-    --pool_.active;
-    ++stats().upstream_rq_tx_reset;
-    ++stats().upstream_cx_destroy_with_active_rq;
-    ++stats().upstream_cx_destroy_local_with_active_rq;
-    close();
+    abandon();
   }
   void pause() override { paused_ = true; }
   void resume() override {
@@ -80,12 +67,8 @@ class TcpUpstream final : public UpstreamConnection, UpstreamStream, io::Transpo
     worker().mark(*this);
   }
   size_t pending() const override { return out_.size(); }
-  const std::string& local() const override { return local_text_; }
   bool reused() const override { return false; }
-  uint64_t connection_id() const override { return number; }
-  base::TimePoint connect_began() const override { return connect_started_; }
-  base::TimePoint connected_at() const override { return connected_at_; }
-  base::TimePoint shaken_at() const override { return shaken_at_; }
+  const UpstreamFacts& facts() const override { return facts_; }
   std::shared_ptr<const io::TlsInfo> tls() const override { return transport_ ? transport_->tls_info() : nullptr; }
 
   // ---- io

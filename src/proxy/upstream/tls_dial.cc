@@ -107,20 +107,4 @@ Wrapped wrap_upstream(io::Loop& loop, const ClusterConfig& cluster, io::TlsCount
   return out;
 }
 
-void set_socket_options(const ClusterConfig& cluster, int fd) {
-  if (fd < 0) return;
-  if (cluster.keepalive) {
-    int one = 1;
-    auto set = [fd](int option, uint32_t value) {
-      int v = static_cast<int>(value);
-      if (v) ::setsockopt(fd, IPPROTO_TCP, option, &v, sizeof v);
-    };
-    ::setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof one);
-    set(TCP_KEEPCNT, cluster.keepalive->probes);
-    set(TCP_KEEPIDLE, cluster.keepalive->time_s);
-    set(TCP_KEEPINTVL, cluster.keepalive->interval_s);
-  }
-  for (const auto& o : cluster.socket_options) ::setsockopt(fd, o.level, o.name, o.value.data(), static_cast<socklen_t>(o.value.size()));
-}
-
 }  // namespace fairlead::proxy

@@ -32,7 +32,4 @@ Wrapped wrap_upstream(Cluster& cluster, const Host& host, std::unique_ptr<io::Tr
 // Writes `bytes` before anything else that goes out.
 std::unique_ptr<io::Transport> lead_in(std::unique_ptr<io::Transport> transport, std::string bytes);
 
-// upstream_connection_options and upstream_bind_config's socket options, on a connected socket; none for an fd of -1.
-void set_socket_options(const ClusterConfig& cluster, int fd);
-
 }  // namespace fairlead::proxy

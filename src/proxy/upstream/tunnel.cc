@@ -19,7 +19,7 @@ bool Tunnel::open(HostPool& pool) {
 void Tunnel::on_stream(UpstreamStream& stream) {
   stream_ = &stream;
   tls_ = stream.tls();
-  if (auto local = io::Address::parse(stream.local())) local_ = *local;
+  if (auto local = io::Address::parse(stream.facts().local)) local_ = *local;
   peer_ = pool_->host()->address;
   stream_->send_head(request_, false);
 }

@@ -64,6 +64,13 @@ class UpstreamSink {
   ~UpstreamSink() = default;
 };
 
+// What logs tell of a connection. As long as it lives.
+struct UpstreamFacts {
+  uint64_t number = 0;                    // UPSTREAM_CONNECTION_ID
+  std::string local;                      // our end's address
+  base::TimePoint began, connected, shaken;  // connected: the transport, before a TLS handshake; shaken: after it, none without TLS
+};
+
 // One request on an upstream connection.
 class UpstreamStream {
  public:
@@ -75,13 +82,8 @@ class UpstreamStream {
   virtual void discard() { cancel(); }
   virtual void resume() = 0;                        // read on, after on_response_data could not be taken
   virtual size_t pending() const = 0;               // bytes waiting to be written
-  virtual const std::string& local() const = 0;     // our end's address, as text; as long as the connection lives
   virtual bool reused() const = 0;
-  // Facts of its connection, for logs.
-  virtual uint64_t connection_id() const = 0;
-  virtual base::TimePoint connect_began() const = 0;
-  virtual base::TimePoint connected_at() const = 0;        // transport, before a TLS handshake
-  virtual base::TimePoint shaken_at() const = 0;           // after it; none: no TLS
+  virtual const UpstreamFacts& facts() const = 0;
   virtual std::shared_ptr<const io::TlsInfo> tls() const { return nullptr; }
   // The sink asks to stop reading the response for now.
   virtual void pause() = 0;
@@ -213,21 +215,22 @@ class UpstreamConnection {
   bool high = false;
   Permit permit = Permit::kRefused;
   uint64_t served = 0;
-  uint64_t number = 0;                   // UPSTREAM_CONNECTION_ID
 
  protected:
   virtual void on_transport() = 0;       // connected
   virtual void on_broken(ResetReason reason, std::string_view detail) = 0;
+  // Of connections with one request at a time. `busy`: it had one.
+  void broken_off(bool busy);            // by the far end: counted, closed and given back
+  void abandon();                        // by us, with its request
   void arm_idle();
   void disarm_idle();
   // The server's own time-out of idle connections (Keep-Alive: timeout); ours then ends a little before it.
   base::Nanos server_idle_{0};
   HostPool& pool_;
   std::unique_ptr<io::Transport> transport_;
-  std::string local_text_;
+  UpstreamFacts facts_;
   bool close_when_idle_ = false;
   bool gone_ = false;
-  base::TimePoint connect_started_, connected_at_, shaken_at_;
 
  private:
   void connected(std::unique_ptr<io::Transport> transport);

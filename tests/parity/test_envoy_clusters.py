@@ -1,0 +1,264 @@
+"""Clusters beside Envoy: balancers by type choose the same endpoints, PING finds peers that are gone, routes ask for certificates."""
+import http.client
+import socket
+import ssl
+import struct
+import subprocess
+import threading
+
+import pytest
+
+from envoy_program import envoy_program
+from parity_pair import HCM, ROUTER, Origin, address, both, cluster, h2_cluster
+
+BALANCERS = "type.googleapis.com/envoy.extensions.load_balancing_policies."
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+HEADERS, SETTINGS, PING, GOAWAY = 1, 4, 6, 7
+
+
+class Named(Origin):
+    """Says which of them it is."""
+
+    def __init__(self, name):
+        self.name = name
+        super().__init__()
+
+    def _serve(self, peer):
+        try:
+            file = peer.makefile("rb")
+            while file.readline():
+                while file.readline().strip():
+                    pass
+                peer.sendall(f"HTTP/1.1 200 OK\r\ncontent-length: {len(self.name)}\r\n\r\n{self.name}".encode())
+        except OSError:
+            pass
+        finally:
+            peer.close()
+
+
+class Silent(Origin):
+    """Speaks HTTP/2 as far as its settings; then it counts PINGs and answers nothing."""
+
+    def __init__(self):
+        self.pings = 0
+        super().__init__()
+
+    def _serve(self, peer):
+        try:
+            file = peer.makefile("rb")
+            assert file.read(len(PREFACE)) == PREFACE
+            peer.sendall(frame(SETTINGS))
+            while head := file.read(9):
+                file.read(int.from_bytes(head[:3], "big"))
+                if head[3] == SETTINGS and not head[4]:
+                    peer.sendall(frame(SETTINGS, 1))
+                self.pings += head[3] == PING
+        except OSError:
+            pass
+        finally:
+            peer.close()
+
+
+def frame(kind, flags=0, payload=b""):
+    return struct.pack(">I", len(payload))[1:] + struct.pack(">BBI", kind, flags, 0) + payload
+
+
+def policy(kind, **config):
+    return {"load_balancing_policy": {"policies": [{"typed_extension_config": {
+        "name": kind, "typed_config": {"@type": BALANCERS + kind, **config}}}]}}
+
+
+def inside(kind, **config):
+    return {"policies": [{"typed_extension_config": {"name": kind, "typed_config": {"@type": BALANCERS + kind, **config}}}]}
+
+
+# Each of these chooses the same endpoint for the same key in both.
+HASHED = {
+    "ring": policy("ring_hash.v3.RingHash", minimum_ring_size=64, maximum_ring_size=256),
+    "murmur": policy("ring_hash.v3.RingHash", hash_function="MURMUR_HASH_2"),
+    "bounded": policy("ring_hash.v3.RingHash", consistent_hashing_lb_config={"hash_balance_factor": 150}),
+    "maglev": policy("maglev.v3.Maglev", table_size=65537),
+    "hosts": policy("maglev.v3.Maglev", consistent_hashing_lb_config={"use_hostname_for_hashing": True}),
+    "old": {"lb_policy": "RING_HASH", "common_lb_config": {"consistent_hashing_lb_config": {"hash_balance_factor": 200}}},
+}
+# These share, each endpoint gets some.
+SHARED = {
+    "round": policy("round_robin.v3.RoundRobin"),
+    "random": policy("random.v3.Random"),
+    "least": policy("least_request.v3.LeastRequest", choice_count=3),
+    "all": policy("least_request.v3.LeastRequest", selection_method="FULL_SCAN"),
+    "locality": policy("round_robin.v3.RoundRobin", locality_lb_config={"locality_weighted_lb_config": {}}),
+}
+
+
+def listener(running, name, routes, tls=None, **hcm):
+    config = {"@type": HCM, "stat_prefix": name, "http_filters": [ROUTER], "route_config": {"virtual_hosts": [{"name": "all", "domains": ["*"], "routes": routes}]}, **hcm}
+    chain = {"filters": [{"name": "h", "typed_config": config}]}
+    if tls:
+        chain["transport_socket"] = {"name": "tls", "typed_config": {"@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext", "common_tls_context": tls}}
+    return {"name": name, "address": address(running.port(name)), "filter_chains": [chain]}
+
+
+def run_both(folder, make):
+    return both(envoy_program(), folder, make)
+
+
+def get(port, path, **fields):
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    connection.request("GET", path, headers=fields)
+    answer = connection.getresponse()
+    result = answer.status, answer.read().decode()
+    connection.close()
+    return result
+
+
+def test_balancers_by_type(tmp_path):
+    origins = [Named(n) for n in ("one", "two", "three", "four")]
+
+    def make(running):
+        clusters, routes = [], []
+        for name, more in (HASHED | SHARED).items():
+            c = cluster(name, *[o.port for o in origins], **more)
+            for o, endpoint in zip(origins, c["load_assignment"]["endpoints"][0]["lb_endpoints"]):
+                endpoint["endpoint"]["hostname"] = o.name
+                if name == "maglev":
+                    endpoint["load_balancing_weight"] = len(o.name)
+            if name == "locality":
+                first = c["load_assignment"]["endpoints"][0]
+                c["load_assignment"]["endpoints"] = [{"locality": {"zone": str(i)}, "load_balancing_weight": 1, "lb_endpoints": first["lb_endpoints"][i::2]} for i in range(2)]
+            clusters.append(c)
+            routes.append({"match": {"prefix": "/" + name}, "route": {"cluster": name, "hash_policy": [{"header": {"header_name": "x-key"}}]}})
+        return {"static_resources": {"listeners": [listener(running, "in", routes)], "clusters": clusters}}
+
+    pair = run_both(tmp_path, make)
+    try:
+        chosen = [{name: [get(r.port("in"), "/" + name, **{"x-key": str(k)}) for k in range(60)] for name in HASHED | SHARED} for r in pair]
+        for name in HASHED:
+            assert chosen[0][name] == chosen[1][name], name
+            assert len(set(chosen[1][name])) == 4, name
+        for name in SHARED:
+            for r, by in zip(pair, chosen):
+                assert len(set(by[name])) == 4, (r.name, name, by[name])
+    finally:
+        for r in pair:
+            r.stop()
+
+
+def test_ping_finds_peers_that_are_gone(tmp_path):
+    origins = []
+
+    def make(running):
+        origins.append(Silent())
+        ask = {"connection_keepalive": {"interval": "0.2s", "timeout": "0.3s", "interval_jitter": {"value": 0}}}
+        c = h2_cluster("silent", origins[-1].port)
+        next(iter(c["typed_extension_protocol_options"].values()))["explicit_http_config"]["http2_protocol_options"] = ask
+        routes = [{"match": {"prefix": "/"}, "route": {"cluster": "silent", "timeout": "30s"}}]
+        return {"static_resources": {"listeners": [listener(running, "in", routes, http2_protocol_options=ask)], "clusters": [c]}}
+
+    pair = run_both(tmp_path, make)
+    try:
+        answers = [get(r.port("in"), "/") for r in pair]
+        assert answers[0] == answers[1] and answers[0][0] == 503, answers
+        assert [o.pings for o in origins] == [1, 1]
+        for r in pair:
+            # A client that answers is kept, one that does not is let go.
+            with socket.create_connection(("127.0.0.1", r.port("in")), timeout=20) as s:
+                s.sendall(PREFACE + frame(SETTINGS))
+                file, answered = s.makefile("rb"), 0
+                while head := file.read(9):
+                    payload = file.read(int.from_bytes(head[:3], "big"))
+                    if head[3] == PING and not head[4] and answered < 3:
+                        answered += 1
+                        s.sendall(frame(PING, 1, payload))
+                assert answered == 3, r.name  # and then it was closed
+    finally:
+        for r in pair:
+            r.stop()
+
+
+@pytest.fixture(scope="module")
+def keys(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("keys")
+    for name in ("own", "stranger"):
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", f"/CN={name}",
+                        "-keyout", folder / f"{name}.key", "-out", folder / f"{name}.pem"], check=True, capture_output=True)
+    return folder
+
+
+def test_routes_ask_for_certificates(tmp_path, keys):
+    def routes():
+        for text, asked in {"presented and validated": {"presented": True, "validated": True}, "presented": {"presented": True}, "not validated": {"validated": False}}.items():
+            yield {"match": {"prefix": "/first", "tls_context": asked}, "direct_response": {"status": 200, "body": {"inline_string": text}}}
+        yield {"match": {"prefix": "/none", "tls_context": {"presented": False}}, "direct_response": {"status": 200, "body": {"inline_string": "none"}}}
+        yield {"match": {"prefix": "/"}, "direct_response": {"status": 200, "body": {"inline_string": "any"}}}
+
+    def make(running):
+        own = {"certificate_chain": {"filename": str(keys / "own.pem")}, "private_key": {"filename": str(keys / "own.key")}}
+        tls = {"tls_certificates": [own], "validation_context": {"trusted_ca": {"filename": str(keys / "own.pem")}, "trust_chain_verification": "ACCEPT_UNTRUSTED"}}
+        return {"static_resources": {"listeners": [listener(running, "plain", list(routes())), listener(running, "tls", list(routes()), tls)], "clusters": []}}
+
+    pair = run_both(tmp_path, make)
+    try:
+        found = []
+        for r in pair:
+            answers = {}
+            for who in (None, "own", "stranger"):
+                context = ssl.create_default_context(cafile=keys / "own.pem")
+                context.check_hostname = False
+                if who:
+                    context.load_cert_chain(keys / f"{who}.pem", keys / f"{who}.key")
+                for path in ("/first", "/none"):
+                    connection = http.client.HTTPSConnection("127.0.0.1", r.port("tls"), timeout=20, context=context)
+                    connection.request("GET", path)
+                    answers[who, path] = connection.getresponse().read().decode()
+                    connection.close()
+            for path in ("/first", "/none"):
+                answers["plain", path] = get(r.port("plain"), path)[1]
+            found.append(answers)
+        assert found[0] == found[1]
+        assert found[1]["own", "/first"] == "presented and validated" and found[1]["stranger", "/first"] == "presented" and found[1][None, "/none"] == "none"
+    finally:
+        for r in pair:
+            r.stop()
+
+
+def test_a_host_has_its_own_limit(tmp_path):
+    """max_connections of per_host_thresholds: the second request waits, and goes when the first connection is free."""
+    class Waiting(Origin):
+        def __init__(self):
+            self.connections, self.go = 0, threading.Event()
+            super().__init__()
+
+        def _serve(self, peer):
+            self.connections += 1
+            file = peer.makefile("rb")
+            while file.readline():
+                while file.readline().strip():
+                    pass
+                self.go.wait(20)
+                peer.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+
+    origins = []
+
+    def make(running):
+        origins.append(Waiting())
+        c = cluster("limited", origins[-1].port, circuit_breakers={"per_host_thresholds": [{"max_connections": 1}]})
+        return {"static_resources": {"listeners": [listener(running, "in", [{"match": {"prefix": "/"}, "route": {"cluster": "limited"}}])], "clusters": [c]}}
+
+    pair = run_both(tmp_path, make)
+    try:
+        for r, origin in zip(pair, origins):
+            results = []
+            asking = [threading.Thread(target=lambda: results.append(get(r.port("in"), "/")[0])) for _ in range(3)]
+            for t in asking:
+                t.start()
+            r.wait(lambda: "cluster.limited.upstream_rq_pending_active: 2" in r.admin("/stats")[2])
+            origin.go.set()
+            for t in asking:
+                t.join(20)
+            assert results == [200, 200, 200] and origin.connections == 1, r.name
+            overflow = r.admin("/stats?filter=limited.upstream_cx_overflow")[2].split(": ")[1]
+            assert int(overflow) >= 1, r.name
+    finally:
+        for r in pair:
+            r.stop()
