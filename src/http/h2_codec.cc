@@ -171,25 +171,24 @@ void H2Codec::settle() {
 
 bool H2Codec::we_reset(H2Stream id) const { return std::ranges::find(resets_, static_cast<uint32_t>(id)) != std::end(resets_); }
 
-void H2Codec::reset(Stream& s, H2Error error) {
-  if (s.closed_) return;
+void H2Codec::put_reset(H2Stream id, H2Error error) {
   char code[4];
   write32(code, static_cast<uint32_t>(error));
-  put_frame(4, kRstStream, 0, s.id, {code, 4});
-  resets_[next_reset_++ % std::size(resets_)] = static_cast<uint32_t>(s.id);
+  put_frame(4, kRstStream, 0, id, {code, 4});
+  resets_[next_reset_++ % std::size(resets_)] = static_cast<uint32_t>(id);
+  count(&H2Counters::tx_reset);
+}
+
+void H2Codec::reset(Stream& s, H2Error error) {
+  if (s.closed_) return;
+  put_reset(s.id, error);
   close(s, error);
 }
 
 H2Error H2Codec::stream_error(Stream* s, H2Stream id, H2Error error) {
   if (!spend(2)) return H2Error::kEnhanceYourCalm;
-  if (s) {
-    reset(*s, error);
-  } else {
-    char code[4];
-    write32(code, static_cast<uint32_t>(error));
-    put_frame(4, kRstStream, 0, id, {code, 4});
-    resets_[next_reset_++ % std::size(resets_)] = static_cast<uint32_t>(id);
-  }
+  if (s) reset(*s, error);
+  else put_reset(id, error);
   return H2Error::kNoError;
 }
 
@@ -219,7 +218,7 @@ bool H2Codec::outbound_flood() const {
 // content: of the payload, without padding.
 H2Error H2Codec::count_inbound(const Frame& f, uint32_t content) {
   const H2Floods& most = options_.floods;
-  bool over = false;
+  uint64_t H2Counters::*over = nullptr;
   switch (f.type) {
     case kHeaders:
       if (peer_initiated(f.id) && f.id > last_peer_) ++floods_->streams;
@@ -227,18 +226,25 @@ H2Error H2Codec::count_inbound(const Frame& f, uint32_t content) {
     case kData:
     case kContinuation:
       floods_->empty = content == 0 && !(f.type != kContinuation && (f.flags & kEndStream)) ? floods_->empty + 1 : 0;
-      over = most.empty_frames && floods_->empty > *most.empty_frames;
+      if (most.empty_frames && floods_->empty > *most.empty_frames) over = &H2Counters::inbound_empty_frames_flood;
       break;
     case kPriority:
-      over = most.priority_frames && ++floods_->priority > uint64_t{*most.priority_frames} * (1 + floods_->streams);
+      if (most.priority_frames && ++floods_->priority > uint64_t{*most.priority_frames} * (1 + floods_->streams)) over = &H2Counters::inbound_priority_frames_flood;
       break;
     case kWindowUpdate:
-      over = most.window_updates && ++floods_->window_updates > 5 + 2 * (floods_->streams + *most.window_updates * floods_->data);
+      if (most.window_updates && ++floods_->window_updates > 5 + 2 * (floods_->streams + *most.window_updates * floods_->data))
+        over = &H2Counters::inbound_window_update_frames_flood;
       break;
     default:
       break;
   }
-  return over || outbound_flood() ? H2Error::kEnhanceYourCalm : H2Error::kNoError;
+  if (!over && outbound_flood()) {
+    bool all = most.outbound_frames && floods_->frames.size() > *most.outbound_frames;
+    over = all ? &H2Counters::outbound_flood : &H2Counters::outbound_control_flood;
+  }
+  if (!over) return H2Error::kNoError;
+  count(over);
+  return H2Error::kEnhanceYourCalm;
 }
 
 void H2Codec::put_window_update(H2Stream id, uint32_t bytes) {
@@ -400,12 +406,14 @@ void H2Codec::ping() { put_frame(8, kPing, 0, 0, std::string_view("\0\0\0\0\0\0\
 
 void H2Codec::announce_goaway() {
   if (goaway_sent_) return;
+  count(&H2Counters::goaway_sent);
   put_frame(8, 7, 0, 0, std::string_view("\x7f\xff\xff\xff\0\0\0\0", 8));
 }
 
 void H2Codec::goaway(H2Error error) {
   if (goaway_sent_ && error == H2Error::kNoError) return;
   goaway_sent_ = true;
+  count(&H2Counters::goaway_sent);
   char payload[8];
   goaway_last_ = std::min(goaway_last_, last_peer_);
   write32(write32(payload, static_cast<uint32_t>(goaway_last_)), static_cast<uint32_t>(error));
@@ -651,6 +659,7 @@ H2Error H2Codec::on_section() {
   bool end = section_flags_ & kEndStream;
   Stream* s = find(id);
   if (!s) {
+    if (!idle(id)) count(&H2Counters::headers_cb_no_stream);
     if (side_ == Side::kClient) {
       if (idle(id) || peer_initiated(id)) return H2Error::kProtocolError;
       return we_reset(id) ? H2Error::kNoError : H2Error::kStreamClosed;
@@ -662,18 +671,29 @@ H2Error H2Codec::on_section() {
       resets_[next_reset_++ % std::size(resets_)] = static_cast<uint32_t>(id);
       return H2Error::kNoError;
     }
-    if (count_ >= options_.max_concurrent_streams) return stream_error(nullptr, id, H2Error::kRefusedStream);
+    if (count_ >= options_.max_concurrent_streams) {
+      count(&H2Counters::stream_refused_errors);
+      return stream_error(nullptr, id, H2Error::kRefusedStream);
+    }
     s = &make(id);
   }
   s->bytes.wire_received += section_bytes_;
   s->bytes.header_received += section_bytes_;
   if (s->received_end_) return stream_error(s, id, H2Error::kStreamClosed);
-  if (decoded.too_large) return stream_error(s, id, H2Error::kEnhanceYourCalm);
-  if (decoded.malformed) return stream_error(s, id, H2Error::kProtocolError);
+  auto malformed = [&] {
+    count(&H2Counters::rx_messaging_error);
+    return stream_error(s, id, H2Error::kProtocolError);
+  };
+  if (decoded.too_large) {
+    count(&H2Counters::header_overflow);
+    return stream_error(s, id, H2Error::kEnhanceYourCalm);
+  }
+  if (decoded.malformed) return malformed();
 
   if (s->head_received_) {  // trailers
     bool pseudo = std::ranges::any_of(decoded.fields, [](const FieldView& f) { return f.name.starts_with(':'); });
-    if (pseudo || !end || (s->expected_ > 0)) return stream_error(s, id, H2Error::kProtocolError);
+    count(&H2Counters::trailers);
+    if (pseudo || !end || (s->expected_ > 0)) return malformed();
     s->received_end_ = true;
     regular.clear();
     for (const FieldView& f : decoded.fields)
@@ -684,17 +704,17 @@ H2Error H2Codec::on_section() {
     return H2Error::kNoError;
   }
   H2Head head;
-  if (!read_head(decoded, side_ == Side::kClient, options_.extended_connect, head, regular, s->expected_)) return stream_error(s, id, H2Error::kProtocolError);
+  if (!read_head(decoded, side_ == Side::kClient, options_.extended_connect, head, regular, s->expected_)) return malformed();
   head.fields = regular;
   if (side_ == Side::kClient) {
     s->no_body_expected_ |= head.status == 304;
     if (head.status < 200) s->expected_ = -1;
   }
   bool interim = side_ == Side::kClient && head.status < 200;
-  if (interim && (end || head.status == 101)) return stream_error(s, id, H2Error::kProtocolError);
+  if (interim && (end || head.status == 101)) return malformed();
   s->head_received_ = !interim;
   if (end) {
-    if (s->expected_ > 0 && !s->no_body_expected_) return stream_error(s, id, H2Error::kProtocolError);
+    if (s->expected_ > 0 && !s->no_body_expected_) return malformed();
     s->received_end_ = true;
   }
   sink_.on_head(*s, head, end);
@@ -735,6 +755,7 @@ H2Error H2Codec::on_data(Stream* s, const Frame& f, std::string_view bytes, bool
   if (!bytes.empty()) {
     if (s->expected_ >= 0 && !s->no_body_expected_ && (s->expected_ -= static_cast<int64_t>(bytes.size())) < 0) {
       data_stream_ = nullptr;
+      count(&H2Counters::rx_messaging_error);
       return stream_error(s, f.id, H2Error::kProtocolError);
     }
     sink_.on_data(*s, bytes);
@@ -742,7 +763,10 @@ H2Error H2Codec::on_data(Stream* s, const Frame& f, std::string_view bytes, bool
   }
   if (!last || !(f.flags & kEndStream)) return H2Error::kNoError;
   data_stream_ = nullptr;
-  if (s->expected_ > 0 && !s->no_body_expected_) return stream_error(s, f.id, H2Error::kProtocolError);
+  if (s->expected_ > 0 && !s->no_body_expected_) {
+    count(&H2Counters::rx_messaging_error);
+    return stream_error(s, f.id, H2Error::kProtocolError);
+  }
   s->received_end_ = true;
   sink_.on_end(*s);
   ended(*s);
@@ -810,8 +834,13 @@ H2Error H2Codec::on_rst_stream(const Frame& f, std::string_view payload) {
   if (f.id == 0) return H2Error::kProtocolError;
   if (f.length != 4) return H2Error::kFrameSizeError;
   Stream* s = find(f.id);
-  if (!s) return idle(f.id) ? H2Error::kProtocolError : H2Error::kNoError;
-  if (side_ == Side::kServer && !spend(1)) return H2Error::kEnhanceYourCalm;
+  if (!s && idle(f.id)) return H2Error::kProtocolError;
+  count(&H2Counters::rx_reset);
+  if (!s) return H2Error::kNoError;
+  if (side_ == Side::kServer && !spend(1)) {
+    reset_flood_ = true;
+    return H2Error::kEnhanceYourCalm;
+  }
   close(*s, static_cast<H2Error>(read32(payload.data())));
   return H2Error::kNoError;
 }

@@ -137,6 +137,9 @@ class H2Codec {
   void ping();
   void announce_goaway();
   size_t streams() const { return count_; }
+  size_t unsent() const { return output_.size() - start_; }  // bytes that the socket did not take
+  size_t unread() const { return partial_.size() + section_.size(); }  // of a frame or section that is not whole yet
+  bool reset_flood() const { return reset_flood_; }  // feed() failed for too many resets
   template <class Visit>
   void each(Visit&& visit) {                         // open streams; the visitor neither opens nor closes any
     for (Stream* s : buckets_)
@@ -204,6 +207,10 @@ class H2Codec {
   H2Error count_inbound(const Frame& f, uint32_t content);
   static uint32_t padding_of(const Frame& f, std::string_view payload);
   bool spend(int cost) { return (budget_ -= cost) >= 0; }
+  void count(uint64_t H2Counters::*what) {
+    if (options_.counters) ++(options_.counters->*what);
+  }
+  void put_reset(H2Stream id, H2Error error);
   base::Status fail(H2Error error);
 
   Side side_;
@@ -213,7 +220,7 @@ class H2Codec {
   // reading
   std::string partial_;                // a frame that is not whole yet
   size_t preface_left_ = 0;
-  bool settings_seen_ = false, dead_ = false;
+  bool settings_seen_ = false, dead_ = false, reset_flood_ = false;
   Frame data_{};                       // the DATA frame whose payload is being read
   Stream* data_stream_ = nullptr;
   uint32_t data_left_ = 0, padding_left_ = 0;

@@ -95,11 +95,16 @@ struct H2Session::Callbacks {
                        uint8_t, void* user) {
     H2Session& s = self(user);
     Stream* stream = s.find(frame->hd.stream_id);
-    if (!stream) return 0;
+    if (!stream) {
+      s.count(&H2Counters::headers_cb_no_stream);
+      return 0;
+    }
     std::string_view name(reinterpret_cast<const char*>(n), n_size), value(reinterpret_cast<const char*>(v), v_size);
     stream->header_bytes += n_size + v_size + 32;  // the accounting of RFC 9113 section 6.5.2
-    if (stream->header_bytes > s.options_.max_header_list_bytes || ++stream->header_count > s.options_.max_header_count)
+    if (stream->header_bytes > s.options_.max_header_list_bytes || ++stream->header_count > s.options_.max_header_count) {
+      s.count(&H2Counters::header_overflow);
       return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;  // resets the stream
+    }
     if (stream->head_received) {
       if (!name.starts_with(':')) stream->trailers.add(name, value);
       return 0;
@@ -139,6 +144,7 @@ struct H2Session::Callbacks {
           stream->counts->header_received += 9 + frame->hd.length;
         }
         if (stream->head_received) {
+          s.count(&H2Counters::trailers);
           s.sink_.on_trailers(id, std::move(stream->trailers));
         } else if (s.side_ == Side::kServer) {
           stream->head_received = true;
@@ -162,12 +168,23 @@ struct H2Session::Callbacks {
       case NGHTTP2_GOAWAY:
         s.sink_.on_goaway(frame->goaway.last_stream_id, static_cast<H2Error>(frame->goaway.error_code));
         break;
+      case NGHTTP2_RST_STREAM:
+        s.count(&H2Counters::rx_reset);
+        break;
       default: break;
     }
     return 0;
   }
 
+  static int on_invalid_frame(nghttp2_session*, const nghttp2_frame*, int error, void* user) {
+    if (error == NGHTTP2_ERR_REFUSED_STREAM) self(user).count(&H2Counters::stream_refused_errors);
+    if (error == NGHTTP2_ERR_HTTP_HEADER || error == NGHTTP2_ERR_HTTP_MESSAGING) self(user).count(&H2Counters::rx_messaging_error);
+    return 0;
+  }
+
   static int on_sent(nghttp2_session*, const nghttp2_frame* frame, void* user) {
+    if (frame->hd.type == NGHTTP2_GOAWAY) self(user).count(&H2Counters::goaway_sent);
+    if (frame->hd.type == NGHTTP2_RST_STREAM) self(user).count(&H2Counters::tx_reset);
     if (frame->hd.type != NGHTTP2_HEADERS && frame->hd.type != NGHTTP2_DATA) return 0;
     Stream* stream = self(user).find(frame->hd.stream_id);
     if (!stream || !stream->counts) return 0;
@@ -231,6 +248,7 @@ H2Session::H2Session(Side side, H2Sink& sink, const H2Options& options) : side_(
   nghttp2_session_callbacks_set_on_header_callback(callbacks, Callbacks::on_header);
   nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, Callbacks::on_frame);
   nghttp2_session_callbacks_set_on_frame_send_callback(callbacks, Callbacks::on_sent);
+  nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(callbacks, Callbacks::on_invalid_frame);
   nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, Callbacks::on_data_chunk);
   nghttp2_session_callbacks_set_on_stream_close_callback(callbacks, Callbacks::on_stream_close);
   nghttp2_option* option = nullptr;
@@ -362,6 +380,12 @@ void H2Session::consume(H2Stream id, size_t bytes) {
 
 void H2Session::count(H2Stream stream, ByteCounts* into) {
   if (Stream* s = find(stream)) s->counts = into;
+}
+
+size_t H2Session::waiting() const {
+  size_t sum = 0;
+  for (auto& [id, stream] : streams_) sum += stream->pending();
+  return sum;
 }
 
 size_t H2Session::pending(H2Stream id) const {

@@ -14,9 +14,10 @@
 #include <utility>
 #include <vector>
 
-#include "http/h2_floods.h"
 #include "base/result.h"
 #include "http/byte_counts.h"
+#include "http/h2_counters.h"
+#include "http/h2_floods.h"
 #include "http/message.h"
 
 struct nghttp2_session;
@@ -57,6 +58,7 @@ struct H2Options {
   bool extended_connect = true;                    // RFC 8441, server
   size_t max_output_bytes = 256 * 1024;            // more than that waits with its stream; a frame or two may go beyond
   H2Floods floods;                                 // of these H2Session knows outbound_control_frames
+  H2Counters* counters = nullptr;                  // where to count; outlives the connection
 };
 
 class H2Session {
@@ -91,6 +93,8 @@ class H2Session {
   void shutdown_notice();                          // graceful: GOAWAY with the highest id first (RFC 9113 section 6.8)
   void ping();
   size_t streams() const { return streams_.size(); }
+  size_t unsent() const { return output_.size(); }             // bytes that the socket did not take
+  size_t waiting() const;                                      // pending() of all streams
   uint32_t peer_max_streams() const;
   bool peer_allows_connect_protocol() const;
 
@@ -99,6 +103,9 @@ class H2Session {
   struct Callbacks;
   friend struct Callbacks;
   Stream* find(H2Stream stream) const;
+  void count(uint64_t H2Counters::*what) {
+    if (options_.counters) ++(options_.counters->*what);
+  }
 
   Side side_;
   H2Sink& sink_;

@@ -186,7 +186,9 @@ class SocketConnecting final : public Connecting, EventSink {
     // The port is chosen at connect time, per destination, so one source address is not limited to 28k connections.
     int one = 1;
     ::setsockopt(fd_.get(), IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof one);
-    return ::bind(fd_.get(), from.get(), from.length()) == 0;
+    if (::bind(fd_.get(), from.get(), from.length()) == 0) return true;
+    unbound_ = from;
+    return false;
   }
 
   void fail_later(int error) {
@@ -209,7 +211,7 @@ class SocketConnecting final : public Connecting, EventSink {
     auto done = std::move(done_);
     if (error) {
       if (fd_.valid()) loop_.unwatch(fd_.get());
-      done(base::fail_errno("connect to " + to_.text(), error));
+      done(base::fail_errno(unbound_.valid() ? "bind to " + unbound_.text() : "connect to " + to_.text(), error));
     } else {
       // Its watch replaces ours. Of IPv6 the kernel knows better, because of mapped addresses.
       done(std::make_unique<SocketTransport>(loop_, std::move(fd_), to_.family() == AF_INET ? to_ : Address(), Address()));
@@ -219,6 +221,7 @@ class SocketConnecting final : public Connecting, EventSink {
   Loop& loop_;
   Fd fd_;
   Address to_;
+  Address unbound_;  // the address of our own that could not be had
   ConnectCallback done_;
   Timer timer_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);

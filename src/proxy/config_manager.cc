@@ -34,6 +34,7 @@ ConfigManager::ConfigManager(io::Loop& loop, Hooks hooks)
         arm_uneject();
       }) {
   // Jitter and shares only: a seed that differs between processes is all that is asked.
+  streams_.failed = [this](std::string_view type_url, const DiscoverySource& from) { stream_failed(type_url, &from); };
   random_ ^= static_cast<uint64_t>(std::chrono::steady_clock::now().time_since_epoch().count()) * 0xBF58476D1CE4E5B9ULL;
 }
 
@@ -150,7 +151,11 @@ void ConfigManager::put_cluster(std::shared_ptr<const ClusterConfig> config, Res
     case Type::kOriginalDst:
       break;
     case Type::kEds:
-      if (auto known = endpoint_sets_.find(c.config->eds_name); known != endpoint_sets_.end()) next = known->second;
+      c.updates.attempt += c.config->eds_source.from != DiscoverySource::From::kFile;  // it asks; a file counts when it is read
+      if (auto known = endpoint_sets_.find(c.config->eds_name); known != endpoint_sets_.end()) {
+        next = known->second;
+        c.updates.taken(endpoint_sources_[c.config->eds_name].version);
+      }
       break;
     case Type::kStrictDns:
     case Type::kLogicalDns:
@@ -183,6 +188,8 @@ void ConfigManager::put_cluster(std::shared_ptr<const ClusterConfig> config, Res
       c.fetch_timer = std::make_unique<io::Timer>(loop_, [this, name] {
         auto at = clusters_.find(name);
         if (at == clusters_.end() || at->second->found) return;
+        ++at->second->updates.attempt;
+        ++at->second->updates.fetch_timeout;
         ConfigUpdate late;
         warmed(*at->second, late);
         settle(std::move(late));
@@ -248,6 +255,7 @@ void ConfigManager::set_endpoints(ClusterState& cluster, std::shared_ptr<const E
   cluster.assigned = std::move(endpoints);
   cluster.assigned->adopt();
   ++cluster.membership_changes;
+  clusters_updated_ += cluster.warm;
   apply_endpoints(cluster, out);
 }
 
@@ -292,6 +300,11 @@ Status ConfigManager::update_endpoints(const xds::ReceivedUpdate& update) {
     envoy::config::endpoint::v3::ClusterLoadAssignment from;
     if (!from.ParseFromString(r.bytes)) return base::fail(Code::kInvalidArgument, "endpoints {}: the bytes are not a ClusterLoadAssignment", r.name);
     auto known = endpoint_sets_.find(from.cluster_name());
+    if (known != endpoint_sets_.end() && endpoint_sources_[from.cluster_name()].bytes == r.bytes) {  // said before
+      compiled.emplace_back(from.cluster_name(), known->second);
+      sources.push_back({r.bytes, r.version, std::chrono::system_clock::now(), true});
+      continue;
+    }
     auto set = compiler_.endpoints(from, known == endpoint_sets_.end() ? nullptr : known->second.get());
     if (!set) return std::unexpected(named(set.error(), "endpoints", from.cluster_name()));
     compiled.emplace_back(from.cluster_name(), std::move(*set));
@@ -304,7 +317,9 @@ Status ConfigManager::update_endpoints(const xds::ReceivedUpdate& update) {
     endpoint_sources_[name] = std::move(sources[i]);
     for (auto& [cluster_name, c] : clusters_) {
       if (c->config->type != ClusterConfig::Type::kEds || c->config->eds_name != name) continue;
-      set_endpoints(*c, set, out);
+      c->updates.taken(endpoint_sources_[name].version);
+      if (c->assigned == set) ++c->updates.no_rebuild;
+      else set_endpoints(*c, set, out);
       if (!c->warm && may_warm(*c)) warmed(*c, out);
     }
   }
@@ -314,6 +329,7 @@ Status ConfigManager::update_endpoints(const xds::ReceivedUpdate& update) {
     endpoint_sources_.erase(name);
     for (auto& [cluster_name, c] : clusters_)
       if (c->config->type == ClusterConfig::Type::kEds && c->config->eds_name == name) {
+        ++c->updates.empty;
         set_endpoints(*c, std::make_shared<const EndpointSet>(), out);
         if (!c->warm && may_warm(*c)) warmed(*c, out);
       }

@@ -66,6 +66,7 @@ class ConfigManager final : public xds::ClientSink {
   bool by_stream() const;           // clusters or listeners come by a stream
 
   base::Status on_update(const xds::ReceivedUpdate& update) override;  // of the aggregated stream
+  void on_stream(bool up, std::string_view reason) override;
 
   void eject(ClusterId cluster, HostPtr host, Ejection kind);   // posted by workers too
 
@@ -81,6 +82,15 @@ class ConfigManager final : public xds::ClientSink {
     base::WallTime updated;
     bool dynamic = false;
   };
+  // What came of asking for something, under Envoy's names: update_attempt and so on.
+  struct Updates {
+    uint64_t attempt = 0, success = 0, failure = 0, rejected = 0, empty = 0, no_rebuild = 0, fetch_timeout = 0;
+    std::string version;
+    base::WallTime at{};            // of the last that was taken
+    void taken(const std::string& version);
+    void add(StatsSnapshot& into, const std::string& prefix) const;      // the counters that all kinds of updates have
+    void add_discovery(StatsSnapshot& into, const std::string& prefix) const;  // and those of subscriptions
+  };
   struct ClusterState {
     std::shared_ptr<const ClusterConfig> config;
     std::shared_ptr<const ClusterConfig> serving;   // what the workers have: the one before, while `config` waits for secrets
@@ -92,6 +102,7 @@ class ConfigManager final : public xds::ClientSink {
     bool checks_wait = false;       // health checks have not begun: secrets are missing
     uint64_t membership_changes = 0;
     uint64_t ejections_total = 0, ejections_overflow = 0;
+    uint64_t ejections_of_old = 0;  // ejections_total, which Envoy deprecated: of the first kinds alone, enforced or not
     uint64_t detected[kEjectionKinds] = {}, enforced[kEjectionKinds] = {};
     std::shared_ptr<const EndpointSet> assigned;  // as configured; `endpoints` has hosts that are kept because they are well, too
     std::vector<std::unique_ptr<HealthChecker>> checkers;
@@ -105,7 +116,7 @@ class ConfigManager final : public xds::ClientSink {
       bool now = false;
     };
     std::map<size_t, Unresolved> unresolved;
-    uint64_t dns_attempts = 0, dns_success = 0, dns_failure = 0;
+    Updates updates;                // of endpoints, or of addresses
   };
   struct ListenerState {
     std::shared_ptr<const ListenerConfig> config;
@@ -168,6 +179,7 @@ class ConfigManager final : public xds::ClientSink {
   base::Status take(const xds::ReceivedUpdate& update, const DiscoverySource* from);
   base::Status apply(const xds::ReceivedUpdate& update, const DiscoverySource* from);
   void refused(const xds::ReceivedUpdate& update);
+  void stream_failed(std::string_view type_url, const DiscoverySource* from);  // nullptr: the aggregated one
   void settle(ConfigUpdate update);
   void refresh_subscriptions();
   void wait_for_routes();
@@ -222,7 +234,8 @@ class ConfigManager final : public xds::ClientSink {
   };
   std::vector<Ejected> ejected_;
   io::Timer uneject_;
-  uint64_t updates_[5] = {}, rejected_[5] = {};
+  Updates updates_[5];              // by type, of clusters, endpoints, listeners, routes and secrets
+  uint64_t clusters_updated_ = 0, listeners_in_place_ = 0;
   uint64_t random_ = 0x9E3779B97F4A7C15ULL;
   uint64_t random();
 };

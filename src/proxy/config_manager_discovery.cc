@@ -36,6 +36,7 @@ Status ConfigManager::start_discovery(xds::AdsClient* ads) {
     if (from.initial_fetch.count() > 0) {
       wait->timer = std::make_unique<io::Timer>(loop_, [this, w = wait, u = url] {
         w->over = true;
+        if (!w->received) ++updates_[kind_of(u)].attempt, ++updates_[kind_of(u)].fetch_timeout;
         if (!w->received) FL_LOG_WARN("config", "no {} came in time; what there is serves", u.substr(u.rfind('.') + 1));
         settle({});
       });
@@ -125,7 +126,10 @@ Status ConfigManager::follow_file(std::string_view type_url, const std::string& 
 Status ConfigManager::load_file(std::string_view type_url, const std::string& path) {
   auto update = read_config_file(path, type_url);
   if (!update) {
-    ++rejected_[kind_of(type_url)];
+    DiscoverySource from;
+    from.from = DiscoverySource::From::kFile;
+    from.where = path;
+    stream_failed(type_url, &from);
     return std::unexpected(update.error());
   }
   return on_update(*update);
@@ -224,7 +228,9 @@ Status ConfigManager::apply(const xds::ReceivedUpdate& update, const DiscoverySo
   else if (update.type_url == xds::kListenerType) status = update_listeners(update);
   else if (update.type_url == xds::kRouteType) status = update_routes(update);
   else if (update.type_url == xds::kSecretType) status = secrets_.on_update(update, from);
-  ++(status ? updates_ : rejected_)[kind_of(update.type_url)];
+  Updates& updates = updates_[kind_of(update.type_url)];
+  if (status) updates.taken(update.version);
+  else ++updates.attempt, ++updates.rejected;
   if (!status) {
     FL_LOG_WARN("config", "refused an update: {}", status.error().text());
     refused(update);
@@ -244,9 +250,33 @@ void ConfigManager::refused(const xds::ReceivedUpdate& update) {
       if (auto at = route_waits_.find(r.name); at != route_waits_.end()) at->second.over = true;
     if (update.type_url == xds::kEndpointType)
       for (auto& [name, c] : clusters_)
-        if (c->config->type == ClusterConfig::Type::kEds && c->config->eds_name == r.name && !c->found && !c->assigned) warmed(*c, out);
+        if (c->config->type == ClusterConfig::Type::kEds && c->config->eds_name == r.name) {
+          ++c->updates.attempt, ++c->updates.rejected;
+          if (!c->found && !c->assigned) warmed(*c, out);
+        }
   }
   settle(std::move(out));
+}
+
+void ConfigManager::on_stream(bool up, std::string_view) {
+  if (up) return;
+  for (std::string_view url : {xds::kClusterType, xds::kEndpointType, xds::kListenerType, xds::kRouteType}) stream_failed(url, nullptr);
+}
+
+// Who waits on a stream that broke, or could not be made, counts it; so does who has a file that can't be read.
+void ConfigManager::stream_failed(std::string_view type_url, const DiscoverySource* from) {
+  auto failed = [](Updates& updates) { ++updates.attempt, ++updates.failure; };
+  if (const auto* wanted = type_url == xds::kClusterType ? &sources_.clusters : type_url == xds::kListenerType ? &sources_.listeners : nullptr) {
+    if (*wanted && (from ? (*wanted)->from == from->from && (*wanted)->where == from->where : (*wanted)->from == DiscoverySource::From::kAds)) failed(updates_[kind_of(type_url)]);
+    return;
+  }
+  failed(updates_[kind_of(type_url)]);
+  if (type_url != xds::kEndpointType) return;
+  for (auto& [name, c] : clusters_) {
+    const DiscoverySource& source = c->config->eds_source;
+    if (c->config->type != ClusterConfig::Type::kEds) continue;
+    if (from ? source.from == from->from && source.where == from->where : source.from == DiscoverySource::From::kAds) failed(c->updates);
+  }
 }
 
 // Sends what changed with the listeners that it lets serve, and tells when everything has come once.

@@ -19,11 +19,11 @@ void ConfigManager::resolve(const std::string& name) {
   c.dns_timer->arm(c.config->dns_refresh);
   for (size_t i = 0; i < c.config->dns.size(); ++i) {
     const auto& target = c.config->dns[i];
+    ++c.updates.attempt;
     if (auto ip = io::Address::parse_ip(target.name, 0)) {
       dns_answer(name, i, io::Resolver::Answer{{*ip}, std::chrono::seconds(3600)});
       continue;
     }
-    ++c.dns_attempts;
     resolver_->resolve(target.name, c.config->dns_family, [this, name, i](base::Result<io::Resolver::Answer> answer) { dns_answer(name, i, std::move(answer)); });
   }
 }
@@ -33,7 +33,7 @@ void ConfigManager::dns_answer(const std::string& name, size_t target, base::Res
   if (at == clusters_.end() || target >= at->second->config->dns.size()) return;
   ClusterState& c = *at->second;
   if (!answer) {
-    ++c.dns_failure;
+    ++c.updates.failure;
     if (c.config->dns_failure_base.count() > 0 && c.dns_timer) {
       // Between nothing and the doubled base, up to the maximum (Envoy's jittered exponential back-off).
       base::Nanos most = c.config->dns_failure_base;
@@ -54,7 +54,7 @@ void ConfigManager::dns_answer(const std::string& name, size_t target, base::Res
     if (answer.error().code != Code::kNotFound || !c.dns_answers.contains(target)) return;
     c.dns_answers.erase(target);
   } else {
-    ++c.dns_success;
+    ++c.updates.success;
     if (auto u = c.unresolved.find(target); u != c.unresolved.end() && std::exchange(u->second.now, false))
       FL_LOG_INFO("config", "cluster {}: {} resolves", name, c.config->dns[target].name);
     c.dns_failures_in_a_row = 0;
@@ -66,7 +66,7 @@ void ConfigManager::dns_answer(const std::string& name, size_t target, base::Res
       if (!known.empty())
         if (auto stays = std::ranges::find(addresses, known[0]); stays != addresses.end() && known[0].family() == addresses[0].family()) std::iter_swap(addresses.begin(), stays);
     }
-    if (auto k = c.dns_answers.find(target); k != c.dns_answers.end() && k->second.size() == addresses.size() && std::ranges::is_permutation(k->second, addresses)) return;
+    if (auto k = c.dns_answers.find(target); k != c.dns_answers.end() && k->second.size() == addresses.size() && std::ranges::is_permutation(k->second, addresses)) return void(++c.updates.no_rebuild);
     c.dns_answers[target] = std::move(addresses);
   }
   auto set = std::make_shared<EndpointSet>();
@@ -156,6 +156,7 @@ void ConfigManager::check_changed(const std::string& name) {
     warmed(c, out);
     settle(std::move(out));
   } else if (c.warm) {
+    ++clusters_updated_;
     hooks_.hosts_changed(c.config->id);
   }
 }
@@ -212,6 +213,7 @@ void ConfigManager::uneject(const HostPtr& host) {
   if (changed.empty()) return;
   host->ejected.store(false, std::memory_order_relaxed);
   host->serving_since_ns.store(loop_.now().time_since_epoch().count(), std::memory_order_relaxed);
+  clusters_updated_ += changed.size();
   for (ClusterId id : changed) hooks_.hosts_changed(id);
 }
 
@@ -221,8 +223,6 @@ void ConfigManager::eject(ClusterId id, HostPtr host, Ejection kind) {
   ClusterState& c = *at->second;
   const OutlierConfig& o = *c.config->outlier;
   ++c.detected[static_cast<size_t>(kind)];
-  uint32_t share = enforcing(o, kind);
-  if (share < 100 && random() % 100 >= share) return;
   size_t total = c.endpoints ? c.endpoints->hosts.size() : 0;
   size_t out = 0;
   if (c.endpoints)
@@ -231,6 +231,9 @@ void ConfigManager::eject(ClusterId id, HostPtr host, Ejection kind) {
     ++c.ejections_overflow;
     return;
   }
+  c.ejections_of_old += kind == Ejection::kConsecutive5xx || kind == Ejection::kSuccessRate;
+  uint32_t share = enforcing(o, kind);
+  if (share < 100 && random() % 100 >= share) return;
   uint32_t times = host->ejections.fetch_add(1, std::memory_order_relaxed) + 1;
   host->ejected.store(true, std::memory_order_relaxed);
   ++c.ejections_total;
@@ -239,6 +242,7 @@ void ConfigManager::eject(ClusterId id, HostPtr host, Ejection kind) {
   ejected_.push_back({id, host, loop_.now() + stay});
   FL_LOG_INFO("config", "cluster {}: {} ejected for {} ({})", c.config->name, host->text, base::format_duration(stay), to_string(kind));
   arm_uneject();
+  ++clusters_updated_;
   hooks_.hosts_changed(id);
 }
 

@@ -1,4 +1,5 @@
 // ConfigManager: listeners, with the sockets that they are bound to, and the route tables that they wait for.
+#include <google/protobuf/util/message_differencer.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -64,6 +65,18 @@ Status ConfigManager::update_listeners(const xds::ReceivedUpdate& update) {
 }
 
 namespace {
+// Whether a listener's update changes its filter chains alone.
+bool only_chains_differ(const std::string& before, const std::string& after) {
+  envoy::config::listener::v3::Listener listeners[2];
+  if (!listeners[0].ParseFromString(before) || !listeners[1].ParseFromString(after)) return false;
+  for (auto& l : listeners) {
+    l.clear_filter_chains();
+    l.clear_default_filter_chain();
+    l.clear_filter_chain_matcher();
+  }
+  return google::protobuf::util::MessageDifferencer::Equivalent(listeners[0], listeners[1]);
+}
+
 // What to do about a socket that could not be had.
 std::string_view remedy(std::string_view message) {
   struct Known {
@@ -128,6 +141,7 @@ Status ConfigManager::put_listener(std::shared_ptr<const ListenerConfig> config,
   if (config->default_chain && config->default_chain->tls) secrets_.attach(config->default_chain->tls);
   ++(listeners_.contains(config->name) ? listener_changes_.modified : listener_changes_.added);
   ListenerState& l = listeners_[config->name];
+  listeners_in_place_ += l.active && only_chains_differ(l.source.bytes, source.bytes);
   l.active = false;
   l.config = std::move(config);
   l.source = std::move(source);

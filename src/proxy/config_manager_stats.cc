@@ -1,21 +1,41 @@
 // ConfigManager: the statistics of configuration and of clusters, in Envoy's names.
 #include "proxy/config_manager.h"
+#include "proxy/upstream/balancer.h"
 #include "xds/types.h"
 
 namespace fairlead::proxy {
 
+void ConfigManager::Updates::taken(const std::string& said) {
+  ++attempt, ++success;
+  version = said;
+  at = std::chrono::system_clock::now();
+}
+
+void ConfigManager::Updates::add(StatsSnapshot& into, const std::string& prefix) const {
+  into.counters[prefix + "update_attempt"] += attempt;
+  into.counters[prefix + "update_success"] += success;
+  into.counters[prefix + "update_failure"] += failure;
+}
+
+void ConfigManager::Updates::add_discovery(StatsSnapshot& into, const std::string& prefix) const {
+  add(into, prefix);
+  into.counters[prefix + "update_rejected"] += rejected;
+  into.counters[prefix + "init_fetch_timeout"] += fetch_timeout;
+  into.gauges[prefix + "update_time"] = static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::milliseconds>(at.time_since_epoch()).count());
+  into.gauges[prefix + "version"] = success ? xxhash64(version) : 0;
+  into.texts[prefix + "version_text"] = version;
+}
+
 void ConfigManager::stats(StatsSnapshot& into) const {
-  static constexpr std::string_view kNames[] = {"cluster_manager.cds", "", "listener_manager.lds", ""};
-  for (size_t i : {0, 2}) {
-    into.counters[std::string(kNames[i]) + ".update_success"] += updates_[i];
-    into.counters[std::string(kNames[i]) + ".update_rejected"] += rejected_[i];
-    into.counters[std::string(kNames[i]) + ".update_attempt"] += updates_[i] + rejected_[i];
+  updates_[0].add_discovery(into, "cluster_manager.cds.");
+  updates_[2].add_discovery(into, "listener_manager.lds.");
+  for (auto [i, name] : {std::pair(1, "cluster_manager.eds."), std::pair(3, "http.rds.")}) {
+    into.counters[std::string(name) + "update_success"] += updates_[i].success;
+    into.counters[std::string(name) + "update_rejected"] += updates_[i].rejected;
   }
-  into.counters["cluster_manager.eds.update_success"] += updates_[1];
-  into.counters["cluster_manager.eds.update_rejected"] += rejected_[1];
   secrets_.stats(into);
-  into.counters["http.rds.update_success"] += updates_[3];
-  into.counters["http.rds.update_rejected"] += rejected_[3];
+  into.counters["cluster_manager.cluster_updated"] += clusters_updated_;
+  into.counters["listener_manager.listener_in_place_updated"] += listeners_in_place_;
   into.counters["cluster_manager.cluster_added"] += cluster_changes_.added;
   into.counters["cluster_manager.cluster_modified"] += cluster_changes_.modified;
   into.counters["cluster_manager.cluster_removed"] += cluster_changes_.removed;
@@ -70,6 +90,10 @@ void ConfigManager::stats(StatsSnapshot& into) const {
         into.counters[q + "ejections_enforced_" + k] += c->enforced[kind];
       }
       into.counters[q + "ejections_overflow"] += c->ejections_overflow;
+      // Deprecated, and still on dashboards: what is detected, and the ejections that came of it, enforced or not.
+      into.counters[q + "ejections_consecutive_5xx"] += c->detected[static_cast<size_t>(Ejection::kConsecutive5xx)];
+      into.counters[q + "ejections_success_rate"] += c->detected[static_cast<size_t>(Ejection::kSuccessRate)];
+      into.counters[q + "ejections_total"] += c->ejections_of_old;
     }
     if (!c->checkers.empty()) {
       std::string q = p + "health_check.";
@@ -78,15 +102,15 @@ void ConfigManager::stats(StatsSnapshot& into) const {
         into.counters[q + "success"] += checker->counts().success;
         into.counters[q + "failure"] += checker->counts().failure;
         into.counters[q + "network_failure"] += checker->counts().network_failure;
+        into.counters[q + "verify_cluster"] += checker->counts().verify_cluster;
       }
       into.gauges[q + "healthy"] = healthy;
       into.gauges[q + "degraded"] = degraded;
     }
-    if (!c->config->dns.empty()) {
-      into.counters[p + "update_attempt"] += c->dns_attempts;
-      into.counters[p + "update_success"] += c->dns_success;
-      into.counters[p + "update_failure"] += c->dns_failure;
-    }
+    if (c->config->type == ClusterConfig::Type::kEds) c->updates.add_discovery(into, p);
+    else c->updates.add(into, p), into.gauges[p + "version"] = 0;
+    into.counters[p + "update_empty"] += c->updates.empty;
+    into.counters[p + "update_no_rebuild"] += c->updates.no_rebuild;
   }
   into.gauges["cluster_manager.active_clusters"] = active;
   into.gauges["cluster_manager.warming_clusters"] = warming;

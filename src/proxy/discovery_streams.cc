@@ -7,9 +7,13 @@
 namespace fairlead::proxy {
 
 struct DiscoveryStreams::Stream final : xds::ClientSink {
-  Stream(DiscoveryStreams& s, DiscoverySource f, xds::AdsOptions options) : streams(s), from(std::move(f)), client(s.loop_, std::move(options), *this) {}
+  Stream(DiscoveryStreams& s, std::string_view t, DiscoverySource f, xds::AdsOptions options) : streams(s), type_url(t), from(std::move(f)), client(s.loop_, std::move(options), *this) {}
   base::Status on_update(const xds::ReceivedUpdate& update) override { return streams.take_(from, update); }
+  void on_stream(bool up, std::string_view) override {
+    if (!up && streams.failed) streams.failed(type_url, from);
+  }
   DiscoveryStreams& streams;
+  std::string type_url;
   DiscoverySource from;
   xds::AdsClient client;
 };
@@ -22,7 +26,7 @@ DiscoveryStreams::Stream* DiscoveryStreams::open(std::string_view type_url, cons
   if (!options) return nullptr;
   if (!from.aggregated) options->service = xds::stream_method(type_url, from.delta);
   auto& slot = streams_[{std::string(type_url), from}];
-  slot = std::make_unique<Stream>(*this, from, std::move(*options));
+  slot = std::make_unique<Stream>(*this, type_url, from, std::move(*options));
   return slot.get();
 }
 

@@ -39,6 +39,8 @@ class DiscoveryStreams {
     size_t streams = 0, connected = 0;
   };
   State state(std::string_view type_url) const;
+  // A stream ended, or could not be made.
+  std::function<void(std::string_view type_url, const DiscoverySource& from)> failed;
 
  private:
   struct Stream;

@@ -73,6 +73,7 @@ class DownstreamConnection {
   virtual void drain() = 0;                     // close when the requests in flight are answered
   virtual void close() = 0;
   virtual const ListenerConfig* listener() const { return nullptr; }
+  virtual void note_buffered() {}               // adds what waits in its buffers to its statistics
   size_t index = 0;                             // in the worker's list
   const FilterChain* chain = nullptr;           // in *listener(); nullptr while it is not chosen
 };

@@ -154,7 +154,10 @@ void Exchange::route() {
   info_.route = route_->name;
   info_.route_metadata = route_->metadata.get();
   if (route_->max_stream_duration || route_->grpc_timeout_header_max) limit_duration();
-  if (upgrade_ && !upgrade_allowed()) return void(refuse_request(403, {}, "upgrade_failed", 0));
+  if (upgrade_ && !upgrade_allowed()) {
+    ++stats_->downstream_rq_ws_on_non_ws_route;
+    return void(refuse_request(403, {}, "upgrade_failed", 0));
+  }
   if (route_->action == Route::Action::kForward && route_->cluster_header.empty()) {
     route_cluster_ = &route_->clusters[0];
     if (route_->total_weight) {
@@ -440,9 +443,13 @@ void Exchange::settle_request() {
   }
   if (much && !request_paused_) {
     request_paused_ = true;
+    ++stats_->downstream_flow_control_paused_reading_total;
+    if (cluster_) ++cluster_->stats.upstream_flow_control_backed_up_total;
     downstream_->pause_request();
   } else if (little && request_paused_) {
     request_paused_ = false;
+    ++stats_->downstream_flow_control_resumed_reading_total;
+    if (cluster_) ++cluster_->stats.upstream_flow_control_drained_total;
     downstream_->resume_request();
   }
 }
@@ -452,9 +459,11 @@ void Exchange::settle_response() {
   size_t waiting = downstream_->pending() + slowed_.size();
   if (waiting > listener_->watermark_bytes && !upstream_paused_) {
     upstream_paused_ = true;
+    ++cluster_->stats.upstream_flow_control_paused_reading_total;
     upstream_->pause();
   } else if (waiting <= listener_->watermark_bytes / 2 && upstream_paused_) {
     upstream_paused_ = false;
+    ++cluster_->stats.upstream_flow_control_resumed_reading_total;
     upstream_->resume();
   }
 }
@@ -536,6 +545,7 @@ void Exchange::on_response(ResponseHeaders& head, bool end) {
   response_.fields.add_all(head.fields, head.block);
   for (const auto& [name, sent] : head.sent_names) response_.sent_names.emplace_back(response_.fields.store(name), response_.fields.store(sent));
   info_.details = "via_upstream";
+  stats_->downstream_rq_response_before_rq_complete += !request_complete_;
   prepare_response_headers(false, end);
   if (timeout_ && (end || head.status == 101)) timeout_->cancel();
   bool tunnel = upgrade_ && (request_.method == "CONNECT" ? head.status / 100 == 2 : head.status == 101);
@@ -543,6 +553,7 @@ void Exchange::on_response(ResponseHeaders& head, bool end) {
   downstream_->send_head(response_, end && !tunnel);
   if (tunnel) {
     ++stats_->downstream_cx_upgrades_total;
+    ++stats_->downstream_cx_upgrades_active;
     downstream_->tunnel();
   }
   if (end && !tunnel) response_complete_ = true;
@@ -666,6 +677,7 @@ void Exchange::stop() {
 void Exchange::account() {
   info_.end = info_.response_last = since_start();
   if (info_.status == 0 && response_begun_) info_.status = response_.status;
+  if (upgrade_ && response_begun_) --stats_->downstream_cx_upgrades_active;  // refused, it is an upgrade no more
   --stats_->downstream_rq_active;
   --worker_.active_exchanges_;
   ++stats_->downstream_rq_completed;

@@ -124,7 +124,10 @@ bool Exchange::normalise() {
   if (c.underscores != HttpConfig::Underscores::kAllow) {
     auto underscored = [](const HeaderMap::Field& f) { return f.name.find('_') != std::string_view::npos; };
     if (std::ranges::any_of(request_.fields.fields(), underscored)) {
-      if (c.underscores == HttpConfig::Underscores::kReject)
+      bool rejected = c.underscores == HttpConfig::Underscores::kReject;
+      auto count = [&](auto& stats) { ++(rejected ? stats.requests_rejected_with_underscores_in_headers : stats.dropped_headers_with_underscores); };
+      request_.version == http::Version::kHttp2 ? count(worker_.http2_stats.counters) : count(worker_.http1_stats);
+      if (rejected)
         return refuse_request(400, "Bad Request", request_.version == http::Version::kHttp2 ? "http2.unexpected_underscore" : "http1.unexpected_underscore",
                               kFlagDownstreamProtocolError);
       std::erase_if(request_.fields.fields(), underscored);
@@ -139,7 +142,10 @@ bool Exchange::normalise() {
   }
   if (request_.method != "CONNECT") {
     if (request_.target.empty()) return refuse_request(404, {}, "missing_path", 0);
-    if (request_.target[0] != '/') return refuse_request(404, {}, "absolute_path_rejected", 0);
+    if (request_.target[0] != '/') {
+      ++stats_->downstream_rq_non_relative_path;
+      return refuse_request(404, {}, "absolute_path_rejected", 0);
+    }
   }
   if (!normalise_target()) return false;
   normalise_host();
@@ -151,12 +157,16 @@ bool Exchange::normalise() {
 bool Exchange::normalise_target() {
   const HttpConfig& c = *config_;
   // A fragment is not the server's business (RFC 9110 section 7.1): whoever sends one may mean to fool a route.
-  if (request_.target.find('#') != std::string_view::npos) return refuse_request(400, {}, "path_normalization_failed", 0);
+  auto bad_path = [this] {
+    ++stats_->downstream_rq_failed_path_normalization;
+    return refuse_request(400, {}, "path_normalization_failed", 0);
+  };
+  if (request_.target.find('#') != std::string_view::npos) return bad_path();
   std::string_view path = request_.path(), query = request_.target.substr(path.size());
   if (c.escaped_slashes != HttpConfig::EscapedSlashes::kKeep) {
     std::string lower = base::to_lower(path);
     if (lower.find("%2f") != std::string::npos || lower.find("%5c") != std::string::npos) {
-      if (c.escaped_slashes == HttpConfig::EscapedSlashes::kReject) return refuse_request(400, {}, "path_normalization_failed", 0);
+      if (c.escaped_slashes == HttpConfig::EscapedSlashes::kReject) return bad_path();
       std::string plain;
       for (size_t i = 0; i < path.size(); ++i) {
         if (lower.compare(i, 3, "%2f") == 0) plain += '/', i += 2;
@@ -177,7 +187,7 @@ bool Exchange::normalise_target() {
   }
   if (c.normalize_path && (path.find("/.") != std::string_view::npos || path.find('%') != std::string_view::npos || path.find('\\') != std::string_view::npos)) {
     auto clean = normalise_path(path);
-    if (!clean) return refuse_request(400, {}, "path_normalization_failed", 0);
+    if (!clean) return bad_path();
     *clean += query;
     request_.target = request_.fields.store(*clean);
     path = request_.path();
@@ -280,7 +290,10 @@ bool Exchange::forwarded_headers() {
         auto a = io::Address::parse_ip(fields.get(d.header), 0);
         if (a) client = *a;
         may_be_internal = d.trusted;
-        if (!a && d.reject_status) return refuse_request(d.reject_status, {}, "original_ip_detection_failed", 0);
+        if (!a && d.reject_status) {
+          ++stats_->downstream_rq_rejected_via_ip_detection;
+          return refuse_request(d.reject_status, {}, "original_ip_detection_failed", 0);
+        }
       }
       if (client) break;
     }

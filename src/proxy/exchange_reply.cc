@@ -12,7 +12,10 @@ void Exchange::reply(int status, std::string_view body, std::string_view details
     if (*timer) (*timer)->cancel();
   for (auto& [filter, state] : filter_states_) state->cancel();
   response_begun_ = true;
-  if (!request_complete_) response_.close = true;  // on HTTP/1.1 the rest of the request would be in the way
+  if (!request_complete_) {
+    response_.close = true;  // on HTTP/1.1 the rest of the request would be in the way
+    ++stats_->downstream_rq_response_before_rq_complete;
+  }
   if (std::exchange(upgrade_, false)) request_complete_ = true;
   info_.flags |= flag;
   info_.details = details;

@@ -97,7 +97,7 @@ class H1Downstream final : public DownstreamConnection, public base::Recycled<H1
         info_(std::move(accepted.info)),
         transport_(std::move(accepted.transport)),
         stash_(std::move(accepted.read_ahead)),
-        stats_(worker.http_stats(config_->stat_prefix)),
+        stats_(accepted.stats->http(config_->stat_prefix)),
         listener_stats_(accepted.stats),
         spare_(worker.local<SpareBuffers>(&kSpareBuffers)),
         buffers_(spare_.take()),
@@ -135,6 +135,10 @@ class H1Downstream final : public DownstreamConnection, public base::Recycled<H1
   }
 
   void close() override { shut(0, {}); }
+  void note_buffered() override {
+    stats_.downstream_cx_rx_bytes_buffered += stash_.size();
+    stats_.downstream_cx_tx_bytes_buffered += out_.size();
+  }
   const ListenerConfig* listener() const override { return listener_.get(); }
 
  private:
@@ -594,6 +598,7 @@ class H1Downstream final : public DownstreamConnection, public base::Recycled<H1
   }
   void on_timer() {
     if (closed_ || exchange_) return;
+    stats_.downstream_cx_delayed_close_timeout += mode_ == Mode::kLinger;
     if (mode_ == Mode::kLinger || mode_ == Mode::kUndecided) return close();
     if (!parser_.idle() && head_timed_ && config_->request_headers_timeout.count() > 0) {
       ++stats_.downstream_rq_header_timeout;

@@ -8,8 +8,9 @@
 namespace fairlead::proxy {
 namespace {
 
-http::H2Options options_of(const ListenerConfig& listener, const HttpConfig& c) {
+http::H2Options options_of(const ListenerConfig& listener, const HttpConfig& c, http::H2Counters& counters) {
   http::H2Options o;
+  o.counters = &counters;
   o.max_concurrent_streams = c.max_concurrent_streams;
   o.initial_window_bytes = c.stream_window;
   o.connection_window_bytes = c.connection_window;
@@ -29,9 +30,9 @@ class H2Downstream final : public DownstreamConnection, http::H2Codec::Sink, io:
         info_(std::move(accepted.info)),
         transport_(std::move(accepted.transport)),
         read_ahead_(std::move(accepted.read_ahead)),
-        stats_(worker.http_stats(config_->stat_prefix)),
+        stats_(accepted.stats->http(config_->stat_prefix)),
         listener_stats_(accepted.stats),
-        codec_(http::H2Codec::Side::kServer, *this, options_of(*listener_, *config_)),
+        codec_(http::H2Codec::Side::kServer, *this, options_of(*listener_, *config_, worker.http2_stats.counters)),
         timer_(worker.loop(), [this] { on_timer(); }) {
     if (config_->max_connection_duration.count() > 0) {
       life_.emplace(worker.loop(), [this] {
@@ -73,6 +74,12 @@ class H2Downstream final : public DownstreamConnection, http::H2Codec::Sink, io:
   }
   void close() override { shut(kFlagLocalReset, "downstream_local_disconnect"); }
   const ListenerConfig* listener() const override { return listener_.get(); }
+  void note_buffered() override {
+    stats_.downstream_cx_rx_bytes_buffered += read_ahead_.size() + codec_.unread();
+    stats_.downstream_cx_tx_bytes_buffered += codec_.unsent();
+    worker_.http2_stats.streams_active += codec_.streams();
+    codec_.each([this](const CodecStream& s) { worker_.http2_stats.pending_send_bytes += s.pending(); });
+  }
 
  private:
   using CodecStream = http::H2Codec::Stream;
@@ -250,6 +257,7 @@ class H2Downstream final : public DownstreamConnection, http::H2Codec::Sink, io:
     if (keep_alive_) keep_alive_->on_bytes();
     if (auto ok = codec_.feed(bytes, worker_.now()); !ok) {
       ++stats_.downstream_cx_protocol_error;
+      stats_.downstream_rq_too_many_premature_resets += codec_.reset_flood();
       FL_LOG_DEBUG("http", "{}: {}", info_.peer_text, ok.error().text());
       return linger(kFlagDownstreamProtocolError, "http2.protocol_error");  // the GOAWAY says why
     }
@@ -299,7 +307,10 @@ class H2Downstream final : public DownstreamConnection, http::H2Codec::Sink, io:
   }
   void on_timer() {
     if (closed_) return;
-    if (lingering_) return shut(0, {});
+    if (lingering_) {
+      ++stats_.downstream_cx_delayed_close_timeout;
+      return shut(0, {});
+    }
     if (codec_.streams() > 0) return;
     ++stats_.downstream_cx_idle_timeout;
     drain();

@@ -20,6 +20,7 @@ class Inspecting final : public DownstreamConnection, io::TransportSink {
     accepted_.transport->set_sink(this);
     accepted_.fresh = false;
     if (config_->inspect_timeout.count() > 0) timer_.arm(config_->inspect_timeout);
+    if (accepted_.stats) ++accepted_.stats->downstream_pre_cx_active;
   }
   void begin() { read(); }
   void drain() override { accepted_.draining = true; }
@@ -38,6 +39,7 @@ class Inspecting final : public DownstreamConnection, io::TransportSink {
       if (r.status != io::IoStatus::kOk) {
         // A client that says nothing more is still a TCP connection when it said something.
         if (r.status == io::IoStatus::kEof && !accepted_.read_ahead.empty()) return decide({Sniffed::Verdict::kOther, {}, {}});
+        if (accepted_.stats) ++(r.status == io::IoStatus::kEof ? accepted_.stats->downstream_listener_filter_remote_close : accepted_.stats->downstream_listener_filter_error);
         return end();
       }
       accepted_.read_ahead.append(buffer.data(), r.bytes);
@@ -79,6 +81,7 @@ class Inspecting final : public DownstreamConnection, io::TransportSink {
     timer_.cancel();
     if (accepted_.transport) accepted_.transport->close();
     if (accepted_.stats) {
+      --accepted_.stats->downstream_pre_cx_active;
       --accepted_.stats->downstream_cx_active;
       ++accepted_.stats->downstream_cx_destroy;
     }
@@ -277,6 +280,7 @@ void start(Worker& worker, std::shared_ptr<const ListenerConfig> config, Accepte
 void Inspecting::decide(Sniffed seen) {
   if (std::exchange(done_, true)) return;
   timer_.cancel();
+  if (accepted_.stats) --accepted_.stats->downstream_pre_cx_active;
   start(worker_, config_, std::move(accepted_), &seen);
   worker_.forget(*this);
 }
@@ -300,7 +304,7 @@ Listener::~Listener() = default;
 
 void Listener::accept(std::unique_ptr<io::Transport> transport, bool fresh, const Socket* socket) {
   if (const Overload* overload = worker_.options().overload; overload && (overload->connections_full() || overload->stop_connections())) {
-    ++stats_->downstream_global_cx_overflow;
+    ++(overload->connections_full() ? stats_->downstream_global_cx_overflow : stats_->downstream_cx_overload_reject);
     transport->close(true);
     return;
   }
@@ -310,9 +314,6 @@ void Listener::accept(std::unique_ptr<io::Transport> transport, bool fresh, cons
   a.info.peer = transport->peer();
   a.info.local = transport->local();
   a.fresh = fresh;
-  a.stats = stats_;
-  ++a.stats->downstream_cx_total;
-  ++a.stats->downstream_cx_active;
   Listener* to = this;
   if ((config_->use_original_dst || config_->original_dst_filter) && transport->fd() >= 0) {
     if (auto original = io::original_destination(transport->fd()); original && !(*original == a.info.local)) {
@@ -325,6 +326,9 @@ void Listener::accept(std::unique_ptr<io::Transport> transport, bool fresh, cons
   a.info.peer_text = a.info.peer.text();
   a.info.local_text = socket && socket->local.valid() && !a.info.original_dst ? socket->local_text : a.info.local.text();
   a.transport = std::move(transport);
+  a.stats = to->stats_;
+  ++a.stats->downstream_cx_total;
+  ++a.stats->downstream_cx_active;
   to->take(std::move(a));
 }
 

@@ -43,6 +43,12 @@ void CodeCounts::count(int status) {
   codes.emplace_back(static_cast<uint16_t>(status), 1);
 }
 
+HttpStats& ListenerStats::http(std::string_view prefix) {
+  for (auto& [known, stats] : managers)
+    if (known == prefix) return *stats;
+  return *managers.emplace_back(prefix, std::make_unique<HttpStats>()).second;
+}
+
 namespace {
 
 std::string join(std::string_view prefix, std::string_view name) {
@@ -77,6 +83,9 @@ void add_spare(StatsSnapshot& to, const std::string& name, const SpareHistogram&
 
 void StatsSnapshot::add(std::string_view prefix, const ClusterStats& stats) {
   FL_CLUSTER_STATS(FL_ADD_COUNTER, FL_ADD_GAUGE)
+  // Those of a codec only once there was a connection of it, as in Envoy.
+  if (stats.upstream_cx_http1_total) add(join(prefix, "http1."), H1Stats{});
+  if (stats.upstream_cx_http2_total) add(join(prefix, "http2."), stats.http2);
   add_codes(*this, join(prefix, "upstream_rq_"), stats.codes, true);
   histograms[join(prefix, "upstream_rq_time")].add(stats.rq_time);
   add_spare(*this, join(prefix, "upstream_cx_length_ms"), stats.cx_length);
@@ -125,8 +134,27 @@ void StatsSnapshot::add(std::string_view prefix, const HttpStats& stats) {
 void StatsSnapshot::add(std::string_view prefix, const ListenerStats& stats) {
   FL_LISTENER_STATS(FL_ADD_COUNTER, FL_ADD_GAUGE)
   add_spare(*this, join(prefix, "downstream_cx_length_ms"), stats.cx_length);
+  for (auto& [manager, http] : stats.managers) {
+    std::string own = fmt::format("{}http.{}.downstream_rq_", prefix, manager);
+    add_codes(*this, own, http->codes, false);
+    counters[own + "completed"] += http->downstream_rq_completed;
+  }
 }
 void StatsSnapshot::add(std::string_view prefix, const TcpStats& stats) { FL_TCP_STATS(FL_ADD_COUNTER, FL_ADD_GAUGE) }
+
+void StatsSnapshot::add(std::string_view prefix, const H1Stats& stats) {
+  FL_H1_STATS(FL_ADD_COUNTER)
+  // Of frames that HTTP/1.1 has none of, and of answers that pile up unread: a connection asks no further here before they
+  // are read.
+  for (std::string_view never : {"metadata_not_supported_error", "response_flood"}) counters[join(prefix, never)] += 0;
+}
+
+void StatsSnapshot::add(std::string_view prefix, const H2Stats& h2) {
+  const http::H2Counters& stats = h2.counters;
+  FL_H2_COUNTERS(FL_ADD_COUNTER)
+  gauges[join(prefix, "streams_active")] += h2.streams_active;
+  gauges[join(prefix, "pending_send_bytes")] += h2.pending_send_bytes;
+}
 
 #undef FL_ADD_COUNTER
 #undef FL_ADD_GAUGE
@@ -150,6 +178,7 @@ void StatsSnapshot::merge(const StatsSnapshot& other) {
   for (auto& [k, v] : other.counters) counters[k] += v;
   for (auto& [k, v] : other.gauges) gauges[k] += v;
   for (auto& [k, v] : other.histograms) histograms[k].add(v);
+  texts.insert(other.texts.begin(), other.texts.end());
   for (auto& [family, rows] : other.tagged)
     for (auto& [labels, v] : rows) tagged[family][labels] += v;
   for (auto& [family, rows] : other.tagged_gauges)

@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "http/h2_counters.h"
 #include "io/tls.h"
 
 namespace fairlead::proxy {
@@ -64,7 +65,11 @@ struct SpareCodes {
   COUNTER(upstream_rq_retry_backoff_exponential) COUNTER(upstream_rq_max_duration_reached) COUNTER(upstream_rq_completed) \
   COUNTER(lb_healthy_panic) COUNTER(original_dst_host_invalid) COUNTER(retry_or_shadow_abandoned)                      \
   COUNTER(upstream_rq_reused_reset) COUNTER(upstream_cx_max_duration_reached) COUNTER(upstream_rq_retry_backoff_ratelimited) \
-  COUNTER(upstream_rq_per_try_idle_timeout) COUNTER(upstream_internal_redirect_succeeded_total) COUNTER(upstream_internal_redirect_failed_total)
+  COUNTER(upstream_rq_per_try_idle_timeout) COUNTER(upstream_internal_redirect_succeeded_total)                        \
+  COUNTER(upstream_internal_redirect_failed_total) COUNTER(upstream_cx_close_notify) COUNTER(bind_errors)                     \
+  COUNTER(upstream_flow_control_paused_reading_total) COUNTER(upstream_flow_control_resumed_reading_total)             \
+  COUNTER(upstream_flow_control_backed_up_total) COUNTER(upstream_flow_control_drained_total)                          \
+  GAUGE(upstream_cx_rx_bytes_buffered) GAUGE(upstream_cx_tx_bytes_buffered)
 
 #define FL_HTTP_STATS(COUNTER, GAUGE)                                                                                  \
   COUNTER(downstream_cx_total) GAUGE(downstream_cx_active) COUNTER(downstream_cx_http1_total) GAUGE(downstream_cx_http1_active) \
@@ -82,18 +87,39 @@ struct SpareCodes {
   COUNTER(passthrough_internal_redirect_bad_location) COUNTER(passthrough_internal_redirect_unsafe_scheme)             \
   COUNTER(passthrough_internal_redirect_too_many_redirects) COUNTER(passthrough_internal_redirect_no_route)             \
   COUNTER(passthrough_internal_redirect_predicate)                                                                     \
-  COUNTER(fault_delays_injected) COUNTER(fault_aborts_injected) COUNTER(fault_response_rl_injected) GAUGE(fault_active_faults)
+  COUNTER(fault_delays_injected) COUNTER(fault_aborts_injected) COUNTER(fault_response_rl_injected) GAUGE(fault_active_faults) \
+  COUNTER(downstream_flow_control_paused_reading_total) COUNTER(downstream_flow_control_resumed_reading_total)         \
+  COUNTER(downstream_rq_response_before_rq_complete) COUNTER(downstream_rq_failed_path_normalization)                  \
+  COUNTER(downstream_rq_non_relative_path) COUNTER(downstream_rq_rejected_via_ip_detection)                            \
+  COUNTER(downstream_rq_too_many_premature_resets) COUNTER(downstream_rq_ws_on_non_ws_route)                           \
+  COUNTER(rq_reset_after_downstream_response_started) GAUGE(downstream_cx_upgrades_active)                             \
+  COUNTER(downstream_cx_delayed_close_timeout) GAUGE(downstream_cx_rx_bytes_buffered) GAUGE(downstream_cx_tx_bytes_buffered)
 
 #define FL_LISTENER_STATS(COUNTER, GAUGE)                                                                              \
   COUNTER(downstream_cx_total) GAUGE(downstream_cx_active) COUNTER(downstream_cx_destroy)                              \
   COUNTER(downstream_pre_cx_timeout) COUNTER(no_filter_chain_match) COUNTER(downstream_global_cx_overflow)             \
-  COUNTER(downstream_cx_transport_socket_connect_timeout) COUNTER(downstream_context_secrets_not_ready)
+  COUNTER(downstream_cx_transport_socket_connect_timeout) COUNTER(downstream_context_secrets_not_ready) \
+  COUNTER(downstream_cx_overload_reject) GAUGE(downstream_pre_cx_active) COUNTER(downstream_listener_filter_error)     \
+  COUNTER(downstream_listener_filter_remote_close)
 
 #define FL_TCP_STATS(COUNTER, GAUGE)                                                                                   \
   COUNTER(downstream_cx_total) COUNTER(downstream_cx_no_route) COUNTER(downstream_cx_rx_bytes_total)                   \
-  COUNTER(downstream_cx_tx_bytes_total) COUNTER(idle_timeout) COUNTER(max_downstream_connection_duration)
+  COUNTER(downstream_cx_tx_bytes_total) COUNTER(idle_timeout) COUNTER(max_downstream_connection_duration) \
+  COUNTER(downstream_flow_control_paused_reading_total) COUNTER(downstream_flow_control_resumed_reading_total)         \
+  GAUGE(downstream_cx_rx_bytes_buffered) GAUGE(downstream_cx_tx_bytes_buffered)
+
+// Of HTTP/1.1's two sides, what Envoy's codec counts and can come to pass here.
+#define FL_H1_STATS(COUNTER) COUNTER(dropped_headers_with_underscores) COUNTER(requests_rejected_with_underscores_in_headers)
 
 #define FL_FIELD(name) uint64_t name = 0;
+struct H1Stats {
+  FL_H1_STATS(FL_FIELD)
+};
+// streams_active, pending_send_bytes: noted when statistics are asked for, like the other *_buffered.
+struct H2Stats {
+  http::H2Counters counters;
+  uint64_t streams_active = 0, pending_send_bytes = 0;
+};
 struct ClusterStats {
   FL_CLUSTER_STATS(FL_FIELD, FL_FIELD)
   CodeCounts codes;
@@ -101,6 +127,7 @@ struct ClusterStats {
   Histogram rq_time, connect_ms;
   SpareHistogram internal_rq_time, cx_length, rq_per_cx;
   io::TlsCounters tls;
+  H2Stats http2;
 };
 struct HttpStats {
   FL_HTTP_STATS(FL_FIELD, FL_FIELD)
@@ -112,6 +139,10 @@ struct ListenerStats {
   FL_LISTENER_STATS(FL_FIELD, FL_FIELD)
   SpareHistogram cx_length;
   io::TlsCounters tls;
+  // Those of each connection manager, by prefix, as far as they were counted here; those of one prefix are printed as their
+  // sum. Valid as long as these.
+  HttpStats& http(std::string_view prefix);
+  std::vector<std::pair<std::string, std::unique_ptr<HttpStats>>> managers;
 };
 struct TcpStats {
   FL_TCP_STATS(FL_FIELD, FL_FIELD)
@@ -122,6 +153,7 @@ struct TcpStats {
 struct StatsSnapshot {
   std::map<std::string, uint64_t> counters, gauges;
   std::map<std::string, Histogram> histograms;
+  std::map<std::string, std::string> texts;
   // Statistics that have their labels already: family -> `a="b",c="d"` -> value.
   std::map<std::string, std::map<std::string, uint64_t>> tagged, tagged_gauges;
   std::map<std::string, std::map<std::string, Histogram>> tagged_histograms;
@@ -131,6 +163,8 @@ struct StatsSnapshot {
   void add(std::string_view prefix, const ListenerStats& stats);
   void add(std::string_view prefix, const TcpStats& stats);
   void add(std::string_view prefix, const io::TlsCounters& tls);
+  void add(std::string_view prefix, const H1Stats& stats);
+  void add(std::string_view prefix, const H2Stats& stats);
   void merge(const StatsSnapshot& other);
 };
 

@@ -49,6 +49,11 @@ class TcpConnection final : public DownstreamConnection, Flushable {
   void drain() override {}  // a byte stream has no point at which it could be asked to end
   void close() override { end(kFlagLocalReset); }
   const ListenerConfig* listener() const override { return listener_.get(); }
+  void note_buffered() override {
+    stats_.downstream_cx_tx_bytes_buffered += down_.out.size();
+    if (!up_.transport) stats_.downstream_cx_rx_bytes_buffered += up_.out.size();
+    else if (cluster_ && !config_->tunnel) cluster_->stats.upstream_cx_tx_bytes_buffered += up_.out.size();
+  }
 
  private:
   struct Side final : io::TransportSink {
@@ -129,6 +134,7 @@ class TcpConnection final : public DownstreamConnection, Flushable {
       ++cluster_->stats.upstream_cx_connect_fail;
       cluster_->report(*host_, 0, true);
       const std::string& message = result.error().message;
+      cluster_->stats.bind_errors += message.starts_with("bind ");
       size_t colon = message.rfind(": ");
       failure_ = "delayed connect error: " + (colon == std::string::npos ? message : message.substr(colon + 2));
       log_.failure_reason = failure_;
@@ -230,21 +236,24 @@ class TcpConnection final : public DownstreamConnection, Flushable {
   bool unpause(Side& from, const Side& to) {
     if (!from.paused || to.out.size() > most(to) / 4) return false;
     from.paused = false;
+    ++(&from == &down_ ? stats_.downstream_flow_control_resumed_reading_total : cluster_->stats.upstream_flow_control_resumed_reading_total);
     return true;
   }
 
   // Bytes that may wait for this side before the other one is paused.
   size_t most(const Side& side) const { return &side == &up_ && cluster_ ? cluster_->config().watermark_bytes : listener_->watermark_bytes; }
 
+  void pause(Side& from) {
+    from.paused = true;
+    ++(&from == &down_ ? stats_.downstream_flow_control_paused_reading_total : cluster_->stats.upstream_flow_control_paused_reading_total);
+  }
+
   // Moves what `from` sent towards `to`.
   void pump(Side& from, Side& to) {
     if (!from.transport || from.ended) return;
     std::span<char> buffer = worker_.scratch();
     for (int round = 0; !from.paused; ++round) {
-      if (!to.transport && to.out.size() >= most(to)) {
-        from.paused = true;
-        return;
-      }
+      if (!to.transport && to.out.size() >= most(to)) return pause(from);
       if (round == 16) {
         read_again_ = true;
         worker_.mark(*this);
@@ -265,10 +274,7 @@ class TcpConnection final : public DownstreamConnection, Flushable {
       std::string_view bytes(buffer.data(), r.bytes);
       if (!to.transport) to.out.append(bytes);
       else if (!send(to, bytes)) return broken(to);
-      if (to.out.size() >= most(to)) {
-        from.paused = true;
-        return;
-      }
+      if (to.out.size() >= most(to)) return pause(from);
     }
   }
 

@@ -205,11 +205,6 @@ void Worker::close_all() {
 
 // --------------------------------------------------------------------------------------------------------- statistics
 
-HttpStats& Worker::http_stats(const std::string& prefix) {
-  auto& slot = http_stats_[prefix];
-  if (!slot) slot = std::make_unique<HttpStats>();
-  return *slot;
-}
 TcpStats& Worker::tcp_stats(const std::string& prefix) {
   auto& slot = tcp_stats_[prefix];
   if (!slot) slot = std::make_unique<TcpStats>();
@@ -221,7 +216,19 @@ ListenerStats& Worker::listener_stats(const std::string& name) {
   return *slot;
 }
 
+// What waits in buffers is nobody's to count while it moves: it is looked up here.
+void Worker::note_buffered() {
+  http2_stats.streams_active = http2_stats.pending_send_bytes = 0;
+  for (auto& [name, stats] : listener_stats_)
+    for (auto& [prefix, http] : stats->managers) http->downstream_cx_rx_bytes_buffered = http->downstream_cx_tx_bytes_buffered = 0;
+  for (auto& [prefix, stats] : tcp_stats_) stats->downstream_cx_rx_bytes_buffered = stats->downstream_cx_tx_bytes_buffered = 0;
+  for (const Slot& s : clusters_)
+    if (s.cluster) s.cluster->note_buffered();
+  for (auto& c : connections_) c->note_buffered();
+}
+
 void Worker::collect(StatsSnapshot& into) {
+  note_buffered();
   for (const Slot& s : clusters_) {
     if (!s.config) continue;
     std::string prefix = "cluster." + s.config->stat_name + ".";
@@ -229,7 +236,14 @@ void Worker::collect(StatsSnapshot& into) {
     into.add(prefix, s.cluster ? s.cluster->stats : kNone);
     if (s.config->tls || !s.config->socket_matches.empty()) into.add(prefix, s.cluster ? s.cluster->stats.tls : kNone.tls);
   }
-  for (auto& [name, stats] : http_stats_) into.add("http." + name + ".", *stats);
+  bool http2 = false;
+  for (auto& [name, stats] : listener_stats_)
+    for (auto& [prefix, http] : stats->managers) {
+      into.add("http." + prefix + ".", *http);
+      http2 |= http->downstream_cx_http2_total > 0;
+    }
+  into.add("http1.", http1_stats);
+  if (http2) into.add("http2.", http2_stats);
   for (auto& [name, stats] : tcp_stats_) into.add("tcp." + name + ".", *stats);
   // Those of TLS only where there is TLS, as in Envoy.
   std::set<std::string_view> with_tls;

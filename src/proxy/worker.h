@@ -107,7 +107,8 @@ class Worker {
   ClusterId cluster_id(std::string_view name) const;
   std::shared_ptr<const RouteTable> route_table(const std::string& name) const;
   Listener* listener_for(const io::Address& original_destination);
-  HttpStats& http_stats(const std::string& prefix);
+  H1Stats http1_stats;                           // of clients; those of endpoints are their clusters'
+  H2Stats http2_stats;
   TcpStats& tcp_stats(const std::string& prefix);
   ListenerStats& listener_stats(const std::string& name);
   LogBuffer& logs() { return logs_; }
@@ -143,6 +144,7 @@ class Worker {
     std::unique_ptr<Cluster> cluster;
   };
   void flush_marked();
+  void note_buffered();
   void sweep();
 
   WorkerOptions options_;
@@ -164,7 +166,6 @@ class Worker {
   StringMap<ClusterId> cluster_ids_;
   std::vector<std::unique_ptr<Cluster>> removed_clusters_;  // until their last request ends
   StringMap<std::shared_ptr<const RouteTable>> routes_;
-  StringMap<std::unique_ptr<HttpStats>> http_stats_;
   StringMap<std::unique_ptr<TcpStats>> tcp_stats_;
   std::vector<std::unique_ptr<Exchange>> idle_exchanges_, done_exchanges_;
   std::vector<std::unique_ptr<Listener>> listeners_;

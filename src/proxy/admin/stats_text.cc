@@ -208,6 +208,14 @@ bool StatsQuery::takes(std::string_view name) const { return !filter || filter->
 
 std::string stats_text(const StatsSnapshot& stats, const StatsQuery& query) {
   std::string out;
+  // First of all, as in Envoy.
+  if (wants(query, StatsQuery::Type::kTextReadouts))
+    for (auto& [name, text] : stats.texts)
+      if ((!query.used_only || !text.empty()) && query.takes(name)) {
+        print(out, "{}: ", name);
+        base::append_json_string(out, text);
+        out += '\n';
+      }
   std::vector<std::pair<std::string_view, uint64_t>> numbers;
   auto add = [&](const std::map<std::string, uint64_t>& table, StatsQuery::Type type) {
     if (!wants(query, type)) return;
@@ -240,6 +248,9 @@ std::string stats_text(const StatsSnapshot& stats, const StatsQuery& query) {
 std::string stats_json(const StatsSnapshot& stats, const StatsQuery& query) {
   using base::Value;
   Value list = Value::array();
+  if (wants(query, StatsQuery::Type::kTextReadouts))
+    for (auto& [name, text] : stats.texts)
+      if ((!query.used_only || !text.empty()) && query.takes(name)) list.push(Value::object({{"name", name}, {"value", text}}));
   auto add = [&](const std::map<std::string, uint64_t>& table, StatsQuery::Type type) {
     if (!wants(query, type)) return;
     for (auto& [name, n] : table)

@@ -78,6 +78,11 @@ void Cluster::hosts_changed() {
     if (pool->host()->failed_check.load(std::memory_order_relaxed)) pool->drain();
 }
 
+void Cluster::note_buffered() {
+  stats.upstream_cx_rx_bytes_buffered = stats.upstream_cx_tx_bytes_buffered = stats.http2.streams_active = stats.http2.pending_send_bytes = 0;
+  for (auto& [host, slot] : slots_) slot.each_pool([](const HostPool& pool) { pool.note_buffered(); });
+}
+
 void Cluster::drain_all() {
   for (HostPool* pool : all_pools()) pool->drain();
 }

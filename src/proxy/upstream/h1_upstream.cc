@@ -52,6 +52,7 @@ class H1Upstream final : public UpstreamConnection, UpstreamStream, io::Transpor
   }
   bool has_room() const override { return !sink_; }
   size_t streams() const override { return sink_ ? 1 : 0; }
+  void note_buffered() override { stats().upstream_cx_tx_bytes_buffered += out_.size(); }
 
  private:
   Worker& worker() { return pool_.cluster().worker(); }
@@ -295,6 +296,7 @@ class H1Upstream final : public UpstreamConnection, UpstreamStream, io::Transpor
         if (std::string_view sent = parser_.sent_name(f); sent != f.name) response_.sent_names.emplace_back(f.name, sent);
     if (head.interim()) return sink_->on_interim(response_);
     keep_alive_ = head.keep_alive;
+    stats().upstream_cx_close_notify += !keep_alive_;
     if (keep_alive) server_idle_ = keep_alive_timeout(*keep_alive);
     tunnel_ = head.framing == BodyFraming::kTunnel;
     bool end = head.framing == BodyFraming::kNone || (head.framing == BodyFraming::kLength && head.content_length == 0);

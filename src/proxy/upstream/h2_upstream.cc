@@ -33,6 +33,12 @@ class H2Upstream final : public UpstreamConnection, http::H2Sink, io::TransportS
     return open_ < most;
   }
   size_t streams() const override { return open_; }
+  void note_buffered() override {
+    if (!session_) return;
+    stats().upstream_cx_tx_bytes_buffered += session_->unsent();
+    stats().http2.streams_active += session_->streams();
+    stats().http2.pending_send_bytes += session_->waiting();
+  }
 
  private:
   struct Stream final : UpstreamStream {
@@ -92,6 +98,7 @@ class H2Upstream final : public UpstreamConnection, http::H2Sink, io::TransportS
   void on_transport() override {
     const ClusterConfig& c = pool_.cluster().config();
     http::H2Options o;
+    o.counters = &stats().http2.counters;
     o.initial_window_bytes = c.stream_window;
     o.connection_window_bytes = c.connection_window;
     o.max_output_bytes = c.watermark_bytes;
@@ -253,6 +260,7 @@ class H2Upstream final : public UpstreamConnection, http::H2Sink, io::TransportS
   }
   void on_goaway(http::H2Stream, http::H2Error) override {
     // What runs may end; nothing new.
+    ++stats().upstream_cx_close_notify;
     close_when_idle_ = true;
     worker().mark(*this);
   }

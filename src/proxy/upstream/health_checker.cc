@@ -59,6 +59,7 @@ void HealthChecker::finish(Checked& c, CheckResult result) {
   c.timeout.cancel();
   loop_.dispose(std::move(c.probe));
   using K = CheckResult::Kind;
+  counts_.verify_cluster += result.verified;
   bool first = std::exchange(c.first, false), flipped = false;
   Host& host = *c.host;
   if (result.kind == K::kPassed) {

@@ -23,6 +23,7 @@ struct CheckResult {
   };
   Kind kind = Kind::kPassed;
   bool degraded = false;
+  bool verified = false;  // it came so far that the name of the answering service was looked at
 };
 
 // One check under way. Destroying it cancels.
@@ -62,7 +63,7 @@ class HealthChecker {
   bool all_checked() const;                              // every host had its first check
 
   struct Counts {
-    uint64_t attempt = 0, success = 0, failure = 0, network_failure = 0;
+    uint64_t attempt = 0, success = 0, failure = 0, network_failure = 0, verify_cluster = 0;
   };
   const Counts& counts() const { return counts_; }
 

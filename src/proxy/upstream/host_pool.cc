@@ -254,6 +254,10 @@ void HostPool::retire(UpstreamConnection& connection) {
   if (connection.streams() == 0) connection.close();
 }
 
+void HostPool::note_buffered() const {
+  for (auto& c : connections_) c->note_buffered();
+}
+
 void HostPool::drain() {
   draining_ = true;
   std::vector<UpstreamConnection*> idle;
@@ -297,6 +301,7 @@ void UpstreamConnection::refused(const base::Error& error) {
   gone_ = true;
   size_t colon = error.message.rfind(": ");
   std::string why = "delayed connect error: " + (colon == std::string::npos ? error.message : error.message.substr(colon + 2));
+  pool_.cluster().stats.bind_errors += error.message.starts_with("bind ");
   bool late = error.code == base::Code::kDeadlineExceeded || error.message.ends_with("timed out");
   pool_.on_connect_failed(*this, late ? ResetReason::kConnectTimeout : ResetReason::kConnectFailure, late ? std::string_view() : why);
 }

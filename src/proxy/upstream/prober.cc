@@ -107,8 +107,9 @@ class HttpProber final : public Prober {
         if (at == std::string::npos) return done({Kind::kFailed, false});
         from = at + part.size();
       }
-      if (!c.service_prefix.empty() && !service.starts_with(c.service_prefix)) return done({Kind::kFailed, false});
-      done({fail_now ? Kind::kFailed : Kind::kPassed, degraded});
+      bool verified = !c.service_prefix.empty();
+      if (verified && !service.starts_with(c.service_prefix)) return done({Kind::kFailed, false, verified});
+      done({fail_now ? Kind::kFailed : Kind::kPassed, degraded, verified});
     }
   };
 

@@ -169,6 +169,7 @@ class HostPool {
   void on_closed(UpstreamConnection& connection);     // gone: forget and dispose it
   void chose(UpstreamConnection& connection, bool http2);  // by ALPN: the connection is made what the server speaks, and used
   void retire(UpstreamConnection& connection);        // no new requests; closed when its last one ends
+  void note_buffered() const;
 
  private:
   struct Waiting {
@@ -207,6 +208,7 @@ class UpstreamConnection {
   virtual UpstreamStream* open(UpstreamSink& sink) = 0;   // nullptr: no room (HTTP/2 refused)
   virtual bool has_room() const = 0;
   virtual size_t streams() const = 0;
+  virtual void note_buffered() {}        // adds what waits to be sent to its cluster's statistics; what is read goes on at once
   void close_when_idle();
   void close();                          // now; pool_.on_closed follows
   bool closing() const { return close_when_idle_; }
@@ -280,6 +282,7 @@ class Cluster {
   const ClusterConfig& config() const { return *config_; }
   const std::shared_ptr<const ClusterConfig>& config_ptr() const { return config_; }
   const EndpointSet* endpoints() const { return endpoints_.get(); }
+  void note_buffered();                               // the *_buffered of `stats`, as it is now
   // Where paused requests go on. The lowest that was ever configured: whoever paused at another limit wakes up, too.
   size_t low_watermark() const { return low_watermark_; }
   ClusterStats stats;
