@@ -692,7 +692,7 @@ H2Error H2Codec::on_section() {
 
   if (s->head_received_) {  // trailers
     bool pseudo = std::ranges::any_of(decoded.fields, [](const FieldView& f) { return f.name.starts_with(':'); });
-    count(&H2Counters::trailers);
+    if (side_ == Side::kServer) count(&H2Counters::trailers);
     if (pseudo || !end || (s->expected_ > 0)) return malformed();
     s->received_end_ = true;
     regular.clear();

@@ -259,6 +259,70 @@ TEST(H2Codec, FloodLimitsThatAreSetAreKeptToTheFrame) {
   EXPECT_EQ(says({.empty_frames = 3}, empties.substr(0, 27) + frame(0, 0, 1, "x") + empties.substr(0, 27), 2000), "");  // not in a row
 }
 
+TEST(H2Codec, CountsWhatIsRare) {
+  H2Counters counted;
+  auto hear = [&](std::string_view frames, H2Options options = {}) {
+    counted = {};
+    options.counters = &counted;
+    Peer server(H2Codec::Side::kServer, options);
+    server.codec.written(server.codec.output().size());
+    (void)server_says(opening() + std::string(frames), server);
+  };
+  auto flood = [&](H2Floods floods, const std::string& piece) {
+    H2Options options;
+    options.floods = floods;
+    std::string all = frame(1, 4, 1, kGet);
+    for (int i = 0; i < 40; ++i) all += piece;
+    hear(all, options);
+    EXPECT_EQ(counted.goaway_sent, 1u);
+  };
+  flood({.empty_frames = 2}, frame(0, 0, 1, ""));
+  EXPECT_EQ(counted.inbound_empty_frames_flood, 1u);
+  flood({.priority_frames = 2}, frame(2, 0, 1, std::string("\0\0\0\0\x10", 5)));
+  EXPECT_EQ(counted.inbound_priority_frames_flood, 1u);
+  flood({.window_updates = 2}, frame(8, 0, 0, std::string("\0\0\0\1", 4)));
+  EXPECT_EQ(counted.inbound_window_update_frames_flood, 1u);
+  flood({.outbound_control_frames = 2}, frame(6, 0, 0, "12345678"));
+  EXPECT_EQ(counted.outbound_control_flood, 1u);
+  flood({.outbound_frames = 2}, frame(6, 0, 0, "12345678"));
+  EXPECT_EQ(counted.outbound_flood, 1u);
+  EXPECT_EQ(counted.outbound_control_flood, 0u);
+
+  H2Options one;
+  one.max_concurrent_streams = 1;
+  hear(frame(1, 5, 1, kGet) + frame(1, 5, 3, kGet), one);
+  EXPECT_EQ(counted.stream_refused_errors, 1u);
+  EXPECT_EQ(counted.tx_reset, 1u);
+  hear(frame(1, 5, 1, kGet) + frame(3, 0, 1, std::string("\0\0\0\x8", 4)));
+  EXPECT_EQ(counted.rx_reset, 1u);
+  EXPECT_EQ(counted.tx_reset, 0u);
+  hear(frame(1, 5, 1, "\x82\x86"));  // no :path
+  EXPECT_EQ(counted.rx_messaging_error, 1u);
+  EXPECT_EQ(counted.tx_reset, 1u);
+  H2Options narrow;
+  narrow.max_header_list_bytes = 40;
+  hear(frame(1, 5, 1, kGet), narrow);
+  EXPECT_EQ(counted.header_overflow, 1u);
+  EXPECT_EQ(counted.rx_messaging_error, 0u);
+  hear(frame(1, 4, 1, kGet) + frame(1, 5, 1, std::string("\0\1a\1b", 5)));
+  EXPECT_EQ(counted.trailers, 1u);
+  hear(frame(1, 5, 3, kGet) + frame(1, 5, 1, kGet));  // 1 went by unused
+  EXPECT_EQ(counted.headers_cb_no_stream, 1u);
+}
+
+TEST(H2Codec, TellsResetsFromOtherFloods) {
+  std::string resets = opening(), pings = opening();
+  for (uint32_t i = 0; i < 3000; ++i) {
+    resets += frame(1, 5, 2 * i + 1, kGet) + frame(3, 0, 2 * i + 1, std::string("\0\0\0\x8", 4));
+    pings += frame(6, 0, 0, "12345678");
+  }
+  Peer reset(H2Codec::Side::kServer), pinged(H2Codec::Side::kServer);
+  EXPECT_FALSE(reset.codec.feed(resets, base::TimePoint{} + std::chrono::seconds(1)));
+  EXPECT_FALSE(pinged.codec.feed(pings, base::TimePoint{} + std::chrono::seconds(1)));
+  EXPECT_TRUE(reset.codec.reset_flood());
+  EXPECT_FALSE(pinged.codec.reset_flood());
+}
+
 // HEADERS that are nothing but padding are as empty as DATA that is; here they open streams and go on in CONTINUATION.
 TEST(H2Codec, PaddingIsNoContent) {
   H2Options options;

@@ -14,6 +14,8 @@ namespace fairlead::http {
   COUNTER(requests_rejected_with_underscores_in_headers) COUNTER(rx_messaging_error) COUNTER(rx_reset)                 \
   COUNTER(stream_refused_errors) COUNTER(trailers) COUNTER(tx_reset)
 
+// trailers: of requests alone. goaway_sent: announcements of one, too.
+
 struct H2Counters {
 #define FL_FIELD(name) uint64_t name = 0;
   FL_H2_COUNTERS(FL_FIELD)

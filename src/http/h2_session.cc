@@ -144,7 +144,6 @@ struct H2Session::Callbacks {
           stream->counts->header_received += 9 + frame->hd.length;
         }
         if (stream->head_received) {
-          s.count(&H2Counters::trailers);
           s.sink_.on_trailers(id, std::move(stream->trailers));
         } else if (s.side_ == Side::kServer) {
           stream->head_received = true;

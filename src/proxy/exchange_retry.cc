@@ -181,10 +181,7 @@ void Exchange::on_try_idle() {
   if (!cluster_ || !upstream_) return;
   ++cluster_->stats.upstream_rq_per_try_idle_timeout;
   if (host_) cluster_->report(*host_, 504, true);
-  if (response_begun_) {
-    ++stats_->rq_reset_after_downstream_response_started;
-    return break_off(504, "upstream_per_try_idle_timeout", kFlagUpstreamTimeout, {});
-  }
+  if (response_begun_) return break_off(504, "upstream_per_try_idle_timeout", kFlagUpstreamTimeout, {});
   abandon_attempt();
   if (try_retry((retry_on_ & (kRetry5xx | kRetryGatewayError | kRetryReset)) != 0)) return;
   reply(504, "upstream request timeout", "upstream_per_try_idle_timeout", kFlagUpstreamTimeout);
@@ -218,7 +215,6 @@ void Exchange::attempt_failed(ResetReason reason, std::string_view detail, bool 
   if (!failure_detail_.empty()) info_.failure_reason = failure_detail_;
   if (response_begun_) {
     // Too late for an answer of our own: the client must see that this one is incomplete.
-    ++stats_->rq_reset_after_downstream_response_started;
     info_.flags |= reason == ResetReason::kTermination     ? kFlagUpstreamTermination
                    : reason == ResetReason::kProtocolError ? kFlagUpstreamProtocolError
                                                            : kFlagUpstreamReset;
@@ -283,7 +279,6 @@ void Exchange::on_timeout() {
     // The answer is on its way but does not end in time.
     info_.flags |= kFlagUpstreamTimeout;
     info_.details = "response_timeout";
-    ++stats_->rq_reset_after_downstream_response_started;
     ++cluster_->stats.upstream_rq_timeout;
     DownstreamStream* stream = std::exchange(downstream_, nullptr);
     finish();

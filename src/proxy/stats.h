@@ -92,8 +92,7 @@ struct SpareCodes {
   COUNTER(downstream_rq_response_before_rq_complete) COUNTER(downstream_rq_failed_path_normalization)                  \
   COUNTER(downstream_rq_non_relative_path) COUNTER(downstream_rq_rejected_via_ip_detection)                            \
   COUNTER(downstream_rq_too_many_premature_resets) COUNTER(downstream_rq_ws_on_non_ws_route)                           \
-  COUNTER(rq_reset_after_downstream_response_started) GAUGE(downstream_cx_upgrades_active)                             \
-  COUNTER(downstream_cx_delayed_close_timeout) GAUGE(downstream_cx_rx_bytes_buffered) GAUGE(downstream_cx_tx_bytes_buffered)
+  GAUGE(downstream_cx_upgrades_active) COUNTER(downstream_cx_delayed_close_timeout) GAUGE(downstream_cx_rx_bytes_buffered) GAUGE(downstream_cx_tx_bytes_buffered)
 
 #define FL_LISTENER_STATS(COUNTER, GAUGE)                                                                              \
   COUNTER(downstream_cx_total) GAUGE(downstream_cx_active) COUNTER(downstream_cx_destroy)                              \

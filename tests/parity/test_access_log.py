@@ -265,6 +265,27 @@ def test_filters(pair):
         assert taken(pair[0], name) == taken(pair[1], name), name
 
 
+def test_empty_values_left_out(envoy, tmp_path):
+    none, some = "%REQ(X-NONE)%", "%RESPONSE_CODE%"
+    form = {"a": none, "code": some, "text": f"x{none}y", "both": none + none, "deep": {"none": none, "some": some}, "gone": {"none": none},
+            "list": [none, some, {"none": none}], "left": [none], "z": none}
+
+    def bootstrap(r):
+        log = log_to(r.lines, [])
+        log["typed_config"]["log_format"] = {"json_format": form, "omit_empty_values": True}
+        return {"static_resources": {"listeners": [listener("l", r.port("l"), [manager([log])])]}}
+    lines = []
+    running = both(envoy, tmp_path, bootstrap)
+    try:
+        for r in running:
+            subprocess.run(["curl", "-s", "-o", "/dev/null", f"http://127.0.0.1:{r.port('l')}/direct"], check=True)
+            lines += r.logged(1)
+    finally:
+        for r in running:
+            r.stop()
+    assert lines[0] == lines[1] == {"code": 403, "text": "xy", "both": "", "deep": {"some": 403}, "list": [403], "left": []}
+
+
 def test_refusals(envoy, tmp_path):
     """What Envoy does not know is not known here either, and something near is offered."""
     for command, near in (("UPSTREAM_CX_RTT", "DOWNSTREAM_CX_RTT"), ("REQUEST_TRAILER(X)", ""), ("GRPC_STATUS(OTHER)", "CAMEL_STRING"), ("COMMON_DURATION(A)", "DS_RX_BEG")):

@@ -38,6 +38,17 @@ TEST(StatsText, PrintsNumbersByNameAndThenHistograms) {
   EXPECT_NE(stats_text(some(), query("filter=cluster.y")).find("cluster.y.upstream_rq_time: No recorded values\n"), std::string::npos);
 }
 
+TEST(StatsText, PrintsTextsFirst) {
+  StatsSnapshot s = some();
+  s.texts["cluster.x.version_text"] = "a \"b\"";
+  s.texts["cluster.y.version_text"] = "";
+  EXPECT_TRUE(stats_text(s, {}).starts_with("cluster.x.version_text: \"a \\\"b\\\"\"\ncluster.y.version_text: \"\"\n"));
+  EXPECT_EQ(stats_text(s, query("type=TextReadouts&usedonly")), "cluster.x.version_text: \"a \\\"b\\\"\"\n");
+  EXPECT_EQ(stats_text(s, query("type=Counters")).find("version_text"), std::string::npos);
+  EXPECT_EQ(stats_json(s, query("type=TextReadouts&usedonly")), R"({"stats":[{"name":"cluster.x.version_text","value":"a \"b\""}]})");
+  EXPECT_EQ(stats_prometheus(s, {}).find("version_text"), std::string::npos);
+}
+
 TEST(StatsText, TakesTheQueryOfEnvoysPage) {
   EXPECT_EQ(stats_text(some(), query("usedonly&filter=cluster.x&type=Gauges")), "cluster.x.circuit_breakers.default.rq_open: 1\n");
   EXPECT_EQ(stats_text(some(), query("usedonly&type=Counters&filter=cluster&invert_filter")), "http.inbound_0.0.0.0_80.downstream_rq_2xx: 5\n");

@@ -129,7 +129,7 @@ LogFormat compile_substitution(const CompileContext& at, const envoy::config::co
       format = compile_format(at.at("text_format_source"), data_source(at, from.text_format_source()));
       break;
     case S::kJsonFormat: {
-      auto parsed = LogFormat::parse_json(struct_to_value(from.json_format()));
+      auto parsed = LogFormat::parse_json(struct_to_value(from.json_format()), from.omit_empty_values());
       if (!parsed) at.at("json_format").refuse("{}", parsed.error().message);
       for (const std::string& command : parsed->unfilled()) at.warn(fmt::format("access log command %{}%", command));
       format = std::move(*parsed);

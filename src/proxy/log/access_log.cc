@@ -5,6 +5,13 @@
 
 namespace fairlead::proxy {
 
+// A JSON format by its keys, for those that may be missing from a line.
+struct LogTree {
+  char open = 0;                       // '{' or '['; 0: a leaf
+  LogFormat leaf;
+  std::vector<std::pair<std::string, LogTree>> children;  // by key, ready to be printed; of a list, without
+};
+
 using base::Code;
 using base::fail;
 using base::Result;
@@ -130,16 +137,79 @@ Result<LogFormat> LogFormat::parse(std::string_view text) {
   return f;
 }
 
-Result<LogFormat> LogFormat::parse_json(const base::Value& object) {
+Result<LogFormat> LogFormat::parse_json(const base::Value& object, bool omit_empty) {
   LogFormat f;
   if (!object.is_object()) return fail(Code::kInvalidArgument, "a JSON format must be an object");
   if (auto ok = parse_node(object, f.pieces_); !ok) return std::unexpected(ok.error());
   f.pieces_.push_back(raw("\n"));
   f.finish();
+  f.empty_values_omitted = omit_empty;
+  if (!omit_empty) return f;
+  auto tree = make_tree(object);
+  if (!tree) return std::unexpected(tree.error());
+  f.tree_ = std::make_shared<const LogTree>(std::move(*tree));
   return f;
 }
 
+Result<LogTree> LogFormat::make_tree(const base::Value& node) {
+  LogTree tree;
+  if (!node.is_object() && !node.is_array()) {
+    if (auto ok = parse_node(node, tree.leaf.pieces_); !ok) return std::unexpected(ok.error());
+    tree.leaf.finish();
+    tree.leaf.empty_values_omitted = true;
+    return tree;
+  }
+  tree.open = node.is_object() ? '{' : '[';
+  auto add = [&](std::string key, const base::Value& value) -> Status {
+    auto child = make_tree(value);
+    if (!child) return std::unexpected(child.error());
+    tree.children.emplace_back(std::move(key), std::move(*child));
+    return {};
+  };
+  if (node.is_object()) {
+    for (const auto& m : node.members()) {
+      std::string key;
+      base::append_json_string(key, m.key);
+      if (auto ok = add(key + ":", m.value); !ok) return std::unexpected(ok.error());
+    }
+  } else {
+    for (const auto& item : node.items())
+      if (auto ok = add({}, item); !ok) return std::unexpected(ok.error());
+  }
+  return tree;
+}
+
+// False: there was nothing to print, and nothing was. An empty list stays, as in Envoy.
+bool LogFormat::append_tree(const LogTree& tree, std::string& out, const StreamInfo& info) {
+  size_t start = out.size();
+  if (!tree.open) {
+    tree.leaf.append(out, info);
+    if (std::string_view(out).substr(start) != "null") return true;
+    out.resize(start);
+    return false;
+  }
+  out += tree.open;
+  bool any = false;
+  for (const auto& [key, child] : tree.children) {
+    size_t before = out.size();
+    if (any) out += ',';
+    out += key;
+    if (append_tree(child, out, info)) any = true;
+    else out.resize(before);
+  }
+  if (!any && tree.open == '{') {
+    out.resize(start);
+    return false;
+  }
+  out += tree.open == '{' ? '}' : ']';
+  return true;
+}
+
 void LogFormat::append(std::string& out, const StreamInfo& info) const {
+  if (tree_) {
+    out += append_tree(*tree_, out, info) ? "\n" : "{}\n";
+    return;
+  }
   for (const LogPiece& piece : pieces_) {
     out += piece.before;
     bool number = false;

@@ -24,6 +24,7 @@ namespace fairlead::proxy {
 
 struct StreamInfo;
 struct LogPiece;
+struct LogTree;
 enum class LogShape : uint8_t { kText, kJsonValue, kJsonString };
 
 class LogFormat {
@@ -40,8 +41,9 @@ class LogFormat {
 
   // Text with %COMMANDS%; "%%" is a percent sign. Errors name the offset and what was not understood.
   static base::Result<LogFormat> parse(std::string_view text);
-  // A JSON object whose string leaves are formats; a leaf of one command keeps its type. A line end is added.
-  static base::Result<LogFormat> parse_json(const base::Value& object);
+  // A JSON object whose string leaves are formats; a leaf of one command keeps its type. A line end is added. omit_empty:
+  // keys and items without a value are left out, and so are objects without a key.
+  static base::Result<LogFormat> parse_json(const base::Value& object, bool omit_empty = false);
   static LogFormat literal(std::string_view text);
 
   void append(std::string& out, const StreamInfo& info) const;
@@ -55,9 +57,12 @@ class LogFormat {
  private:
   void finish();
   void append_json(const LogPiece& piece, std::string& out, const StreamInfo& info) const;
+  static base::Result<LogTree> make_tree(const base::Value& node);
+  static bool append_tree(const LogTree& tree, std::string& out, const StreamInfo& info);
 
   std::vector<LogPiece> pieces_;    // commands
   std::string tail_;                // text behind the last
+  std::shared_ptr<const LogTree> tree_;  // JSON with empty values left out: in place of pieces
   uint8_t needs_ = 0;
   std::vector<std::string> unfilled_;
 };

@@ -65,6 +65,23 @@ TEST(LogFormat, JsonKeepsTypesAndEscapes) {
   EXPECT_EQ(out, "{\"code\":503,\"ua\":\"curl\\\"7\",\"route\":null,\"text\":\"c=503\"}\n");
 }
 
+TEST(LogFormat, JsonLeavesOutWhatIsEmptyWhenAsked) {
+  RequestHeaders r;
+  auto i = sample(r);
+  auto line = [&](std::string_view json) {
+    auto f = LogFormat::parse_json(*base::parse_json(json), true);
+    std::string out;
+    if (f) f->append(out, i);
+    return out;
+  };
+  EXPECT_EQ(line(R"({"a":"%REQ(X-NO)%","code":"%RESPONSE_CODE%","b":"%REQ(X-NO)%"})"), "{\"code\":503}\n");
+  EXPECT_EQ(line(R"({"a":"x%REQ(X-NO)%y","e":"","two":"%REQ(X-NO)%%REQ(X-NO)%"})"), "{\"a\":\"xy\",\"e\":\"\",\"two\":\"\"}\n");
+  EXPECT_EQ(line(R"({"m":{"c":"%REQ(X-NO)%","d":"%RESPONSE_CODE%"},"n":{"c":"%REQ(X-NO)%"}})"), "{\"m\":{\"d\":503}}\n");
+  EXPECT_EQ(line(R"({"l":["%REQ(X-NO)%","%RESPONSE_CODE%",{"z":"%REQ(X-NO)%"}],"none":["%REQ(X-NO)%"]})"), "{\"l\":[503],\"none\":[]}\n");
+  EXPECT_EQ(line(R"({"a":"%REQ(X-NO)%"})"), "{}\n");
+  EXPECT_EQ(LogFormat::parse_json(*base::parse_json(R"({"a":"%UPSTREAM_TLS_VERSION%"})"), true)->needs(), LogFormat::kTls);
+}
+
 TEST(LogFormat, NamesGrpcStatuses) {
   RequestHeaders r;
   auto i = sample(r);
