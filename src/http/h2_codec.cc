@@ -215,6 +215,12 @@ bool H2Codec::outbound_flood() const {
          (most.outbound_control_frames && floods_->control.size() > *most.outbound_control_frames);
 }
 
+// Of what each wants an answer to.
+H2Error H2Codec::control_flood() {
+  count(&H2Counters::outbound_control_flood);
+  return H2Error::kEnhanceYourCalm;
+}
+
 // content: of the payload, without padding.
 H2Error H2Codec::count_inbound(const Frame& f, uint32_t content) {
   const H2Floods& most = options_.floods;
@@ -579,7 +585,10 @@ H2Error H2Codec::on_frame(const Frame& f, std::string_view payload) {
     case kHeaders: return on_headers(f, payload);
     case kContinuation:
       if (!section_stream_) return H2Error::kProtocolError;
-      if (!spend(1)) return H2Error::kEnhanceYourCalm;
+      if (!spend(1)) {
+        if (payload.empty()) count(&H2Counters::inbound_empty_frames_flood);
+        return H2Error::kEnhanceYourCalm;
+      }
       if (section_.size() + payload.size() > options_.max_header_list_bytes + 2 * kMaxFrame) return H2Error::kEnhanceYourCalm;
       section_ += payload;
       section_bytes_ += 9 + f.length;
@@ -602,7 +611,7 @@ H2Error H2Codec::on_frame(const Frame& f, std::string_view payload) {
         sink_.on_ping_ack();
         return H2Error::kNoError;
       }
-      if (!options_.floods.outbound_control_frames && !spend(1)) return H2Error::kEnhanceYourCalm;
+      if (!options_.floods.outbound_control_frames && !spend(1)) return control_flood();
       put_frame(8, kPing, kAck, 0, payload);
       return H2Error::kNoError;
     case kGoaway: {
@@ -735,7 +744,10 @@ H2Error H2Codec::begin_data(const Frame& f) {
     receive_window_ += static_cast<int64_t>(unacknowledged_);
     put_window_update(0, static_cast<uint32_t>(std::exchange(unacknowledged_, 0)));
   }
-  if (f.length == 0 && !(f.flags & kEndStream) && !options_.floods.empty_frames && !spend(1)) return H2Error::kEnhanceYourCalm;
+  if (f.length == 0 && !(f.flags & kEndStream) && !options_.floods.empty_frames && !spend(1)) {
+    count(&H2Counters::inbound_empty_frames_flood);
+    return H2Error::kEnhanceYourCalm;
+  }
   Stream* s = find(f.id);
   if (!s) {
     if (idle(f.id)) return H2Error::kProtocolError;
@@ -777,7 +789,7 @@ H2Error H2Codec::on_settings(const Frame& f, std::string_view payload) {
   if (f.id != 0) return H2Error::kProtocolError;
   if (f.flags & kAck) return f.length == 0 ? H2Error::kNoError : H2Error::kFrameSizeError;
   if (f.length % 6 != 0) return H2Error::kFrameSizeError;
-  if (settings_seen_ && !options_.floods.outbound_control_frames && !spend(5)) return H2Error::kEnhanceYourCalm;
+  if (settings_seen_ && !options_.floods.outbound_control_frames && !spend(5)) return control_flood();
   if (!std::exchange(settings_seen_, true)) peer_max_streams_ = 0x7fffffff;  // no limit was named until now
   for (; !payload.empty(); payload.remove_prefix(6)) {
     unsigned id = static_cast<unsigned char>(payload[0]) << 8 | static_cast<unsigned char>(payload[1]);

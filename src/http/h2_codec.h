@@ -211,6 +211,7 @@ class H2Codec {
     if (options_.counters) ++(options_.counters->*what);
   }
   void put_reset(H2Stream id, H2Error error);
+  H2Error control_flood();
   base::Status fail(H2Error error);
 
   Side side_;

@@ -104,6 +104,17 @@ Status ConfigManager::leave_out(LeftOut what, const base::Error& error) {
 
 // ----------------------------------------------------------------------------------------------------------- clusters
 
+namespace {
+// before: nullptr: there was none yet.
+bool same_hosts(const EndpointSet* before, const EndpointSet& after) {
+  if ((before ? before->hosts.size() : 0) != after.hosts.size()) return false;
+  std::set<const Host*> known;
+  if (before)
+    for (const HostPtr& h : before->hosts) known.insert(h.get());
+  return std::ranges::all_of(after.hosts, [&](const HostPtr& h) { return known.contains(h.get()); });
+}
+}  // namespace
+
 Status ConfigManager::update_clusters(const xds::ReceivedUpdate& update) {
   std::vector<std::pair<std::shared_ptr<const ClusterConfig>, Resource>> compiled;
   for (const auto& r : update.changed) {
@@ -167,6 +178,7 @@ void ConfigManager::put_cluster(std::shared_ptr<const ClusterConfig> config, Res
       break;
   }
   if (next && next != c.assigned) {
+    c.membership_changes += !same_hosts(c.assigned.get(), *next);
     c.assigned = next;
     next->adopt();
   }
@@ -252,9 +264,9 @@ void ConfigManager::remove_cluster(const std::string& name, ConfigUpdate& out) {
 }
 
 void ConfigManager::set_endpoints(ClusterState& cluster, std::shared_ptr<const EndpointSet> endpoints, ConfigUpdate& out) {
+  cluster.membership_changes += !same_hosts(cluster.assigned.get(), *endpoints);
   cluster.assigned = std::move(endpoints);
   cluster.assigned->adopt();
-  ++cluster.membership_changes;
   clusters_updated_ += cluster.warm;
   apply_endpoints(cluster, out);
 }

@@ -298,6 +298,21 @@ def test_event(pair, event):
         assert found == wanted, r.name
 
 
+def test_changes_of_members(pair):
+    for r in pair:
+        put(r.eds, endpoints(r.odd))
+        r.wait(lambda: number(r, "cluster.eds.membership_total") == 1)
+        before = number(r, "cluster.eds.membership_change")
+        put(r.eds, endpoints(r.odd, 1))
+        r.wait(lambda: number(r, "cluster.eds.membership_change") == before + 1)
+        put(r.eds, endpoints(1, r.odd, version="turned"))
+        r.wait(lambda: figures(r)["cluster.eds.version_text"] == '"turned"')
+        put(r.eds, endpoints(1, version="one"))
+        r.wait(lambda: figures(r)["cluster.eds.version_text"] == '"one"')
+        assert number(r, "cluster.eds.membership_change") == before + 2, r.name
+        assert number(r, "cluster.odd.membership_change") == 1, r.name
+
+
 def test_versions_of_endpoints(pair):
     for r in pair:
         put(r.eds, endpoints(r.odd, version="seven"))

@@ -103,10 +103,15 @@ def test_http2(name, proxy, bounded):
         bounded()
 
 
-@pytest.mark.parametrize("name", ["rapid reset", "pings", "settings", "empty data", "continuations", "empty continuations"])
-def test_a_flood_without_reading_answers_ends_the_connection(name, proxy, bounded):
+@pytest.mark.parametrize("name, statistic", [
+    ("rapid reset", "http.test.downstream_rq_too_many_premature_resets"), ("pings", "http2.outbound_control_flood"), ("settings", "http2.outbound_control_flood"),
+    ("empty data", "http2.inbound_empty_frames_flood"), ("continuations", "http.test.downstream_cx_protocol_error"),
+    ("empty continuations", "http2.inbound_empty_frames_flood")])
+def test_a_flood_without_reading_answers_ends_the_connection(name, statistic, proxy, bounded):
+    before = proxy.stat(statistic)
     with H2(proxy.port) as c:
         assert pour(c, H2_FLOODS[name](), seconds=5)
+    wait_for(lambda: proxy.stat(statistic) == before + 1)
 
 
 def test_more_streams_than_allowed_are_refused(start, origin):

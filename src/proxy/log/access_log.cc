@@ -7,9 +7,10 @@ namespace fairlead::proxy {
 
 // A JSON format by its keys, for those that may be missing from a line.
 struct LogTree {
+  std::string key;                     // in its object, ready to be printed; of an item empty
   char open = 0;                       // '{' or '['; 0: a leaf
   LogFormat leaf;
-  std::vector<std::pair<std::string, LogTree>> children;  // by key, ready to be printed; of a list, without
+  std::vector<LogTree> children;
 };
 
 using base::Code;
@@ -163,7 +164,8 @@ Result<LogTree> LogFormat::make_tree(const base::Value& node) {
   auto add = [&](std::string key, const base::Value& value) -> Status {
     auto child = make_tree(value);
     if (!child) return std::unexpected(child.error());
-    tree.children.emplace_back(std::move(key), std::move(*child));
+    child->key = std::move(key);
+    tree.children.push_back(std::move(*child));
     return {};
   };
   if (node.is_object()) {
@@ -190,10 +192,10 @@ bool LogFormat::append_tree(const LogTree& tree, std::string& out, const StreamI
   }
   out += tree.open;
   bool any = false;
-  for (const auto& [key, child] : tree.children) {
+  for (const LogTree& child : tree.children) {
     size_t before = out.size();
     if (any) out += ',';
-    out += key;
+    out += child.key;
     if (append_tree(child, out, info)) any = true;
     else out.resize(before);
   }
