@@ -53,7 +53,10 @@ class H2Downstream final : public DownstreamConnection, http::H2Codec::Sink, io:
             codec_.ping();
             worker_.mark(*this);
           },
-          [this] { shut(kFlagDownstreamTermination, "downstream_local_disconnect(http2_ping_timeout)"); });
+          [this] {
+            ++worker_.http2_stats.counters.keepalive_timeout;
+            shut(kFlagDownstreamTermination, "downstream_local_disconnect(http2_ping_timeout)");
+          });
     transport_->set_sink(this);
     arm_idle();
     read_again_ = true;

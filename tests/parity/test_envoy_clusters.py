@@ -161,6 +161,8 @@ def test_ping_finds_peers_that_are_gone(tmp_path):
         assert answers[0] == answers[1] and answers[0][0] == 503, answers
         assert [o.pings for o in origins] == [1, 1]
         for r in pair:
+            assert "cluster.silent.http2.keepalive_timeout: 1" in r.admin("/stats")[2], r.name
+        for r in pair:
             # A client that answers is kept, one that does not is let go.
             with socket.create_connection(("127.0.0.1", r.port("in")), timeout=20) as s:
                 s.sendall(PREFACE + frame(SETTINGS))
@@ -171,6 +173,7 @@ def test_ping_finds_peers_that_are_gone(tmp_path):
                         answered += 1
                         s.sendall(frame(PING, 1, payload))
                 assert answered == 3, r.name  # and then it was closed
+            r.wait(lambda: "http2.keepalive_timeout: 1" in r.admin("/stats?filter=^http2")[2])
     finally:
         for r in pair:
             r.stop()

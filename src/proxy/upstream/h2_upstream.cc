@@ -112,7 +112,10 @@ class H2Upstream final : public UpstreamConnection, http::H2Sink, io::TransportS
             session_->ping();
             worker().mark(*this);
           },
-          [this] { on_broken(ResetReason::kTermination, {}); });
+          [this] {
+            ++stats().http2.counters.keepalive_timeout;
+            on_broken(ResetReason::kTermination, {});
+          });
     worker().mark(*this);
   }
 
