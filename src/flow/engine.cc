@@ -3,18 +3,18 @@
 #include <time.h>
 
 #include <algorithm>
+#include <bit>
+#include <map>
 #include <sstream>
 #include <unordered_map>
 #include <utility>
 
 #include "flow/breaker.h"
 #include "flow/epoch.h"
+#include "flow/param_check.h"
 #include "flow/shaper.h"
 
 namespace fairlead::flow {
-namespace {
-
-constexpr std::string_view kDefaultContext = "sentinel_default_context";
 
 struct NamedNode {
   std::string name;
@@ -31,13 +31,18 @@ class NodeTable {
     delete rest_.load(std::memory_order_relaxed);
   }
 
-  Node& get(std::string_view name, std::size_t most) {
+  // `beyond`: there are too many, it is the node of all the others.
+  Node& get(std::string_view name, std::size_t most, bool& beyond) {
     auto& head = heads_[std::hash<std::string_view>{}(name) % heads_.size()];
     if (Node* found = find(head, name)) return *found;
-    if (Node* rest = rest_.load(std::memory_order_acquire)) return *rest;
+    if (Node* rest = rest_.load(std::memory_order_acquire)) {
+      beyond = true;
+      return *rest;
+    }
     const std::scoped_lock lock(adding_);
     if (Node* found = find(head, name)) return *found;
     if (size_ >= most) {
+      beyond = true;
       if (rest_.load(std::memory_order_relaxed) == nullptr) rest_.store(new Node, std::memory_order_release);
       return *rest_.load(std::memory_order_relaxed);
     }
@@ -60,6 +65,10 @@ class NodeTable {
   std::size_t size_ = 0;
 };
 
+namespace {
+
+constexpr std::string_view kDefaultContext = "sentinel_default_context";
+
 struct FlowCheck {
   enum class Who : std::uint8_t { Everyone, Others, One };
   Who who;
@@ -80,6 +89,12 @@ struct AuthorityCheck {
   int index;
   bool black;
   std::vector<std::string> apps;
+};
+
+struct ParamCheck {
+  int index;
+  std::shared_ptr<ParamBuckets> buckets;
+  ParamThreads* threads;  // of a rule by threads
 };
 
 bool lists(const std::vector<std::string>& apps, std::string_view origin) {
@@ -104,6 +119,8 @@ struct Engine::Checks {
   std::vector<AuthorityCheck> authority;
   std::vector<FlowCheck> flow;
   std::vector<BreakerCheck> breakers;
+  std::vector<ParamCheck> params;
+  std::vector<std::pair<int, ParamThreads*>> threads;  // by argument: where calls in progress are counted
   bool default_context = false;  // a chain rule names it
 };
 
@@ -118,9 +135,14 @@ struct Engine::Loaded {
     AuthorityRule rule;
     int index;
   };
+  struct ParamFlow {
+    int index;
+    std::shared_ptr<const ParamPlan> plan;
+  };
   std::vector<Flow> flow;
   std::vector<BreakerCheck> degrade;  // a breaker has its rule
   std::vector<Authority> authority;
+  std::vector<ParamFlow> params;
 };
 
 class Resource {
@@ -131,17 +153,23 @@ class Resource {
   Resource* next = nullptr;
   Node node;
   NodeTable origins, contexts;
+  std::map<int, ParamThreads> threads;       // by argument; they stay, because calls in progress hold them
   std::atomic<const void*> checks{nullptr};  // Engine::Checks
 };
 
 std::string_view to_string(Verdict verdict) {
-  static constexpr std::array<std::string_view, 9> names{"pass",       "flow",          "degrade",   "authority", "system qps",
-                                                         "system threads", "system RT", "system load", "system CPU"};
+  static constexpr std::array<std::string_view, 10> names{"pass",       "flow",          "degrade",   "authority", "system qps",
+                                                         "system threads", "system RT", "system load", "system CPU", "param flow"};
   return names[static_cast<std::size_t>(verdict)];
 }
 
 std::string_view to_string(BreakerState state) {
   return state == BreakerState::Closed ? "CLOSED" : state == BreakerState::Open ? "OPEN" : "HALF_OPEN";
+}
+
+std::string_view to_string(Limit limit) {
+  static constexpr std::array<std::string_view, 4> names{"resources", "nodes of a resource", "values of a parameter", "values with calls in progress"};
+  return names[static_cast<std::size_t>(limit)];
 }
 
 Entry& Entry::operator=(Entry&& other) noexcept {
@@ -151,6 +179,7 @@ Entry& Entry::operator=(Entry&& other) noexcept {
   resource_ = other.resource_;
   origin_ = other.origin_;
   context_ = other.context_;
+  held_ = std::exchange(other.held_, nullptr);
   begun_ms_ = other.begun_ms_;
   wait_ns_ = other.wait_ns_;
   count_ = other.count_;
@@ -214,13 +243,28 @@ Resource& Engine::resource(std::string_view name) {
     Resource& added = create(name, hash, false);
     if (&added != overflow_.get()) return added;
   }
-  overflow_count_.fetch_add(1, std::memory_order_relaxed);
+  met(Limit::Resources, name);
   return *overflow_;
 }
 
 Node& Engine::node(Resource& resource) { return resource.node; }
 
 void Engine::on_breaker_change(BreakerListener listener) { listener_ = std::move(listener); }
+
+void Engine::on_limit(LimitListener listener) { limit_listener_ = std::move(listener); }
+
+void Engine::met(Limit limit, std::string_view resource, std::uint64_t times) {
+  auto& hits = limit_hits_[static_cast<std::size_t>(limit)];
+  const std::uint64_t before = hits.fetch_add(times, std::memory_order_relaxed);
+  if (limit_listener_ && std::bit_width(before) != std::bit_width(before + times)) limit_listener_(limit, resource, before + times);
+}
+
+Node* Engine::node_of(NodeTable& table, std::string_view name, const Resource& resource) {
+  bool beyond = false;
+  Node* node = &table.get(name, options_.max_nodes_per_resource, beyond);
+  if (beyond) met(Limit::NodesPerResource, resource.name);
+  return node;
+}
 
 void Engine::set_system_status(double load, double cpu) {
   load_now_.store(load, std::memory_order_relaxed);
@@ -260,6 +304,21 @@ std::vector<std::string> Engine::load(std::vector<AuthorityRule> rules) {
   return problems;
 }
 
+std::vector<std::string> Engine::load(std::vector<ParamFlowRule> rules) {
+  const std::scoped_lock lock(changing_);
+  loaded_->params.clear();
+  std::vector<std::string> notes;
+  auto problems = sift(rules, [&](ParamFlowRule& rule, int index) {
+    for (const std::string& note : ignored(rule)) notes.push_back("rule " + std::to_string(index) + ": " + note);
+    const auto same = [&rule](const Loaded::ParamFlow& each) { return each.plan->rule() == rule; };
+    if (std::none_of(loaded_->params.begin(), loaded_->params.end(), same))
+      loaded_->params.push_back({.index = index, .plan = std::make_shared<const ParamPlan>(std::move(rule))});
+  });
+  publish();
+  problems.insert(problems.end(), notes.begin(), notes.end());
+  return problems;
+}
+
 void Engine::load(const std::vector<SystemRule>& rules) {
   const std::scoped_lock lock(changing_);
   SystemRule least;
@@ -282,6 +341,23 @@ void Engine::load(const std::vector<SystemRule>& rules) {
   max_rt_ = least.avg_rt;
   max_thread_ = least.max_thread;
   system_set_ = any;
+}
+
+// With changing_ held. What an equal rule has counted for the resource is taken over.
+void Engine::add_param(Resource& resource, Checks& checks, int index, const std::shared_ptr<const ParamPlan>& plan) {
+  const ParamFlowRule& rule = plan->rule();
+  ParamCheck check{.index = index, .buckets = nullptr, .threads = nullptr};
+  if (const auto* before = static_cast<const Checks*>(resource.checks.load(std::memory_order_relaxed)))
+    for (const ParamCheck& each : before->params)
+      if (each.buckets->rule() == rule) check.buckets = each.buckets;
+  if (!check.buckets)
+    check.buckets = std::make_shared<ParamBuckets>(plan, options_.max_param_values != 0 ? options_.max_param_values : plan->default_limit());
+  if (rule.grade == kGradeThread) {
+    check.threads = &resource.threads.try_emplace(*rule.param_idx, options_.max_param_threads != 0 ? options_.max_param_threads : plan->default_limit()).first->second;
+    if (std::pair pair{*rule.param_idx, check.threads}; std::find(checks.threads.begin(), checks.threads.end(), pair) == checks.threads.end())
+      checks.threads.push_back(pair);
+  }
+  checks.params.push_back(std::move(check));
 }
 
 // With changing_ held: builds the checks of every resource that has rules, swaps them in, and frees the old ones.
@@ -314,6 +390,7 @@ void Engine::publish() {
     for (std::string app; std::getline(apps, app, ',');) check.apps.push_back(app);
     checks_of(rule.resource).authority.push_back(std::move(check));
   }
+  for (const auto& [index, plan] : loaded_->params) add_param(named(plan->rule().resource), checks_of(plan->rule().resource), index, plan);
   // Rules for everyone come after those for one origin; equal ones stay in the order of the list.
   for (auto& [resource, checks] : fresh)
     std::stable_partition(checks->flow.begin(), checks->flow.end(), [](const FlowCheck& c) { return c.who != FlowCheck::Who::Everyone; });
@@ -356,19 +433,20 @@ Entry Engine::enter(Resource& resource, const Call& call) {
   entry.begun_ms_ = now;
   entry.count_ = call.count;
   entry.inbound_ = call.inbound;
-  if (!call.origin.empty()) entry.origin_ = &resource.origins.get(call.origin, options_.max_nodes_per_resource);
+  if (!call.origin.empty()) entry.origin_ = node_of(resource.origins, call.origin, resource);
   bool borrowed = false;  // its place in the next window is counted already
   {
     const Epoch::Reading reading;
     const auto* checks = static_cast<const Checks*>(resource.checks.load(std::memory_order_seq_cst));
     if (!call.context.empty()) {
-      entry.context_ = &resource.contexts.get(call.context, options_.max_nodes_per_resource);
+      entry.context_ = node_of(resource.contexts, call.context, resource);
     } else if (checks != nullptr && checks->default_context) {
-      entry.context_ = &resource.contexts.get(kDefaultContext, options_.max_nodes_per_resource);
+      entry.context_ = node_of(resource.contexts, kDefaultContext, resource);
     }
-    // The order of Sentinel's slots: authority, system, flow, breakers.
+    // The order of Sentinel's slots: authority, system, parameters, flow, breakers.
     static const Checks kNone;
     borrowed = check(entry, checks != nullptr ? *checks : kNone, call, now);
+    if (checks != nullptr && !checks->threads.empty() && entry.verdict_ == Verdict::Pass) hold_params(entry, *checks, call);
   }
   const std::array<Node*, 4> nodes{&resource.node, entry.context_, entry.origin_, call.inbound ? &inbound_ : nullptr};
   for (Node* node : nodes) {
@@ -397,6 +475,9 @@ bool Engine::check(Entry& entry, const Checks& checks, const Call& call, std::in
 
   if (call.inbound && system_set_.load(std::memory_order_relaxed))
     if (const Verdict verdict = check_system(now, call.count); verdict != Verdict::Pass) return refuse(verdict, -1);
+
+  if (!checks.params.empty())
+    if (const int rule = check_params(entry, checks, call, now); rule >= 0) return refuse(Verdict::ParamFlow, rule);
 
   for (const FlowCheck& rule : checks.flow) {
     bool own = false;  // counted for the origin alone
@@ -435,7 +516,34 @@ bool Engine::check(Entry& entry, const Checks& checks, const Call& call, std::in
   return false;
 }
 
+// The position of the rule that refuses, or -1.
+int Engine::check_params(Entry& entry, const Checks& checks, const Call& call, std::int64_t now) {
+  int forgot = 0, refused = -1;
+  for (const ParamCheck& rule : checks.params) {
+    const Param* value = param_at(call.params, *rule.buckets->rule().param_idx);
+    if (value == nullptr || rule.buckets->ask(*value, rule.threads, now, call.count, entry.wait_ns_, forgot)) continue;
+    refused = rule.index;
+    break;
+  }
+  if (forgot > 0) met(Limit::ParamValues, entry.resource_->name, static_cast<std::uint64_t>(forgot));
+  return refused;
+}
+
+void Engine::hold_params(Entry& entry, const Checks& checks, const Call& call) {
+  for (const auto& [index, threads] : checks.threads)
+    if (const Param* value = param_at(call.params, index)) hold_param(entry, *threads, *value);
+}
+
+void Engine::hold_param(Entry& entry, ParamThreads& threads, const Param& value) {
+  for (const Param& each : value.list()) hold_param(entry, threads, each);
+  if (value.type() == Param::Type::None || value.type() == Param::Type::List) return;
+  bool beyond = false;
+  entry.held_ = threads.hold(value, entry.held_, beyond);
+  if (beyond) met(Limit::ParamThreads, entry.resource_->name);
+}
+
 void Engine::leave(Entry& entry) {
+  if (entry.held_ != nullptr) ParamThreads::release(std::exchange(entry.held_, nullptr));
   const std::int64_t now = this->now();
   const std::int64_t rt = now - entry.begun_ms_;
   for (Node* node : {&entry.resource_->node, entry.context_, entry.origin_, entry.inbound_ ? &inbound_ : nullptr}) {

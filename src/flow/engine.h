@@ -14,19 +14,24 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "flow/param.h"
 #include "flow/rules.h"
 #include "flow/window.h"
 
 namespace fairlead::flow {
 
-enum class Verdict : std::uint8_t { Pass, Flow, Degrade, Authority, SystemQps, SystemThread, SystemRt, SystemLoad, SystemCpu };
+enum class Verdict : std::uint8_t { Pass, Flow, Degrade, Authority, SystemQps, SystemThread, SystemRt, SystemLoad, SystemCpu, ParamFlow };
+// What is kept is limited; none of the limits lets a call pass unchecked (what each does: Engine::Options).
+enum class Limit : std::uint8_t { Resources, NodesPerResource, ParamValues, ParamThreads };
 enum class BreakerState : std::uint8_t { Closed, Open, HalfOpen };
 std::string_view to_string(Verdict verdict);
 std::string_view to_string(BreakerState state);
+std::string_view to_string(Limit limit);
 
 struct Call {
   std::string_view context;  // name of the entrance; empty: the default one
@@ -34,10 +39,15 @@ struct Call {
   int count = 1;
   bool prioritized = false;  // may borrow from the next window instead of being refused
   bool inbound = false;      // counts for the system rules
+  std::span<const Param> params;  // the arguments, for parameter rules; read only if the resource has some
 };
 
 class Resource;
+class NodeTable;
 class Engine;
+class ParamPlan;
+class ParamThreads;
+struct ParamHeld;
 
 // One call in progress; leaving ends it. Movable, and may end on another thread than it began on. Must not outlive its engine.
 class [[nodiscard]] Entry {
@@ -65,6 +75,7 @@ class [[nodiscard]] Entry {
   Resource* resource_ = nullptr;
   Node* origin_ = nullptr;
   Node* context_ = nullptr;
+  ParamHeld* held_ = nullptr;  // values that it counts for, of rules by threads
   std::int64_t begun_ms_ = 0;
   std::int64_t wait_ns_ = 0;
   int count_ = 1;
@@ -84,9 +95,17 @@ class Engine {
     std::size_t max_resources = 100'000;
     // Origins (contexts) of a resource beyond this number share one node: checked together, so rather refused than unchecked.
     std::size_t max_nodes_per_resource = 1'024;
+    // Values that a parameter rule keeps, for each resource; 0: Sentinel's number, 4,000 for each second of the rule's interval, at most
+    // 200,000. Beyond it the value used longest ago is forgotten, and when it comes again has all its places.
+    std::size_t max_param_values = 0;
+    // Values of a parameter with calls in progress, for rules by threads; 0: Sentinel's number, 4,000. Those beyond share one count:
+    // rather refused than unchecked.
+    std::size_t max_param_threads = 0;
   };
   // Called inside a check or an exit, so it must be short; may call nothing of the engine.
   using BreakerListener = std::function<void(const DegradeRule&, BreakerState from, BreakerState to)>;
+  // Called inside a check, like the breakers' listener, when a limit was met the first time and whenever the number has doubled.
+  using LimitListener = std::function<void(Limit, std::string_view resource, std::uint64_t times)>;
 
   Engine();
   explicit Engine(const Options& options);
@@ -100,6 +119,8 @@ class Engine {
   std::vector<std::string> load(std::vector<DegradeRule> rules);
   std::vector<std::string> load(std::vector<AuthorityRule> rules);
   void load(const std::vector<SystemRule>& rules);
+  // What is counted for the values of a rule that stays equal is kept. The answer also names exceptions of valid rules that are ignored.
+  std::vector<std::string> load(std::vector<ParamFlowRule> rules);
 
   Entry enter(std::string_view resource, const Call& call = {});
   // The same without the search by name. The resource lives as long as the engine.
@@ -109,11 +130,14 @@ class Engine {
   // For the rules of load (1 minute average) and CPU (0..1), which the program measures; -1: unknown.
   void set_system_status(double load, double cpu);
   void on_breaker_change(BreakerListener listener);  // before the first load()
+  void on_limit(LimitListener listener);             // before the first load() and call
 
   Node& node(Resource& resource);
   Node& inbound() { return inbound_; }
   std::size_t resources() const { return resources_.load(std::memory_order_relaxed); }
-  std::uint64_t overflow() const { return overflow_count_.load(std::memory_order_relaxed); }
+  // How often a limit was met: calls counted together (resources, nodes, threads), values forgotten while they still counted.
+  std::uint64_t limit_hits(Limit limit) const { return limit_hits_[static_cast<std::size_t>(limit)].load(std::memory_order_relaxed); }
+  std::uint64_t overflow() const { return limit_hits(Limit::Resources); }
 
  private:
   friend class Entry;
@@ -124,14 +148,20 @@ class Engine {
   Resource* find(std::string_view name, std::size_t hash) const;
   Resource& create(std::string_view name, std::size_t hash, bool named_by_rule);
   void publish();
+  void add_param(Resource& resource, Checks& checks, int index, const std::shared_ptr<const ParamPlan>& plan);
   Verdict check_system(std::int64_t now, int count);
   bool check(Entry& entry, const Checks& checks, const Call& call, std::int64_t now);
+  int check_params(Entry& entry, const Checks& checks, const Call& call, std::int64_t now);
+  void hold_params(Entry& entry, const Checks& checks, const Call& call);
+  void hold_param(Entry& entry, ParamThreads& threads, const Param& value);
+  Node* node_of(NodeTable& table, std::string_view name, const Resource& resource);
+  void met(Limit limit, std::string_view resource, std::uint64_t times = 1);
 
   const Options options_;
   static constexpr std::size_t kTableSize = 1 << 14;
   std::unique_ptr<std::atomic<Resource*>[]> table_;
   std::atomic<std::size_t> resources_{0};
-  std::atomic<std::uint64_t> overflow_count_{0};
+  std::array<std::atomic<std::uint64_t>, 4> limit_hits_{};
   std::unique_ptr<Resource> overflow_;
   Node inbound_;
 
@@ -142,6 +172,7 @@ class Engine {
 
   std::mutex changing_;  // load() and new resources
   BreakerListener listener_;
+  LimitListener limit_listener_;
   struct Loaded;
   std::unique_ptr<Loaded> loaded_;
 };

@@ -1,6 +1,7 @@
 // What a call costs: entering and leaving together, and a refused call, which has nothing to leave.
 #include <benchmark/benchmark.h>
 
+#include <array>
 #include <atomic>
 #include <cstdlib>
 #include <new>
@@ -56,6 +57,26 @@ void enter_by_name(benchmark::State& state) {
   }
 }
 BENCHMARK(enter_by_name);
+
+// A rule for each value of an argument, with 1,000 values: the interval is long, so that no place is given back meanwhile.
+void enter_with_parameter(benchmark::State& state) {
+  static Engine with;
+  if (state.thread_index() == 0) with.load(std::vector<ParamFlowRule>{{.resource = "orders", .param_idx = 0, .count = 1e15}});
+  Resource& resource = with.resource("orders");
+  std::vector<std::string> names;
+  for (int i = 0; i < 1000; ++i) names.push_back("customer " + std::to_string(i));
+  for (const std::string& name : names) static_cast<void>(with.enter(resource, {.params = std::array<Param, 1>{name}}));
+  const std::int64_t before = allocations.load();
+  std::size_t next = 0;
+  for (auto _ : state) {
+    const std::array<Param, 1> params{names[next]};
+    next = next + 1 < names.size() ? next + 1 : 0;
+    Entry entry = with.enter(resource, {.params = params});
+    benchmark::DoNotOptimize(entry);
+  }
+  if (state.threads() == 1) state.counters["allocations"] = static_cast<double>(allocations.load() - before);
+}
+BENCHMARK(enter_with_parameter)->Threads(1)->Threads(2);
 
 // A refused call has nothing to leave: the check alone, with its statistics.
 void refused(benchmark::State& state) {

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "flow/param_check.h"
+
 namespace fairlead::flow {
 namespace {
 
@@ -51,6 +53,33 @@ std::string problem(const AuthorityRule& rule) {
   if (blank(rule.limit_app)) return "limitApp: must name at least one origin";
   if (rule.strategy != kAuthorityWhite && rule.strategy != kAuthorityBlack) return "strategy: must be 0 (white list) or 1 (black list)";
   return {};
+}
+
+std::string problem(const ParamFlowRule& rule) {
+  if (blank(rule.resource)) return "resource: must not be blank";
+  if (!(rule.count >= 0)) return "count: must be 0 or more";
+  // Sentinel takes other grades and then never checks.
+  if (rule.grade != kGradeThread && rule.grade != kGradeQps) return "grade: must be 0 (threads) or 1 (QPS)";
+  if (!rule.param_idx) return "paramIdx: must be set, to the argument's position from 0 (or from -1 backwards)";
+  if (rule.burst_count < 0) return "burstCount: must be 0 or more";
+  if (rule.control_behavior < 0) return "controlBehavior: must be 0 (reject) or 2 (rate limiter)";
+  if (rule.duration_in_sec <= 0) return "durationInSec: must be above 0";
+  if (rule.max_queueing_time_ms < 0) return "maxQueueingTimeMs: must be 0 or more";
+  return {};
+}
+
+std::vector<std::string> ignored(const ParamFlowRule& rule) {
+  std::vector<std::string> sentences;
+  for (std::size_t i = 0; i < rule.items.size(); ++i) {
+    const ParamFlowItem& item = rule.items[i];
+    const std::string at = "paramFlowItemList[" + std::to_string(i) + "].";
+    std::string text;
+    read_param(item.object, item.class_type, text);
+    if (!text.empty()) sentences.push_back(at + "object: " + text + ", as classType " + item.class_type + " says; the exception is ignored");
+    else if (!item.count) sentences.push_back(at + "count: must be set; the exception is ignored");
+    else if (*item.count < 0) sentences.push_back(at + "count: must be 0 or more; the exception is ignored");
+  }
+  return sentences;
 }
 
 }  // namespace fairlead::flow

@@ -3,7 +3,9 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
+#include <vector>
 
 namespace fairlead::flow {
 
@@ -63,9 +65,37 @@ struct AuthorityRule {
   int strategy = kAuthorityWhite;
 };
 
+// An exception of a parameter rule: the threshold of one value.
+struct ParamFlowItem {
+  std::string object;        // the value as text
+  std::optional<int> count;  // without one the exception is ignored
+  std::string class_type;    // "int", "java.lang.Long", ...; anything else is a text
+
+  bool operator==(const ParamFlowItem&) const = default;
+};
+
+// A threshold for each value of one argument.
+struct ParamFlowRule {
+  std::string resource;
+  std::string limit_app = "default";  // of no effect, as in Sentinel
+  int grade = kGradeQps;
+  std::optional<int> param_idx;  // from 0; negative: from the last (-1) backwards
+  double count = 0;              // its whole part; for each duration_in_sec when the grade is QPS
+  int control_behavior = kBehaviorReject;  // or kBehaviorThrottle; the others are taken as reject
+  int max_queueing_time_ms = 0;
+  int burst_count = 0;
+  std::int64_t duration_in_sec = 1;
+  std::vector<ParamFlowItem> items;
+
+  bool operator==(const ParamFlowRule&) const = default;
+};
+
 // Empty if the rule is valid, else a sentence that names the field and the accepted range.
 std::string problem(const FlowRule& rule);
 std::string problem(const DegradeRule& rule);
 std::string problem(const AuthorityRule& rule);
+std::string problem(const ParamFlowRule& rule);
+// The exceptions of a valid rule that are ignored, a sentence each.
+std::vector<std::string> ignored(const ParamFlowRule& rule);
 
 }  // namespace fairlead::flow

@@ -4,6 +4,7 @@ import random
 
 HERE = pathlib.Path(__file__).resolve().parent
 SEQUENCES = 200
+FEWER = {"param_many": 40}
 ORIGINS = ["-", "-", "app1", "app2", "app3"]
 
 
@@ -106,11 +107,80 @@ def system(r):
     return rules + events(r, 28, 40, resources=2, flags=(0, 2, 2), rt=(0, 120), counts=(1, 1, 2), origins=ORIGINS)
 
 
-KINDS = [reject, thread, origin, relation, warmup, throttle, warmup_throttle, priority, degrade, authority, system]
+def param(index=0, grade=1, count=3.0, behavior=0, burst=0, duration=1, queue=0, items=(), resource=0):
+    return f"P {resource} {index} {grade} {number(count)} {behavior} {burst} {duration} {queue} {','.join(items) or '-'}"
+
+
+VALUES = ["sa", "sa", "sb", "i1", "i1", "l1", "i2", "d1.5", "f1.5", "ttrue", "cx", "b1", "h1", "n"]
+ITEMS = ["int:1:{}", "java.lang.Integer:+2:{}", "long:1:{}", "java.lang.String:a:{}", "double:1.50:{}", "float:1.5f:{}", "boolean:TRUE:{}", "char:xy:{}",
+         "byte:1:{}", "short:x:{}", "short:1:{}", "demo.Type:b:{}", "java.lang.Character:x:{}"]
+
+
+def with_arguments(r, steps, values=("sa", "sa", "sb", "sc"), width=1, lists=0.0):
+    """Every call gets `width` arguments, drawn from `values`."""
+    out = []
+    for step in steps:
+        if step.startswith("E "):
+            words = []
+            for _ in range(width):
+                inner = [r.choice([v for v in values if v != "n"]) for _ in range(r.randint(0, 3))]
+                words.append("[" + "|".join(inner) if r.random() < lists else r.choice(values))
+            step += " " + ",".join(words)
+        out.append(step)
+    return out
+
+
+def param_reject(r):
+    rules = [param(count=r.choice([0, 1, 2, 3.7, 5, 10]), burst=r.choice([0, 0, 1, 3]), duration=r.choice([1, 1, 2, 5]))]
+    return rules + with_arguments(r, events(r, 30, r.choice([10, 60, 200]), counts=(1, 1, 2, 3)))
+
+
+def param_throttle(r):
+    rules = [param(behavior=2, count=r.choice([0, 1, 3, 8, 20, 1500]), duration=r.choice([1, 1, 3]), queue=r.choice([0, 20, 150, 600, 2000]))]
+    return rules + with_arguments(r, events(r, 30, r.choice([5, 40, 150]), counts=(1, 1, 2)))
+
+
+def param_thread(r):
+    rules = [param(grade=0, count=r.choice([0, 1, 2, 3]), items=r.choice([(), ("int:1:1",), ("String:a:0",)]))]
+    if r.random() < 0.3:
+        rules.append(param(index=r.choice([0, 1]), grade=0, count=2, behavior=2))
+    return rules + with_arguments(r, events(r, 30, 20, rt=(5, 500), leave=1), values=("sa", "sb", "i1", "n"), width=2, lists=0.2)
+
+
+def param_value(r):
+    """Types of values, exceptions, several arguments, indexes from the end and beyond, several rules."""
+    rules = []
+    for _ in range(r.choice([1, 1, 2, 3])):
+        items = [each.format(r.choice([0, 1, 2, 7])) for each in r.sample(ITEMS, r.randint(0, 6))]
+        rules.append(param(index=r.choice([0, 0, 1, 2, -1, -2, -4]), grade=r.choice([0, 1, 1]), count=r.choice([1, 2, 4]), behavior=r.choice([0, 0, 1, 2]),
+                           burst=r.choice([0, 1]), duration=r.choice([1, 2]), queue=r.choice([0, 400]), items=items))
+    return rules + with_arguments(r, events(r, 32, r.choice([10, 50]), counts=(1, 1, 2), rt=(0, 300)), values=VALUES, width=3, lists=0.15)
+
+
+def param_mixed(r):
+    """Beside the other kinds: who refuses first, and what is counted when a later rule refuses."""
+    rules = [param(count=r.randint(1, 4), behavior=r.choice([0, 2]), queue=300), flow(count=r.randint(1, 6)), "A 0 app1 1", "Y 8 -1 -1"]
+    if r.random() < 0.5:
+        rules.append(param(grade=0, count=r.randint(1, 3)))
+    return rules + with_arguments(r, events(r, 30, 30, origins=ORIGINS, resources=2, flags=(0, 1, 2), rt=(0, 300)))
+
+
+def param_many(r):
+    """More values than are kept: those used longest ago are forgotten."""
+    rules = [param(count=r.choice([1, 2, 3]), behavior=r.choice([0, 2]), duration=r.choice([1, 2]), queue=r.choice([0, 900]))]
+    steps = []
+    for i in range(12):
+        start, most = r.choice([0, 0, 1, 500, 3000, 3990]), r.choice([1, 1, 10, 600, 1010, 4000, 4001])
+        steps.append(f"B {r.choice([0, 1, 50, 300])} 0 {start} {most}")
+    return rules + steps
+
+
+KINDS = [reject, thread, origin, relation, warmup, throttle, warmup_throttle, priority, degrade, authority, system, param_reject, param_throttle, param_thread,
+         param_value, param_mixed, param_many]
 
 (HERE / "sequences").mkdir(exist_ok=True)
 for kind in KINDS:
     lines = []
-    for i in range(SEQUENCES):
+    for i in range(FEWER.get(kind.__name__, SEQUENCES)):
         lines.append(";".join(kind(random.Random(f"{kind.__name__} {i}"))))
     (HERE / "sequences" / f"{kind.__name__}.txt").write_text("\n".join(lines) + "\n")

@@ -65,7 +65,9 @@ public final class Main {
                                     || owner.equals("java/lang/Thread") && method.equals("sleep") && args.equals("(J)V")
                                     || owner.endsWith("locks/LockSupport") && method.equals("parkNanos") && args.equals("(J)V")
                                     || owner.endsWith("/TimeUnit") && method.equals("sleep"));
-                            if (clock && op == Opcodes.INVOKESTATIC) {
+                            if (clock && owner.endsWith("/TimeUnit")) {
+                                super.visitMethodInsn(Opcodes.INVOKESTATIC, "replay/Clock", method, "(Ljava/util/concurrent/TimeUnit;J)V", false);
+                            } else if (clock && op == Opcodes.INVOKESTATIC) {
                                 super.visitMethodInsn(op, "replay/Clock", method, args, false);
                             } else if (clock) {
                                 throw new IllegalStateException("a sleep that is not redirected: " + owner);

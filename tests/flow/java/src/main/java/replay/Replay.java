@@ -16,6 +16,10 @@ import com.alibaba.csp.sentinel.slots.block.degrade.DegradeRuleManager;
 import com.alibaba.csp.sentinel.slots.block.flow.FlowException;
 import com.alibaba.csp.sentinel.slots.block.flow.FlowRule;
 import com.alibaba.csp.sentinel.slots.block.flow.FlowRuleManager;
+import com.alibaba.csp.sentinel.slots.block.flow.param.ParamFlowException;
+import com.alibaba.csp.sentinel.slots.block.flow.param.ParamFlowItem;
+import com.alibaba.csp.sentinel.slots.block.flow.param.ParamFlowRule;
+import com.alibaba.csp.sentinel.slots.block.flow.param.ParamFlowRuleManager;
 import com.alibaba.csp.sentinel.slots.system.SystemBlockException;
 import com.alibaba.csp.sentinel.slots.system.SystemRule;
 import com.alibaba.csp.sentinel.slots.system.SystemRuleManager;
@@ -35,9 +39,12 @@ public final class Replay {
     private static List<DegradeRule> degrade;
     private static List<AuthorityRule> authority;
     private static List<SystemRule> system;
+    private static List<ParamFlowRule> param;
+    private static final List<String[]> rules = new ArrayList<>();
+    private static int salt;
     private static final Map<String, AsyncEntry> running = new HashMap<>();
 
-    private static String resource(String index) { return "r" + sequence + "_" + index; }
+    private static String resource(String index) { return "r" + sequence + "_" + salt + "_" + index; }
 
     public static void run(String from, String to) throws Exception {
         StringBuilder answer = new StringBuilder();
@@ -46,8 +53,8 @@ public final class Replay {
                 begin();
                 for (String step : line.split(";")) {
                     String[] w = step.split(" ");
-                    if (!w[0].equals("E") && !w[0].equals("X")) {
-                        rule(w);
+                    if (!"EXB".contains(w[0])) {
+                        rules.add(w);
                         continue;
                     }
                     load();
@@ -55,7 +62,7 @@ public final class Replay {
                     if (w[0].equals("X")) {
                         exit(w[2], w[3].equals("1"));
                     } else {
-                        answer.append(answer.length() == 0 ? "" : " ").append(enter(w));
+                        answer.append(answer.length() == 0 ? "" : " ").append(w[0].equals("B") ? burst(w) : enter(w));
                     }
                 }
                 finish(answer, out);
@@ -76,21 +83,46 @@ public final class Replay {
         sequence++;
         // Far from the sequence before, so that nothing of it is left in the node of all entries.
         Clock.nowMs = 1_700_000_000_000L + sequence * 600_000L;
-        flow = new ArrayList<>();
-        degrade = new ArrayList<>();
-        authority = new ArrayList<>();
-        system = new ArrayList<>();
+        rules.clear();
         loaded = false;
     }
 
+    /** Sentinel asks some rules in the order of their hash codes: names are tried until that is the order of the list. */
     private static void load() {
-        if (!loaded) {
-            FlowRuleManager.loadRules(flow);
-            DegradeRuleManager.loadRules(degrade);
-            AuthorityRuleManager.loadRules(authority);
-            SystemRuleManager.loadRules(system);
-            loaded = true;
+        if (loaded) {
+            return;
         }
+        for (salt = 0;; salt++) {
+            flow = new ArrayList<>();
+            degrade = new ArrayList<>();
+            authority = new ArrayList<>();
+            system = new ArrayList<>();
+            param = new ArrayList<>();
+            for (String[] w : rules) {
+                rule(w);
+            }
+            ParamFlowRuleManager.loadRules(param);
+            if (loaded = inOrder()) {
+                break;
+            }
+        }
+        FlowRuleManager.loadRules(flow);
+        DegradeRuleManager.loadRules(degrade);
+        AuthorityRuleManager.loadRules(authority);
+        SystemRuleManager.loadRules(system);
+    }
+
+    private static boolean inOrder() {
+        for (ParamFlowRule rule : param) {
+            long last = -1;
+            for (ParamFlowRule each : ParamFlowRuleManager.getRulesOfResource(rule.getResource())) {
+                if (each.getId() < last) {
+                    return false;
+                }
+                last = each.getId();
+            }
+        }
+        return true;
     }
 
     private static void rule(String[] w) {
@@ -134,6 +166,25 @@ public final class Replay {
                 authority.add(rule);
                 break;
             }
+            case "P": {
+                ParamFlowRule rule = new ParamFlowRule(resource(w[1]));
+                rule.setId((long) param.size());
+                rule.setParamIdx(Integer.parseInt(w[2]));
+                rule.setGrade(Integer.parseInt(w[3]));
+                rule.setCount(Double.parseDouble(w[4]));
+                rule.setControlBehavior(Integer.parseInt(w[5]));
+                rule.setBurstCount(Integer.parseInt(w[6]));
+                rule.setDurationInSec(Long.parseLong(w[7]));
+                rule.setMaxQueueingTimeMs(Integer.parseInt(w[8]));
+                List<ParamFlowItem> items = new ArrayList<>();
+                for (String item : w[9].equals("-") ? new String[0] : w[9].split(",")) {
+                    String[] part = item.split(":");
+                    items.add(new ParamFlowItem(part[1], Integer.parseInt(part[2]), part[0]));
+                }
+                rule.setParamFlowItemList(items);
+                param.add(rule);
+                break;
+            }
             case "Y": {
                 SystemRule rule = new SystemRule();
                 rule.setQps(Double.parseDouble(w[1]));
@@ -157,6 +208,57 @@ public final class Replay {
         }
     }
 
+    /** B dt resource from count: so many calls at once with a text of its own each, which end at once; how many passed. */
+    private static int burst(String[] w) {
+        int passed = 0;
+        int from = Integer.parseInt(w[3]);
+        for (int i = from; i < from + Integer.parseInt(w[4]); i++) {
+            try {
+                Env.sph.asyncEntryWithType(resource(w[2]), 0, EntryType.OUT, 1, false, new Object[] {"v" + i}).exit();
+                passed++;
+            } catch (BlockException e) {
+                continue;
+            }
+        }
+        return passed;
+    }
+
+    private static Object[] arguments(String text) {
+        String[] words = text.split(",");
+        Object[] values = new Object[words.length];
+        for (int i = 0; i < words.length; i++) {
+            if (words[i].startsWith("[")) {
+                List<Object> list = new ArrayList<>();
+                for (String each : words[i].substring(1).split("\\|")) {
+                    if (!each.isEmpty()) {
+                        list.add(value(each));
+                    }
+                }
+                values[i] = list.size() % 2 == 0 ? list : list.toArray();
+            } else {
+                values[i] = value(words[i]);
+            }
+        }
+        return values;
+    }
+
+    private static Object value(String word) {
+        String text = word.substring(1);
+        switch (word.charAt(0)) {
+            case 's': return text;
+            case 'i': return Integer.valueOf(text);
+            case 'l': return Long.valueOf(text);
+            case 'b': return Byte.valueOf(text);
+            case 'h': return Short.valueOf(text);
+            case 'd': return Double.valueOf(text);
+            case 'f': return Float.valueOf(text);
+            case 'c': return text.charAt(0);
+            case 't': return Boolean.valueOf(text);
+            case 'n': return null;
+            default: throw new IllegalArgumentException(word);
+        }
+    }
+
     /** E dt resource context origin count flags id; flags: 1 prioritized, 2 inbound. */
     private static String enter(String[] w) {
         Clock.waitedNs = 0;
@@ -164,7 +266,7 @@ public final class Replay {
         ContextUtil.enter("c" + w[3], w[4].equals("-") ? "" : w[4]);
         try {
             AsyncEntry entry = Env.sph.asyncEntryWithType(resource(w[2]), 0, (flags & 2) != 0 ? EntryType.IN : EntryType.OUT,
-                Integer.parseInt(w[5]), (flags & 1) != 0, new Object[0]);
+                Integer.parseInt(w[5]), (flags & 1) != 0, w.length > 8 ? arguments(w[8]) : new Object[0]);
             running.put(w[7], entry);
             return Clock.waitedNs == 0 ? "." : "w" + Clock.waitedNs;
         } catch (BlockException e) {
@@ -172,7 +274,8 @@ public final class Replay {
                 return "Y" + ((SystemBlockException) e).getLimitType();
             }
             AbstractRule rule = e.getRule();
-            String kind = e instanceof FlowException ? "F" : e instanceof DegradeException ? "D" : e instanceof AuthorityException ? "A" : "?";
+            String kind = e instanceof FlowException ? "F" : e instanceof DegradeException ? "D" : e instanceof AuthorityException ? "A"
+                : e instanceof ParamFlowException ? "P" : "?";
             return kind + rule.getId();
         } finally {
             ContextUtil.exit();
