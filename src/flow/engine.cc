@@ -12,6 +12,7 @@
 #include "flow/breaker.h"
 #include "flow/epoch.h"
 #include "flow/param_check.h"
+#include "flow/regex.h"
 #include "flow/shaper.h"
 
 namespace fairlead::flow {
@@ -72,6 +73,7 @@ constexpr std::string_view kDefaultContext = "sentinel_default_context";
 struct FlowCheck {
   enum class Who : std::uint8_t { Everyone, Others, One };
   Who who;
+  int rank;  // rules are asked by it: those for one resource first, those for everyone last
   int strategy;
   int index;
   std::string app;
@@ -106,10 +108,28 @@ template <class Rule, class Take>
 std::vector<std::string> sift(std::vector<Rule>& rules, Take take) {
   std::vector<std::string> problems;
   for (std::size_t i = 0; i < rules.size(); ++i) {
-    if (std::string text = problem(rules[i]); !text.empty()) problems.push_back("rule " + std::to_string(i) + ": " + text);
-    else take(rules[i], static_cast<int>(i));
+    const auto note = [&](const std::string& text) { problems.push_back("rule " + std::to_string(i) + ": " + text); };
+    if (const std::string text = problem(rules[i]); !text.empty()) {
+      note(text);
+      continue;
+    }
+    if constexpr (requires { ignored(rules[i]); })
+      for (const std::string& text : ignored(rules[i])) note(text);
+    take(rules[i], static_cast<int>(i));
   }
   return problems;
+}
+
+template <class Rule>
+std::shared_ptr<const Regex> expression_of(const Rule& rule) {
+  std::string problem;
+  return rule.regex ? std::make_shared<const Regex>(*Regex::compile(rule.resource, problem)) : nullptr;
+}
+
+// Whether the rule is there already.
+template <class List>
+bool holds_equal(const List& list, const auto& rule) {
+  return std::any_of(list.begin(), list.end(), [&rule](const auto& each) { return each.rule == rule; });
 }
 
 }  // namespace
@@ -124,25 +144,45 @@ struct Engine::Checks {
   bool default_context = false;  // a chain rule names it
 };
 
-// The rules as they were loaded, without the invalid ones.
+// The rules as they were loaded, without the invalid ones. `expression`: of a rule for many resources, else null.
 struct Engine::Loaded {
   struct Flow {
     FlowRule rule;
     int index;
+    std::shared_ptr<const Regex> expression;
     std::shared_ptr<Shaper> shaper;
+    void add(Engine& engine, Resource& resource, Checks& checks) const;
+  };
+  struct Degrade {
+    DegradeRule rule;
+    int index;
+    std::shared_ptr<const Regex> expression;
+    void add(Engine& engine, Resource& resource, Checks& checks) const;
   };
   struct Authority {
     AuthorityRule rule;
     int index;
+    std::shared_ptr<const Regex> expression;
+    void add(Engine& engine, Resource& resource, Checks& checks) const;
   };
   struct ParamFlow {
+    ParamFlowRule rule;
     int index;
+    std::shared_ptr<const Regex> expression;
     std::shared_ptr<const ParamPlan> plan;
+    void add(Engine& engine, Resource& resource, Checks& checks) const;
   };
   std::vector<Flow> flow;
-  std::vector<BreakerCheck> degrade;  // a breaker has its rule
+  std::vector<Degrade> degrade;
   std::vector<Authority> authority;
   std::vector<ParamFlow> params;
+
+  void each(auto visit) const {
+    for (const auto& loaded : authority) visit(loaded);
+    for (const auto& loaded : params) visit(loaded);
+    for (const auto& loaded : flow) visit(loaded);
+    for (const auto& loaded : degrade) visit(loaded);
+  }
 };
 
 class Resource {
@@ -208,6 +248,7 @@ Engine::~Engine() {
       delete static_cast<const Checks*>(resource->checks.load());
       delete std::exchange(resource, resource->next);
     }
+  delete expressions_.load();
 }
 
 std::int64_t Engine::now() const {
@@ -224,10 +265,14 @@ Resource* Engine::find(std::string_view name, std::size_t hash) const {
 }
 
 // With changing_ held.
-Resource& Engine::create(std::string_view name, std::size_t hash, bool named_by_rule) {
-  if (Resource* found = find(name, hash)) return *found;
-  if (!named_by_rule && resources_.load(std::memory_order_relaxed) >= options_.max_resources) return *overflow_;
-  auto* added = new Resource(name);
+Resource& Engine::named(const std::string& name) {
+  const std::size_t hash = std::hash<std::string_view>{}(name);
+  Resource* found = find(name, hash);
+  return found != nullptr ? *found : link(std::make_unique<Resource>(name), hash);
+}
+
+Resource& Engine::link(std::unique_ptr<Resource> resource, std::size_t hash) {
+  Resource* added = resource.release();
   auto& head = table_[hash % kTableSize];
   added->next = head.load(std::memory_order_relaxed);
   head.store(added, std::memory_order_release);
@@ -238,10 +283,15 @@ Resource& Engine::create(std::string_view name, std::size_t hash, bool named_by_
 Resource& Engine::resource(std::string_view name) {
   const std::size_t hash = std::hash<std::string_view>{}(name);
   if (Resource* found = find(name, hash)) return *found;
-  if (resources() < options_.max_resources) {
+  const bool checked = resources() >= options_.max_resources && matches_some(name);
+  if (checked || resources() < options_.max_resources) {
     const std::scoped_lock lock(changing_);
-    Resource& added = create(name, hash, false);
-    if (&added != overflow_.get()) return added;
+    if (Resource* found = find(name, hash)) return *found;
+    if (checked || resources() < options_.max_resources) {
+      auto born = std::make_unique<Resource>(name);
+      born->checks.store(matching(*born, nullptr).release(), std::memory_order_relaxed);
+      return link(std::move(born), hash);
+    }
   }
   met(Limit::Resources, name);
   return *overflow_;
@@ -276,8 +326,9 @@ std::vector<std::string> Engine::load(std::vector<FlowRule> rules) {
   loaded_->flow.clear();
   auto problems = sift(rules, [this](FlowRule& rule, int index) {
     if (rule.limit_app.empty()) rule.limit_app = "default";
+    if (holds_equal(loaded_->flow, rule)) return;
     auto shaper = std::make_shared<Shaper>(rule);
-    loaded_->flow.push_back({.rule = std::move(rule), .index = index, .shaper = std::move(shaper)});
+    loaded_->flow.push_back({.rule = rule, .index = index, .expression = expression_of(rule), .shaper = std::move(shaper)});
   });
   publish();
   return problems;
@@ -285,10 +336,9 @@ std::vector<std::string> Engine::load(std::vector<FlowRule> rules) {
 
 std::vector<std::string> Engine::load(std::vector<DegradeRule> rules) {
   const std::scoped_lock lock(changing_);
-  const auto old = std::exchange(loaded_->degrade, {});
-  auto problems = sift(rules, [&](const DegradeRule& rule, int index) {
-    const auto same = std::find_if(old.begin(), old.end(), [&](const BreakerCheck& each) { return each.breaker->rule() == rule; });
-    loaded_->degrade.push_back({.index = index, .breaker = same != old.end() ? same->breaker : std::make_shared<Breaker>(rule, &listener_)});
+  loaded_->degrade.clear();
+  auto problems = sift(rules, [this](DegradeRule& rule, int index) {
+    if (!holds_equal(loaded_->degrade, rule)) loaded_->degrade.push_back({.rule = rule, .index = index, .expression = expression_of(rule)});
   });
   publish();
   return problems;
@@ -297,29 +347,31 @@ std::vector<std::string> Engine::load(std::vector<DegradeRule> rules) {
 std::vector<std::string> Engine::load(std::vector<AuthorityRule> rules) {
   const std::scoped_lock lock(changing_);
   loaded_->authority.clear();
-  auto problems = sift(rules, [this](AuthorityRule& rule, int index) {
-    loaded_->authority.push_back({.rule = std::move(rule), .index = index});
+  std::vector<std::string> second;
+  auto problems = sift(rules, [&](AuthorityRule& rule, int index) {
+    const auto same = [&](const Loaded::Authority& each) { return each.rule.resource == rule.resource; };
+    if (const auto first = std::find_if(loaded_->authority.begin(), loaded_->authority.end(), same); first == loaded_->authority.end())
+      loaded_->authority.push_back({.rule = rule, .index = index, .expression = expression_of(rule)});
+    else
+      second.push_back("rule " + std::to_string(index) + ": resource: has an authority rule already, rule " + std::to_string(first->index) + "; put the origins into that one");
   });
   publish();
+  problems.insert(problems.end(), second.begin(), second.end());
   return problems;
 }
 
 std::vector<std::string> Engine::load(std::vector<ParamFlowRule> rules) {
   const std::scoped_lock lock(changing_);
   loaded_->params.clear();
-  std::vector<std::string> notes;
-  auto problems = sift(rules, [&](ParamFlowRule& rule, int index) {
-    for (const std::string& note : ignored(rule)) notes.push_back("rule " + std::to_string(index) + ": " + note);
-    const auto same = [&rule](const Loaded::ParamFlow& each) { return each.plan->rule() == rule; };
-    if (std::none_of(loaded_->params.begin(), loaded_->params.end(), same))
-      loaded_->params.push_back({.index = index, .plan = std::make_shared<const ParamPlan>(std::move(rule))});
+  auto problems = sift(rules, [this](ParamFlowRule& rule, int index) {
+    if (holds_equal(loaded_->params, rule)) return;
+    loaded_->params.push_back({.rule = rule, .index = index, .expression = expression_of(rule), .plan = std::make_shared<const ParamPlan>(rule)});
   });
   publish();
-  problems.insert(problems.end(), notes.begin(), notes.end());
   return problems;
 }
 
-void Engine::load(const std::vector<SystemRule>& rules) {
+std::vector<std::string> Engine::load(std::vector<SystemRule> rules) {
   const std::scoped_lock lock(changing_);
   SystemRule least;
   bool any = false;
@@ -328,9 +380,12 @@ void Engine::load(const std::vector<SystemRule>& rules) {
     any = true;
     to = to < 0 ? value : std::min(to, value);
   };
-  for (const SystemRule& rule : rules) {
+  std::vector<std::string> problems;
+  for (std::size_t i = 0; i < rules.size(); ++i) {
+    const SystemRule& rule = rules[i];
     lower(least.highest_system_load, rule.highest_system_load);
-    if (rule.highest_cpu_usage <= 1) lower(least.highest_cpu_usage, rule.highest_cpu_usage);
+    if (const std::string text = problem(rule); !text.empty()) problems.push_back("rule " + std::to_string(i) + ": " + text + "; the other fields hold");
+    else lower(least.highest_cpu_usage, rule.highest_cpu_usage);
     lower(least.qps, rule.qps);
     lower(least.avg_rt, rule.avg_rt);
     lower(least.max_thread, rule.max_thread);
@@ -341,67 +396,106 @@ void Engine::load(const std::vector<SystemRule>& rules) {
   max_rt_ = least.avg_rt;
   max_thread_ = least.max_thread;
   system_set_ = any;
+  return problems;
 }
 
-// With changing_ held. What an equal rule has counted for the resource is taken over.
-void Engine::add_param(Resource& resource, Checks& checks, int index, const std::shared_ptr<const ParamPlan>& plan) {
-  const ParamFlowRule& rule = plan->rule();
+void Engine::Loaded::Flow::add(Engine& engine, Resource&, Checks& checks) const {
+  if (rule.cluster_mode && !rule.cluster_config->fallback_to_local_when_fail) return;
+  FlowCheck check{.who = rule.limit_app == "default" ? FlowCheck::Who::Everyone
+                         : rule.limit_app == "other" ? FlowCheck::Who::Others
+                                                     : FlowCheck::Who::One,
+                  .rank = 0,
+                  .strategy = rule.strategy,
+                  .index = index,
+                  .app = rule.limit_app,
+                  .context = rule.ref_resource,
+                  .shaper = shaper};
+  check.rank = (rule.regex ? 4 : 0) + (rule.cluster_mode ? 2 : 0) + (check.who == FlowCheck::Who::Everyone ? 1 : 0);
+  if (rule.strategy == kStrategyRelate)
+    check.reference = &engine.named(rule.ref_resource).node;
+  if (rule.strategy == kStrategyChain && rule.ref_resource == kDefaultContext) checks.default_context = true;
+  const auto at = std::upper_bound(checks.flow.begin(), checks.flow.end(), check.rank, [](int rank, const FlowCheck& each) { return rank < each.rank; });
+  checks.flow.insert(at, std::move(check));
+}
+
+// What an equal rule has counted for the resource is taken over, here and for parameters.
+void Engine::Loaded::Degrade::add(Engine& engine, Resource& resource, Checks& checks) const {
+  BreakerCheck check{.index = index, .breaker = nullptr};
+  if (const auto* before = static_cast<const Checks*>(resource.checks.load(std::memory_order_relaxed)))
+    for (const BreakerCheck& each : before->breakers)
+      if (each.breaker->rule() == rule) check.breaker = each.breaker;
+  if (!check.breaker) check.breaker = std::make_shared<Breaker>(rule, &engine.listener_);
+  checks.breakers.push_back(std::move(check));
+}
+
+void Engine::Loaded::Authority::add(Engine&, Resource&, Checks& checks) const {
+  AuthorityCheck check{.index = index, .black = rule.strategy == kAuthorityBlack, .apps = {}};
+  std::istringstream apps(rule.limit_app);
+  for (std::string app; std::getline(apps, app, ',');) check.apps.push_back(app);
+  checks.authority.push_back(std::move(check));
+}
+
+void Engine::Loaded::ParamFlow::add(Engine& engine, Resource& resource, Checks& checks) const {
+  if (rule.cluster_mode && rule.grade == kGradeQps && !rule.cluster_config->fallback_to_local_when_fail) return;
   ParamCheck check{.index = index, .buckets = nullptr, .threads = nullptr};
   if (const auto* before = static_cast<const Checks*>(resource.checks.load(std::memory_order_relaxed)))
     for (const ParamCheck& each : before->params)
       if (each.buckets->rule() == rule) check.buckets = each.buckets;
-  if (!check.buckets)
-    check.buckets = std::make_shared<ParamBuckets>(plan, options_.max_param_values != 0 ? options_.max_param_values : plan->default_limit());
+  const auto limit = [&](std::size_t option) { return option != 0 ? option : plan->default_limit(); };
+  if (!check.buckets) check.buckets = std::make_shared<ParamBuckets>(plan, limit(engine.options_.max_param_values));
   if (rule.grade == kGradeThread) {
-    check.threads = &resource.threads.try_emplace(*rule.param_idx, options_.max_param_threads != 0 ? options_.max_param_threads : plan->default_limit()).first->second;
-    if (std::pair pair{*rule.param_idx, check.threads}; std::find(checks.threads.begin(), checks.threads.end(), pair) == checks.threads.end())
-      checks.threads.push_back(pair);
+    check.threads = &resource.threads.try_emplace(*rule.param_idx, limit(engine.options_.max_param_threads)).first->second;
+    const std::pair pair{*rule.param_idx, check.threads};
+    if (std::find(checks.threads.begin(), checks.threads.end(), pair) == checks.threads.end()) checks.threads.push_back(pair);
   }
   checks.params.push_back(std::move(check));
 }
 
+// With changing_ held: adds the rules for many resources that match this one. Null in and none that match: null.
+std::unique_ptr<Engine::Checks> Engine::matching(Resource& resource, std::unique_ptr<Checks> checks) {
+  loaded_->each([&](const auto& loaded) {
+    if (!loaded.expression || !loaded.expression->matches(resource.name)) return;
+    if (!checks) checks = std::make_unique<Checks>();
+    loaded.add(*this, resource, *checks);
+  });
+  return checks;
+}
+
+bool Engine::matches_some(std::string_view name) const {
+  const Epoch::Reading reading;
+  const auto* expressions = expressions_.load(std::memory_order_seq_cst);
+  return expressions != nullptr && std::any_of(expressions->begin(), expressions->end(), [&](const auto& each) { return each->matches(name); });
+}
+
 // With changing_ held: builds the checks of every resource that has rules, swaps them in, and frees the old ones.
 void Engine::publish() {
-  const auto named = [this](const std::string& name) -> Resource& { return create(name, std::hash<std::string_view>{}(name), true); };
+  // First, so that no rule has to make one while a resource is being made for it.
+  for (const auto& loaded : loaded_->flow)
+    if (loaded.rule.strategy == kStrategyRelate) named(loaded.rule.ref_resource);
   std::unordered_map<Resource*, std::unique_ptr<Checks>> fresh;
-  const auto checks_of = [&](const std::string& name) -> Checks& {
-    auto& checks = fresh[&named(name)];
+  auto expressions = std::make_unique<std::vector<std::shared_ptr<const Regex>>>();
+  loaded_->each([&](const auto& loaded) {
+    if (loaded.expression) {
+      expressions->push_back(loaded.expression);
+      return;
+    }
+    Resource& resource = named(loaded.rule.resource);
+    auto& checks = fresh[&resource];
     if (!checks) checks = std::make_unique<Checks>();
-    return *checks;
-  };
-  for (const auto& [rule, index, shaper] : loaded_->flow) {
-    FlowCheck check{.who = rule.limit_app == "default" ? FlowCheck::Who::Everyone
-                           : rule.limit_app == "other" ? FlowCheck::Who::Others
-                                                       : FlowCheck::Who::One,
-                    .strategy = rule.strategy,
-                    .index = index,
-                    .app = rule.limit_app,
-                    .context = rule.ref_resource,
-                    .shaper = shaper};
-    if (rule.strategy == kStrategyRelate) check.reference = &named(rule.ref_resource).node;
-    Checks& checks = checks_of(rule.resource);
-    if (rule.strategy == kStrategyChain && rule.ref_resource == kDefaultContext) checks.default_context = true;
-    checks.flow.push_back(std::move(check));
-  }
-  for (const BreakerCheck& check : loaded_->degrade) checks_of(check.breaker->rule().resource).breakers.push_back(check);
-  for (const auto& [rule, index] : loaded_->authority) {
-    AuthorityCheck check{.index = index, .black = rule.strategy == kAuthorityBlack, .apps = {}};
-    std::istringstream apps(rule.limit_app);
-    for (std::string app; std::getline(apps, app, ',');) check.apps.push_back(app);
-    checks_of(rule.resource).authority.push_back(std::move(check));
-  }
-  for (const auto& [index, plan] : loaded_->params) add_param(named(plan->rule().resource), checks_of(plan->rule().resource), index, plan);
-  // Rules for everyone come after those for one origin; equal ones stay in the order of the list.
-  for (auto& [resource, checks] : fresh)
-    std::stable_partition(checks->flow.begin(), checks->flow.end(), [](const FlowCheck& c) { return c.who != FlowCheck::Who::Everyone; });
+    loaded.add(*this, resource, *checks);
+  });
+  if (expressions->empty()) expressions.reset();
+  const bool any = expressions != nullptr;
+  const std::unique_ptr<const std::vector<std::shared_ptr<const Regex>>> old_expressions(expressions_.exchange(expressions.release()));
 
   std::vector<std::unique_ptr<const Checks>> old;
   for (std::size_t i = 0; i < kTableSize; ++i)
     for (Resource* resource = table_[i].load(std::memory_order_relaxed); resource != nullptr; resource = resource->next) {
       const auto at = fresh.find(resource);
-      const Checks* checks = at != fresh.end() ? at->second.release() : nullptr;
-      if (const void* before = resource->checks.load(std::memory_order_relaxed); before != checks)
-        old.emplace_back(static_cast<const Checks*>(resource->checks.exchange(checks)));
+      std::unique_ptr<Checks> checks = at != fresh.end() ? std::move(at->second) : nullptr;
+      if (any) checks = matching(*resource, std::move(checks));
+      if (resource->checks.load(std::memory_order_relaxed) != checks.get())
+        old.emplace_back(static_cast<const Checks*>(resource->checks.exchange(checks.release())));
     }
   Epoch::wait_for_readers();
 }

@@ -45,7 +45,7 @@ struct Call {
 class Resource;
 class NodeTable;
 class Engine;
-class ParamPlan;
+class Regex;
 class ParamThreads;
 struct ParamHeld;
 
@@ -113,13 +113,14 @@ class Engine {
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
 
-  // Each replaces all rules of its kind. Invalid rules are left out; the answer holds a sentence for each, with its position.
+  // Each replaces all rules of its kind. Invalid rules are left out; the answer holds a sentence for each, with its position, and for
+  // what of a valid rule is not acted on. A rule that equals an earlier one is taken once. A resource has one authority rule of its own.
   std::vector<std::string> load(std::vector<FlowRule> rules);
   // Breakers whose rule stays equal keep their state.
   std::vector<std::string> load(std::vector<DegradeRule> rules);
   std::vector<std::string> load(std::vector<AuthorityRule> rules);
-  void load(const std::vector<SystemRule>& rules);
-  // What is counted for the values of a rule that stays equal is kept. The answer also names exceptions of valid rules that are ignored.
+  std::vector<std::string> load(std::vector<SystemRule> rules);
+  // What is counted for the values of a rule that stays equal is kept.
   std::vector<std::string> load(std::vector<ParamFlowRule> rules);
 
   Entry enter(std::string_view resource, const Call& call = {});
@@ -146,9 +147,12 @@ class Engine {
   void leave(Entry& entry);
   std::int64_t now() const;
   Resource* find(std::string_view name, std::size_t hash) const;
-  Resource& create(std::string_view name, std::size_t hash, bool named_by_rule);
+  Resource& named(const std::string& name);
+  Resource& link(std::unique_ptr<Resource> resource, std::size_t hash);
+  struct Loaded;
   void publish();
-  void add_param(Resource& resource, Checks& checks, int index, const std::shared_ptr<const ParamPlan>& plan);
+  std::unique_ptr<Checks> matching(Resource& resource, std::unique_ptr<Checks> checks);
+  bool matches_some(std::string_view name) const;
   Verdict check_system(std::int64_t now, int count);
   bool check(Entry& entry, const Checks& checks, const Call& call, std::int64_t now);
   int check_params(Entry& entry, const Checks& checks, const Call& call, std::int64_t now);
@@ -170,10 +174,11 @@ class Engine {
   std::atomic<bool> system_set_{false};
   std::atomic<double> load_now_{-1}, cpu_now_{-1};
 
+  std::atomic<const std::vector<std::shared_ptr<const Regex>>*> expressions_{nullptr};  // of rules for many resources
+
   std::mutex changing_;  // load() and new resources
   BreakerListener listener_;
   LimitListener limit_listener_;
-  struct Loaded;
   std::unique_ptr<Loaded> loaded_;
 };
 

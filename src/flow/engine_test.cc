@@ -34,6 +34,49 @@ TEST(FlowEngine, ChecksResourcesWithRulesBeyondTheLimit) {
   EXPECT_FALSE(engine.enter("d"));
 }
 
+TEST(FlowEngine, RulesForManyResourcesHoldForOldAndNewOnesAndBeyondTheLimit) {
+  Manual clock;
+  auto options = clock.options();
+  options.max_resources = 2;
+  Engine engine(options);
+  EXPECT_TRUE(engine.enter("/a/1"));
+  EXPECT_TRUE(engine.enter("/b"));
+  EXPECT_EQ(engine.load({FlowRule{.resource = "/a/.*", .count = 0, .regex = true}, FlowRule{.resource = "[", .count = 0, .regex = true}}),
+            (std::vector<std::string>{"rule 1: resource: is not a regular expression that can be used: at character 2: '[' without ']'"}));
+  for (const char* name : {"/a/1", "/a/2", "/a/3"}) EXPECT_FALSE(engine.enter(name)) << name;
+  EXPECT_TRUE(engine.enter("/c"));
+  EXPECT_EQ(engine.limit_hits(Limit::Resources), 1U);
+  engine.load(std::vector<FlowRule>{});
+  EXPECT_TRUE(engine.enter("/a/3"));
+}
+
+TEST(FlowEngine, RelatesRulesForManyResourcesThatMatchEachOthersReference) {
+  Manual clock;
+  Engine engine(clock.options());
+  engine.load({FlowRule{.resource = "a.*|b.*", .count = 0, .strategy = kStrategyRelate, .ref_resource = "b1", .regex = true},
+               FlowRule{.resource = "b.*", .count = 0, .strategy = kStrategyRelate, .ref_resource = "a1", .regex = true}});
+  for (const char* name : {"a0", "a1", "b0", "b1"}) EXPECT_FALSE(engine.enter(name)) << name;
+}
+
+TEST(FlowEngine, TellsWhatOfValidRulesIsNotActedOn) {
+  Engine engine;
+  ClusterFlowConfig alone;
+  alone.flow_id = 1;
+  ClusterFlowConfig remote = alone;
+  remote.fallback_to_local_when_fail = false;
+  const auto notes = engine.load({FlowRule{.resource = "a", .count = 0, .cluster_mode = true, .cluster_config = remote},
+                                  FlowRule{.resource = "b", .count = 0, .cluster_mode = true, .cluster_config = alone}});
+  ASSERT_EQ(notes.size(), 1U);
+  EXPECT_TRUE(notes[0].starts_with("rule 0: clusterMode: there is no token server")) << notes[0];
+  EXPECT_TRUE(engine.enter("a"));
+  EXPECT_FALSE(engine.enter("b"));
+  EXPECT_EQ(engine.load(std::vector<AuthorityRule>{{.resource = "c", .limit_app = "x"}, {.resource = "c", .limit_app = "y"}}),
+            (std::vector<std::string>{"rule 1: resource: has an authority rule already, rule 0; put the origins into that one"}));
+  EXPECT_EQ(engine.load(std::vector<SystemRule>{{.highest_cpu_usage = 2, .qps = 0}}),
+            (std::vector<std::string>{"rule 0: highestCpuUsage: must be from 0 to 1, or -1 for none; the other fields hold"}));
+  EXPECT_EQ(engine.enter("d", {.inbound = true}).verdict(), Verdict::SystemQps);
+}
+
 TEST(FlowEngine, ChecksOriginsBeyondTheLimitTogether) {
   Manual clock;
   auto options = clock.options();

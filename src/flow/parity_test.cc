@@ -8,6 +8,8 @@
 #include <sstream>
 
 #include "flow/engine.h"
+#include "flow/regex.h"
+#include "flow/rules_json.h"
 
 namespace fairlead::flow {
 namespace {
@@ -65,21 +67,26 @@ class Replay {
     std::istringstream in(text);
     std::string kind;
     in >> kind;
+    const bool regex = kind.ends_with('*');
+    if (regex) kind.pop_back();
     if (kind == "F") {
       FlowRule rule;
       std::string ref;
       in >> rule.resource >> rule.limit_app >> rule.grade >> rule.count >> rule.strategy >> ref >> rule.control_behavior >>
           rule.warm_up_period_sec >> rule.max_queueing_time_ms;
       rule.ref_resource = rule.strategy == kStrategyChain ? "c" + ref : ref;
+      rule.regex = regex;
       flow_.push_back(rule);
     } else if (kind == "D") {
       DegradeRule rule;
       in >> rule.resource >> rule.grade >> rule.count >> rule.time_window >> rule.min_request_amount >> rule.slow_ratio_threshold >>
           rule.stat_interval_ms;
+      rule.regex = regex;
       degrade_.push_back(rule);
     } else if (kind == "A") {
       AuthorityRule rule;
       in >> rule.resource >> rule.limit_app >> rule.strategy;
+      rule.regex = regex;
       authority_.push_back(rule);
     } else if (kind == "P") {
       ParamFlowRule rule;
@@ -92,6 +99,7 @@ class Replay {
         const std::size_t first = item.find(':'), last = item.rfind(':');
         rule.items.push_back({.object = item.substr(first + 1, last - first - 1), .count = std::stoi(item.substr(last + 1)), .class_type = item.substr(0, first)});
       }
+      rule.regex = regex;
       params_.push_back(rule);
     } else if (kind == "Y") {
       SystemRule rule;
@@ -208,10 +216,74 @@ TEST_P(Parity, EveryAnswerIsThatOfSentinel) {
   EXPECT_GE(number, std::string_view(GetParam()) == "param_many" ? 40 : 200);
 }
 
+// Hands each line of the sequences on with the answer to it.
+void each_line(const std::string& name, auto compare) {
+  const std::string base = std::string(FAIRLEAD_SOURCE_DIR) + "/tests/flow/";
+  std::ifstream lines(base + "sequences/" + name + ".txt"), answers(base + "answers/" + name + ".txt");
+  std::string line, answer;
+  int number = 0;
+  while (std::getline(lines, line)) {
+    ++number;
+    ASSERT_TRUE(std::getline(answers, answer));
+    SCOPED_TRACE("line " + std::to_string(number) + ": " + line);
+    compare(line, answer);
+    if (testing::Test::HasFailure()) return;
+  }
+  EXPECT_EQ(number, 1000);
+}
+
+template <class Rule>
+std::string as_sentinel(const std::string& json) {
+  const RuleList<Rule> list = read_rules<Rule>(json);
+  std::map<int, std::string> words;
+  for (const auto& each : list.rules) {
+    const std::string text = print_rules<Rule>({each});
+    words[each.index] = text.substr(1, text.size() - 2);
+  }
+  for (const RuleFault& fault : list.faults) {
+    EXPECT_GE(fault.index, 0) << fault.sentence();
+    EXPECT_TRUE(words.emplace(fault.index, "-").second) << "both valid and not: " << fault.sentence();
+  }
+  std::string all;
+  for (const auto& [index, word] : words) all += (all.empty() ? "" : "\t") + word;
+  return all;
+}
+
+TEST(RulesParity, EachRuleIsReadJudgedAndPrintedAsBySentinel) {
+  each_line("rules", [](const std::string& line, const std::string& answer) {
+    const std::size_t space = line.find(' ');
+    const std::string kind = line.substr(0, space), json = line.substr(space + 1);
+    if (kind == "flow") {
+      EXPECT_EQ(as_sentinel<FlowRule>(json), answer);
+    } else if (kind == "degrade") {
+      EXPECT_EQ(as_sentinel<DegradeRule>(json), answer);
+    } else if (kind == "authority") {
+      EXPECT_EQ(as_sentinel<AuthorityRule>(json), answer);
+    } else if (kind == "system") {
+      EXPECT_EQ(as_sentinel<SystemRule>(json), answer);
+    } else {
+      EXPECT_EQ(as_sentinel<ParamFlowRule>(json), answer);
+    }
+  });
+}
+
+TEST(RegexParity, EachExpressionMatchesWhatItMatchesInJava) {
+  each_line("patterns", [](const std::string& line, const std::string& answer) {
+    std::istringstream parts(line);
+    std::string expression, text, problem, found;
+    std::getline(parts, expression, '\t');
+    const auto regex = Regex::compile(expression, problem);
+    EXPECT_EQ(!regex, answer == "!") << problem;
+    if (!regex) return;
+    while (std::getline(parts, text, '\t')) found += regex->matches(text) ? '1' : '0';
+    EXPECT_EQ(found, answer);
+  });
+}
+
 INSTANTIATE_TEST_SUITE_P(Kinds, Parity,
                          testing::Values("reject", "thread", "origin", "relation", "warmup", "throttle", "warmup_throttle", "priority",
                                          "degrade", "authority", "system", "param_reject", "param_throttle", "param_thread", "param_value",
-                                         "param_mixed", "param_many"),
+                                         "param_mixed", "param_many", "regex"),
                          [](const auto& info) { return std::string(info.param); });
 
 }  // namespace

@@ -24,6 +24,33 @@ inline constexpr int kDegradeErrorCount = 2;
 inline constexpr int kAuthorityWhite = 0;
 inline constexpr int kAuthorityBlack = 1;
 
+// Of rules in cluster mode. There is no token server here: such a rule is asked locally if fallback_to_local_when_fail, else never.
+struct ClusterFlowConfig {
+  std::optional<std::int64_t> flow_id;
+  int threshold_type = 0;
+  bool fallback_to_local_when_fail = true;
+  int strategy = 0;
+  int sample_count = 10;
+  int window_interval_ms = 1000;
+  std::int64_t resource_timeout = 2000;
+  int resource_timeout_strategy = 0;
+  int acquire_refuse_strategy = 0;
+  std::int64_t client_offline_time = 2000;
+
+  bool operator==(const ClusterFlowConfig&) const = default;
+};
+
+struct ParamFlowClusterConfig {
+  std::optional<std::int64_t> flow_id;
+  int threshold_type = 0;
+  bool fallback_to_local_when_fail = false;
+  int sample_count = 10;
+  int window_interval_ms = 1000;
+
+  bool operator==(const ParamFlowClusterConfig&) const = default;
+};
+
+// `regex` of a rule: its resource is an expression (flow/regex.h), and the rule holds for each resource whose whole name it matches.
 struct FlowRule {
   std::string resource;
   std::string limit_app = "default";  // an origin, "default" (everyone) or "other" (origins that no rule names)
@@ -34,6 +61,9 @@ struct FlowRule {
   int control_behavior = kBehaviorReject;
   int warm_up_period_sec = 10;
   int max_queueing_time_ms = 500;
+  bool cluster_mode = false;
+  std::optional<ClusterFlowConfig> cluster_config = {};
+  bool regex = false;
 
   bool operator==(const FlowRule&) const = default;
 };
@@ -46,6 +76,8 @@ struct DegradeRule {
   int min_request_amount = 5;
   double slow_ratio_threshold = 1.0;
   int stat_interval_ms = 1000;
+  std::string limit_app = "default";  // of no effect, as in Sentinel
+  bool regex = false;
 
   bool operator==(const DegradeRule&) const = default;
 };
@@ -57,12 +89,17 @@ struct SystemRule {
   double qps = -1;
   std::int64_t avg_rt = -1;
   std::int64_t max_thread = -1;
+
+  bool operator==(const SystemRule&) const = default;
 };
 
 struct AuthorityRule {
   std::string resource;
   std::string limit_app;  // origins, separated by commas
   int strategy = kAuthorityWhite;
+  bool regex = false;
+
+  bool operator==(const AuthorityRule&) const = default;
 };
 
 // An exception of a parameter rule: the threshold of one value.
@@ -85,7 +122,10 @@ struct ParamFlowRule {
   int max_queueing_time_ms = 0;
   int burst_count = 0;
   std::int64_t duration_in_sec = 1;
-  std::vector<ParamFlowItem> items;
+  std::vector<ParamFlowItem> items = {};
+  bool cluster_mode = false;
+  std::optional<ParamFlowClusterConfig> cluster_config = {};
+  bool regex = false;
 
   bool operator==(const ParamFlowRule&) const = default;
 };
@@ -94,8 +134,10 @@ struct ParamFlowRule {
 std::string problem(const FlowRule& rule);
 std::string problem(const DegradeRule& rule);
 std::string problem(const AuthorityRule& rule);
+std::string problem(const SystemRule& rule);
 std::string problem(const ParamFlowRule& rule);
-// The exceptions of a valid rule that are ignored, a sentence each.
+// What of a valid rule is not acted on, a sentence each.
+std::vector<std::string> ignored(const FlowRule& rule);
 std::vector<std::string> ignored(const ParamFlowRule& rule);
 
 }  // namespace fairlead::flow

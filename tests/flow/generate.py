@@ -1,4 +1,5 @@
 """Writes tests/flow/sequences/*.txt: seeded, so that the same program writes the same files. Format: README.md here."""
+import json
 import pathlib
 import random
 
@@ -175,12 +176,115 @@ def param_many(r):
     return rules + steps
 
 
+def regex(r):
+    """Rules for several resources, after those for one; at most one expression of a kind, whose order Sentinel leaves open."""
+    rules = []
+    if r.random() < 0.5:
+        rules.append(param(count=r.randint(1, 4), resource=r.randrange(2)))
+    if r.random() < 0.7:
+        rules.append(param(count=r.randint(1, 4), grade=r.choice([0, 1]), resource=r.choice(["[01]", ".", "[^2]"])).replace("P", "P*", 1))
+    if r.random() < 0.5:
+        rules.append(flow(resource=r.randrange(2), count=r.randint(1, 6)))
+    if r.random() < 0.7:
+        expression = r.choice(["[01]", ".", "[02]"])
+        rules += [flow(resource=expression, app=app, count=r.randint(1, 5)).replace("F", "F*", 1) for app in r.sample(["default", "app1", "app2"], r.choice([1, 2]))]
+    if r.random() < 0.5:
+        rules.append(f"D* {r.choice(['[01]', '[0-2]'])} 2 {r.randint(0, 2)} 1 {r.choice([1, 2])} 1 1000")
+    if r.random() < 0.2:
+        rules.append("A* [02] app1 1")
+    return rules + with_arguments(r, events(r, 30, 40, origins=ORIGINS, resources=3, rt=(0, 100), errors=0.3))
+
+
 KINDS = [reject, thread, origin, relation, warmup, throttle, warmup_throttle, priority, degrade, authority, system, param_reject, param_throttle, param_thread,
-         param_value, param_mixed, param_many]
+         param_value, param_mixed, param_many, regex]
 
 (HERE / "sequences").mkdir(exist_ok=True)
 for kind in KINDS:
     lines = []
     for i in range(FEWER.get(kind.__name__, SEQUENCES)):
         lines.append(";".join(kind(random.Random(f"{kind.__name__} {i}"))))
+    (HERE / "sequences" / f"{kind.__name__}.txt").write_text("\n".join(lines) + "\n")
+
+
+RESOURCES = ["a", "/orders/{id}", "com.demo.Service:call(java.lang.String)", "中文", " ", "a\"b\\", "tab\t"]
+NUMBERS = {"int": [0, 1, 2, 3, 10, 500, -1, "7", 5.0], "double": [0, 1, 0.5, 1e7, 12345678.5, 0.0001, 100, "2.5", -1, 1e21]}
+FIELDS = {
+    "flow": {"resource": RESOURCES, "limitApp": ["default", "other", "app1", "", None], "grade": [0, 1, 1, 1, 2, "1"], "count": NUMBERS["double"],
+             "strategy": [0, 0, 0, 1, 2, -1], "refResource": ["b", None], "controlBehavior": [0, 0, 0, 1, 2, 3, -1], "warmUpPeriodSec": NUMBERS["int"],
+             "maxQueueingTimeMs": NUMBERS["int"], "clusterMode": [False, False, True, "true", "false"], "regex": [False, False, False, True],
+             "clusterConfig": "cluster"},
+    "degrade": {"resource": RESOURCES, "limitApp": ["default", "app1", None], "grade": [0, 1, 2, 3, -1], "count": NUMBERS["double"],
+                "timeWindow": NUMBERS["int"], "minRequestAmount": NUMBERS["int"], "slowRatioThreshold": [0, 0.3, 1, 1.5, -1],
+                "statIntervalMs": [1000, 60000, 0, -5], "regex": [False, True]},
+    "authority": {"resource": RESOURCES, "limitApp": ["a,b", "a", "", " "], "strategy": [0, 1, -1], "regex": [False, True]},
+    "system": {"highestSystemLoad": [-1, 0, 2.5], "highestCpuUsage": [-1, 0, 0.75, 1], "qps": NUMBERS["double"], "avgRt": NUMBERS["int"] + [1 << 40],
+               "maxThread": NUMBERS["int"]},
+    "param": {"resource": RESOURCES, "grade": [0, 1, 1, -1], "paramIdx": [0, 1, -1, 0, 0, None], "count": NUMBERS["double"],
+              "controlBehavior": [0, 0, 2, -1], "maxQueueingTimeMs": NUMBERS["int"], "burstCount": NUMBERS["int"], "durationInSec": NUMBERS["int"],
+              "limitApp": ["default", None], "clusterMode": [False, False, True], "regex": [False, False, True], "clusterConfig": "cluster",
+              "paramFlowItemList": "items"},
+    "cluster": {"flowId": [1, 99, 0, None, 1 << 40], "thresholdType": [0, 1], "fallbackToLocalWhenFail": [True, False], "sampleCount": [1, 10, 0],
+                "windowIntervalMs": [1000, 2000, 1005, 0]},
+    "items": {"object": ["1", "x", 7], "count": [0, 1, 5, None], "classType": ["int", "java.lang.String", None]},
+}
+WORTH_KEEPING = {"flow": {"resource": "a"}, "degrade": {"resource": "a", "timeWindow": 10, "slowRatioThreshold": 0.5}, "authority": {"resource": "a", "limitApp": "x"},
+                 "param": {"resource": "a", "paramIdx": 0}}
+
+
+def rule_object(r, kind, share):
+    out = dict(WORTH_KEEPING.get(kind, {}))
+    for field, values in FIELDS[kind].items():
+        if r.random() > share:
+            continue
+        if values == "cluster":
+            out[field] = {**{"flowId": 5}, **rule_object(r, values, 0.4)}
+        elif values == "items":
+            out[field] = [{**{"object": "v", "count": 1, "classType": "String"}, **rule_object(r, values, 0.5)} for _ in range(r.randrange(3))]
+        else:
+            out[field] = r.choice(values)
+    return out
+
+
+def rules(r):
+    kind = r.choice(["flow", "flow", "degrade", "authority", "system", "param", "param"])
+    documents = [rule_object(r, kind, r.choice([0.1, 0.25, 0.6])) for _ in range(r.randrange(4))]
+    return [kind + " " + json.dumps(documents, ensure_ascii=r.random() < 0.5)]
+
+
+def expression(r, depth=0):
+    def one():
+        kind = r.random()
+        if kind < 0.45 or depth > 3:
+            return r.choice(["a", "b", "/", "-", "\\.", "\\d", "\\w", "\\S", "1", "é", "\\x61", "\\Qa.b\\E", "\\u0062", "\\-", "\\p{Alpha}", "\\D", "\\P{Digit}"])
+        if kind < 0.6:
+            return "."
+        if kind < 0.75:
+            return "[" + r.choice(["", "^"]) + "".join(r.choice(["a", "b-d", "\\d", "/", ".", "é", "0-9", "_", "-", "\\]", "\\W"]) for _ in range(r.randint(1, 3))) + "]"
+        if kind < 0.95:
+            return r.choice(["(", "(?:", "(?<n" + str(r.randrange(10**6)) + ">", "(?i:", "((?i)"]) + expression(r, depth + 1) + ")"
+        return r.choice(["^", "$", "\\b", "\\B", "\\A", "\\z", "\\Z"])
+
+    parts = []
+    for _ in range(r.randint(1, 4)):
+        part = one()
+        if part not in ("^", "$", "\\b", "\\B", "\\A", "\\z", "\\Z") and r.random() < 0.4:
+            part += r.choice(["*", "+", "?", "{2}", "{1,}", "{0,2}", "{1,3}", "*?", "+?", "??", "{2}?"])
+        parts.append(part)
+    out = "".join(parts)
+    return out + "|" + expression(r, depth + 1) if r.random() < 0.15 and depth < 3 else out
+
+
+BROKEN = ["(", ")", "a)", "[", "[a", "*a", "+", "?", "a{", "a{x}", "a{2,1}", "\\", "[b-a]", "(?", "(?<>a)", "a**", "\\y", "(?x", "x{", "a(b", "[^", "(?<=", "\\x1", "\\u12"]
+
+
+def patterns(r):
+    texts = ["", "a", "b", "ab", "aa", "aab", "a.b", "A", "AB", "1", "12", "a1", "/a/b", "a-b", "é", "aé", "_", "abc", "abab", "a b", "]", "é1é", "BB", "aAbB"]
+    pattern = r.choice(BROKEN) if r.random() < 0.05 else expression(r)
+    if "\\b" in pattern.lower():  # before Java 19 words at \\b are Unicode's
+        texts = [text for text in texts if "é" not in text]
+    return ["\t".join([pattern] + texts)]
+
+
+for kind in [rules, patterns]:
+    lines = [kind(random.Random(f"{kind.__name__} {i}"))[0] for i in range(1000)]
     (HERE / "sequences" / f"{kind.__name__}.txt").write_text("\n".join(lines) + "\n")

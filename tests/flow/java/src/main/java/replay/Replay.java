@@ -113,9 +113,9 @@ public final class Replay {
     }
 
     private static boolean inOrder() {
-        for (ParamFlowRule rule : param) {
+        for (int i = 0; i < 3; i++) {
             long last = -1;
-            for (ParamFlowRule each : ParamFlowRuleManager.getRulesOfResource(rule.getResource())) {
+            for (ParamFlowRule each : ParamFlowRuleManager.getRulesOfResource(resource("" + i))) {
                 if (each.getId() < last) {
                     return false;
                 }
@@ -126,9 +126,11 @@ public final class Replay {
     }
 
     private static void rule(String[] w) {
-        switch (w[0]) {
+        boolean regex = w[0].endsWith("*");
+        switch (w[0].substring(0, 1)) {
             case "F": {
                 FlowRule rule = new FlowRule(resource(w[1]));
+                rule.setRegex(regex);
                 rule.setId((long) flow.size());
                 rule.setLimitApp(w[2]);
                 rule.setGrade(Integer.parseInt(w[3]));
@@ -147,6 +149,7 @@ public final class Replay {
             }
             case "D": {
                 DegradeRule rule = new DegradeRule(resource(w[1]));
+                rule.setRegex(regex);
                 rule.setId((long) degrade.size());
                 rule.setGrade(Integer.parseInt(w[2]));
                 rule.setCount(Double.parseDouble(w[3]));
@@ -159,6 +162,7 @@ public final class Replay {
             }
             case "A": {
                 AuthorityRule rule = new AuthorityRule();
+                rule.setRegex(regex);
                 rule.setId((long) authority.size());
                 rule.setResource(resource(w[1]));
                 rule.setLimitApp(w[2]);
@@ -168,6 +172,7 @@ public final class Replay {
             }
             case "P": {
                 ParamFlowRule rule = new ParamFlowRule(resource(w[1]));
+                rule.setRegex(regex);
                 rule.setId((long) param.size());
                 rule.setParamIdx(Integer.parseInt(w[2]));
                 rule.setGrade(Integer.parseInt(w[3]));
