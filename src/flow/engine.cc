@@ -11,6 +11,7 @@
 
 #include "flow/breaker.h"
 #include "flow/epoch.h"
+#include "flow/gateway.h"
 #include "flow/param_check.h"
 #include "flow/regex.h"
 #include "flow/shaper.h"
@@ -95,6 +96,7 @@ struct AuthorityCheck {
 
 struct ParamCheck {
   int index;
+  Verdict verdict;  // of a refusal: a parameter rule or a gateway's
   std::shared_ptr<ParamBuckets> buckets;
   ParamThreads* threads;  // of a rule by threads
 };
@@ -168,6 +170,7 @@ struct Engine::Loaded {
   struct ParamFlow {
     ParamFlowRule rule;
     int index;
+    Verdict verdict;
     std::shared_ptr<const Regex> expression;
     std::shared_ptr<const ParamPlan> plan;
     void add(Engine& engine, Resource& resource, Checks& checks) const;
@@ -175,10 +178,11 @@ struct Engine::Loaded {
   std::vector<Flow> flow;
   std::vector<Degrade> degrade;
   std::vector<Authority> authority;
-  std::vector<ParamFlow> params;
+  std::vector<ParamFlow> gateway, params;
 
   void each(auto visit) const {
     for (const auto& loaded : authority) visit(loaded);
+    for (const auto& loaded : gateway) visit(loaded);
     for (const auto& loaded : params) visit(loaded);
     for (const auto& loaded : flow) visit(loaded);
     for (const auto& loaded : degrade) visit(loaded);
@@ -198,8 +202,8 @@ class Resource {
 };
 
 std::string_view to_string(Verdict verdict) {
-  static constexpr std::array<std::string_view, 10> names{"pass",       "flow",          "degrade",   "authority", "system qps",
-                                                         "system threads", "system RT", "system load", "system CPU", "param flow"};
+  static constexpr std::array<std::string_view, 11> names{"pass",       "flow",          "degrade",   "authority", "system qps",
+                                                         "system threads", "system RT", "system load", "system CPU", "param flow", "gateway"};
   return names[static_cast<std::size_t>(verdict)];
 }
 
@@ -365,8 +369,18 @@ std::vector<std::string> Engine::load(std::vector<ParamFlowRule> rules) {
   loaded_->params.clear();
   auto problems = sift(rules, [this](ParamFlowRule& rule, int index) {
     if (holds_equal(loaded_->params, rule)) return;
-    loaded_->params.push_back({.rule = rule, .index = index, .expression = expression_of(rule), .plan = std::make_shared<const ParamPlan>(rule)});
+    loaded_->params.push_back({.rule = rule, .index = index, .verdict = Verdict::ParamFlow, .expression = expression_of(rule), .plan = std::make_shared<const ParamPlan>(rule)});
   });
+  publish();
+  return problems;
+}
+
+std::vector<std::string> Engine::load(std::vector<GatewayFlowRule> rules) {
+  const std::scoped_lock lock(changing_);
+  loaded_->gateway.clear();
+  auto problems = sift(rules, [](const GatewayFlowRule&, int) {});
+  for (const auto& [index, rule] : to_param_rules(rules))
+    loaded_->gateway.push_back({.rule = rule, .index = index, .verdict = Verdict::Gateway, .expression = nullptr, .plan = std::make_shared<const ParamPlan>(rule)});
   publish();
   return problems;
 }
@@ -437,10 +451,10 @@ void Engine::Loaded::Authority::add(Engine&, Resource&, Checks& checks) const {
 
 void Engine::Loaded::ParamFlow::add(Engine& engine, Resource& resource, Checks& checks) const {
   if (rule.cluster_mode && rule.grade == kGradeQps && !rule.cluster_config->fallback_to_local_when_fail) return;
-  ParamCheck check{.index = index, .buckets = nullptr, .threads = nullptr};
+  ParamCheck check{.index = index, .verdict = verdict, .buckets = nullptr, .threads = nullptr};
   if (const auto* before = static_cast<const Checks*>(resource.checks.load(std::memory_order_relaxed)))
     for (const ParamCheck& each : before->params)
-      if (each.buckets->rule() == rule) check.buckets = each.buckets;
+      if (each.verdict == verdict && each.buckets->rule() == rule) check.buckets = each.buckets;
   const auto limit = [&](std::size_t option) { return option != 0 ? option : plan->default_limit(); };
   if (!check.buckets) check.buckets = std::make_shared<ParamBuckets>(plan, limit(engine.options_.max_param_values));
   if (rule.grade == kGradeThread) {
@@ -537,7 +551,7 @@ Entry Engine::enter(Resource& resource, const Call& call) {
     } else if (checks != nullptr && checks->default_context) {
       entry.context_ = node_of(resource.contexts, kDefaultContext, resource);
     }
-    // The order of Sentinel's slots: authority, system, parameters, flow, breakers.
+    // The order of Sentinel's slots: authority, system, gateway, parameters, flow, breakers.
     static const Checks kNone;
     borrowed = check(entry, checks != nullptr ? *checks : kNone, call, now);
     if (checks != nullptr && !checks->threads.empty() && entry.verdict_ == Verdict::Pass) hold_params(entry, *checks, call);
@@ -570,8 +584,7 @@ bool Engine::check(Entry& entry, const Checks& checks, const Call& call, std::in
   if (call.inbound && system_set_.load(std::memory_order_relaxed))
     if (const Verdict verdict = check_system(now, call.count); verdict != Verdict::Pass) return refuse(verdict, -1);
 
-  if (!checks.params.empty())
-    if (const int rule = check_params(entry, checks, call, now); rule >= 0) return refuse(Verdict::ParamFlow, rule);
+  if (!checks.params.empty() && !check_params(entry, checks, call, now)) return false;
 
   for (const FlowCheck& rule : checks.flow) {
     bool own = false;  // counted for the origin alone
@@ -610,17 +623,17 @@ bool Engine::check(Entry& entry, const Checks& checks, const Call& call, std::in
   return false;
 }
 
-// The position of the rule that refuses, or -1.
-int Engine::check_params(Entry& entry, const Checks& checks, const Call& call, std::int64_t now) {
-  int forgot = 0, refused = -1;
+bool Engine::check_params(Entry& entry, const Checks& checks, const Call& call, std::int64_t now) {
+  int forgot = 0;
   for (const ParamCheck& rule : checks.params) {
     const Param* value = param_at(call.params, *rule.buckets->rule().param_idx);
     if (value == nullptr || rule.buckets->ask(*value, rule.threads, now, call.count, entry.wait_ns_, forgot)) continue;
-    refused = rule.index;
+    entry.verdict_ = rule.verdict;
+    entry.rule_ = rule.index;
     break;
   }
   if (forgot > 0) met(Limit::ParamValues, entry.resource_->name, static_cast<std::uint64_t>(forgot));
-  return refused;
+  return entry.verdict_ == Verdict::Pass;
 }
 
 void Engine::hold_params(Entry& entry, const Checks& checks, const Call& call) {

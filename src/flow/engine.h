@@ -25,7 +25,7 @@
 
 namespace fairlead::flow {
 
-enum class Verdict : std::uint8_t { Pass, Flow, Degrade, Authority, SystemQps, SystemThread, SystemRt, SystemLoad, SystemCpu, ParamFlow };
+enum class Verdict : std::uint8_t { Pass, Flow, Degrade, Authority, SystemQps, SystemThread, SystemRt, SystemLoad, SystemCpu, ParamFlow, Gateway };
 // What is kept is limited; none of the limits lets a call pass unchecked (what each does: Engine::Options).
 enum class Limit : std::uint8_t { Resources, NodesPerResource, ParamValues, ParamThreads };
 enum class BreakerState : std::uint8_t { Closed, Open, HalfOpen };
@@ -122,6 +122,8 @@ class Engine {
   std::vector<std::string> load(std::vector<SystemRule> rules);
   // What is counted for the values of a rule that stays equal is kept.
   std::vector<std::string> load(std::vector<ParamFlowRule> rules);
+  // Their arguments are those that flow::Gateway finds in a request.
+  std::vector<std::string> load(std::vector<GatewayFlowRule> rules);
 
   Entry enter(std::string_view resource, const Call& call = {});
   // The same without the search by name. The resource lives as long as the engine.
@@ -155,7 +157,7 @@ class Engine {
   bool matches_some(std::string_view name) const;
   Verdict check_system(std::int64_t now, int count);
   bool check(Entry& entry, const Checks& checks, const Call& call, std::int64_t now);
-  int check_params(Entry& entry, const Checks& checks, const Call& call, std::int64_t now);
+  bool check_params(Entry& entry, const Checks& checks, const Call& call, std::int64_t now);
   void hold_params(Entry& entry, const Checks& checks, const Call& call);
   void hold_param(Entry& entry, ParamThreads& threads, const Param& value);
   Node* node_of(NodeTable& table, std::string_view name, const Resource& resource);

@@ -8,6 +8,7 @@
 #include <sstream>
 
 #include "flow/engine.h"
+#include "flow/gateway.h"
 #include "flow/regex.h"
 #include "flow/rules_json.h"
 
@@ -59,6 +60,16 @@ struct Arguments {
   std::vector<Param> values;
 };
 
+struct Request : GatewayRequest {
+  Request(auto... words) : values{words...} {}
+  Value value(std::size_t index) const { return values[index] == "-" ? Value() : values[index]; }
+  Value remote_address() const override { return value(0); }
+  Value header(std::string_view name) const override { return value(name == "Host" ? 1 : 2); }
+  Value url_param(std::string_view) const override { return value(3); }
+  Value cookie(std::string_view) const override { return value(4); }
+  std::array<std::string, 5> values;
+};
+
 class Replay {
  public:
   explicit Replay(int number) : now_(1'700'000'000'000 + std::int64_t{number} * 600'000), engine_({.now_ms = &Replay::clock, .clock = this}) {}
@@ -101,6 +112,14 @@ class Replay {
       }
       rule.regex = regex;
       params_.push_back(rule);
+    } else if (kind == "G") {
+      GatewayFlowRule rule;
+      std::string parse, pattern;
+      int match = 0;
+      in >> rule.resource >> rule.resource_mode >> rule.grade >> rule.count >> rule.interval_sec >> rule.control_behavior >> rule.burst >>
+          rule.max_queueing_timeout_ms >> parse >> pattern >> match;
+      if (parse != "-") rule.param_item = GatewayParamFlowItem{std::stoi(parse), "f", pattern == "-" ? "" : pattern, match};
+      gateway_.push_back(rule);
     } else if (kind == "Y") {
       SystemRule rule;
       in >> rule.qps >> rule.avg_rt >> rule.max_thread;
@@ -122,6 +141,8 @@ class Replay {
       EXPECT_TRUE(engine_.load(authority_).empty());
       for (const std::string& note : engine_.load(params_)) EXPECT_NE(note.find("the exception is ignored"), std::string::npos) << note;
       engine_.load(system_);
+      engine_.load(gateway_);
+      requests_ = std::make_unique<Gateway>(gateway_, std::vector<ApiDefinition>{});
     }
     std::int64_t step = 0;
     in >> step;
@@ -142,7 +163,12 @@ class Replay {
     std::string resource, context, origin, words;
     int count = 0, flags = 0, id = 0;
     in >> resource >> context >> origin >> count >> flags >> id >> words;
-    Arguments arguments(words);
+    Arguments arguments(kind == "Q" ? "" : words);
+    Request request{words, "", "", "", ""};
+    if (kind == "Q") {
+      for (std::size_t i = 1; i < 5; ++i) in >> request.values[i];
+      requests_->params(resource, kResourceRoute, request, arguments.values);
+    }
     context = "c" + context;
     if (origin == "-") origin.clear();
     Entry entry = engine_.enter(
@@ -162,6 +188,9 @@ class Replay {
         break;
       case Verdict::Authority:
         answers += "A" + std::to_string(entry.rule());
+        break;
+      case Verdict::Gateway:
+        answers += "G" + std::to_string(entry.rule());
         break;
       case Verdict::ParamFlow:
         answers += "P" + std::to_string(entry.rule());
@@ -191,6 +220,8 @@ class Replay {
   std::vector<AuthorityRule> authority_;
   std::vector<SystemRule> system_;
   std::vector<ParamFlowRule> params_;
+  std::vector<GatewayFlowRule> gateway_;
+  std::unique_ptr<Gateway> requests_;
   std::map<int, Entry> running_;
 };
 
@@ -261,6 +292,8 @@ TEST(RulesParity, EachRuleIsReadJudgedAndPrintedAsBySentinel) {
       EXPECT_EQ(as_sentinel<AuthorityRule>(json), answer);
     } else if (kind == "system") {
       EXPECT_EQ(as_sentinel<SystemRule>(json), answer);
+    } else if (kind == "gateway") {
+      EXPECT_EQ(as_sentinel<GatewayFlowRule>(json), answer);
     } else {
       EXPECT_EQ(as_sentinel<ParamFlowRule>(json), answer);
     }
@@ -280,10 +313,26 @@ TEST(RegexParity, EachExpressionMatchesWhatItMatchesInJava) {
   });
 }
 
+TEST(PathPatternParity, EachPatternTakesWhatItTakesInSpring) {
+  each_line("paths", [](const std::string& line, const std::string& answer) {
+    std::istringstream parts(line);
+    std::string pattern, path, problem, found;
+    std::getline(parts, pattern, '\t');
+    const auto compiled = PathPattern::compile(pattern, problem);
+    ASSERT_TRUE(compiled) << problem;
+    for (std::size_t i = 0; i < answer.size(); ++i) {
+      path.clear();
+      std::getline(parts, path, '\t');
+      found += compiled->matches(path) ? '1' : '0';
+    }
+    EXPECT_EQ(found, answer);
+  });
+}
+
 INSTANTIATE_TEST_SUITE_P(Kinds, Parity,
                          testing::Values("reject", "thread", "origin", "relation", "warmup", "throttle", "warmup_throttle", "priority",
                                          "degrade", "authority", "system", "param_reject", "param_throttle", "param_thread", "param_value",
-                                         "param_mixed", "param_many", "regex"),
+                                         "param_mixed", "param_many", "regex", "gateway"),
                          [](const auto& info) { return std::string(info.param); });
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "flow/gateway.h"
 #include "flow/param_check.h"
 #include "flow/regex.h"
 
@@ -12,8 +13,8 @@ bool blank(const std::string& text) {
   return std::all_of(text.begin(), text.end(), [](unsigned char c) { return c <= ' '; });
 }
 
-std::string regex_problem(const std::string& resource, bool regex) {
-  if (std::string what; regex && !Regex::compile(resource, what)) return "resource: is not a regular expression that can be used: " + what;
+std::string regex_problem(const std::string& expression, bool regex) {
+  if (std::string what; regex && !Regex::compile(expression, what)) return "resource: is not a regular expression that can be used: " + what;
   return {};
 }
 
@@ -129,6 +130,54 @@ std::vector<std::string> ignored(const ParamFlowRule& rule) {
     if (!text.empty()) sentences.push_back(at + "object: " + text + ", as classType " + item.class_type + " says; the exception is ignored");
     else if (!item.count) sentences.push_back(at + "count: must be set; the exception is ignored");
     else if (*item.count < 0) sentences.push_back(at + "count: must be 0 or more; the exception is ignored");
+  }
+  return sentences;
+}
+
+std::string problem(const GatewayFlowRule& rule) {
+  if (blank(rule.resource)) return "resource: must not be blank";
+  if (rule.resource_mode < 0) return "resourceMode: must be 0 (route) or 1 (API)";
+  if (rule.grade != kGradeThread && rule.grade != kGradeQps) return "grade: must be 0 (threads) or 1 (QPS)";
+  if (!(rule.count >= 0)) return "count: must be 0 or more";
+  if (rule.burst < 0) return "burst: must be 0 or more";
+  if (rule.control_behavior < 0) return "controlBehavior: must be 0 (reject) or 2 (rate limiter)";
+  if (rule.control_behavior == kBehaviorThrottle && rule.max_queueing_timeout_ms < 0) return "maxQueueingTimeoutMs: must be 0 or more";
+  if (rule.interval_sec <= 0) return "intervalSec: must be above 0";
+  if (!rule.param_item) return {};
+  const GatewayParamFlowItem& item = *rule.param_item;
+  if (item.parse_strategy < 0) return "paramItem.parseStrategy: must be 0 (client IP), 1 (host), 2 (header), 3 (URL parameter) or 4 (cookie)";
+  if (item.parse_strategy >= kParseHeader && item.parse_strategy <= kParseCookie && blank(item.field_name))
+    return "paramItem.fieldName: must be set for a header, a URL parameter or a cookie";
+  if (!item.pattern.empty() && item.match_strategy < 0) return "paramItem.matchStrategy: must be 0 (exact), 2 (regex) or 3 (contains)";
+  return {};
+}
+
+std::string problem(const ApiDefinition& api) { return blank(api.api_name) ? "apiName: must not be blank" : ""; }
+
+std::vector<std::string> ignored(const GatewayFlowRule& rule) {
+  std::vector<std::string> sentences;
+  if (!rule.param_item) return sentences;
+  const GatewayParamFlowItem& item = *rule.param_item;
+  if (item.parse_strategy > kParseCookie) sentences.emplace_back("paramItem.parseStrategy: is not known, so no request has the value; the rule is not asked");
+  if (item.pattern.empty()) return sentences;
+  const bool regex = item.match_strategy == kMatchRegex;
+  if (!regex && item.match_strategy != kMatchExact && item.match_strategy != kMatchContains)
+    sentences.emplace_back("paramItem.matchStrategy: is not acted on (nor is it in Sentinel): every value counts; write 2 and a regular expression");
+  if (const std::string text = regex_problem(item.pattern, regex); !text.empty())
+    sentences.push_back("paramItem.pattern: " + text.substr(text.find(": ") + 2) + "; every value counts");
+  return sentences;
+}
+
+std::vector<std::string> ignored(const ApiDefinition& api) {
+  std::vector<std::string> sentences;
+  for (std::size_t i = 0; i < api.predicate_items.size(); ++i) {
+    const ApiPathPredicate& item = api.predicate_items[i];
+    const std::string at = "predicateItems[" + std::to_string(i) + "].pattern: ";
+    std::string text;
+    if (blank(item.pattern)) sentences.push_back(at + "must not be blank; it takes no path");
+    else if (item.match_strategy == kUrlRegex && !Regex::compile(item.pattern, text)) sentences.push_back(at + text + "; it takes no path");
+    else if (item.match_strategy == kUrlPrefix && !PathPattern::has_wildcard(item.pattern)) sentences.push_back(at + "has no wildcard, so it takes no path; write " + item.pattern + "/**");
+    else if (item.match_strategy == kUrlPrefix && !PathPattern::compile(item.pattern, text)) sentences.push_back(at + text + "; it takes no path");
   }
   return sentences;
 }

@@ -23,6 +23,20 @@ inline constexpr int kDegradeErrorRatio = 1;
 inline constexpr int kDegradeErrorCount = 2;
 inline constexpr int kAuthorityWhite = 0;
 inline constexpr int kAuthorityBlack = 1;
+inline constexpr int kResourceRoute = 0;
+inline constexpr int kResourceApi = 1;
+inline constexpr int kParseClientIp = 0;
+inline constexpr int kParseHost = 1;
+inline constexpr int kParseHeader = 2;
+inline constexpr int kParseUrlParam = 3;
+inline constexpr int kParseCookie = 4;
+inline constexpr int kMatchExact = 0;
+inline constexpr int kMatchPrefix = 1;
+inline constexpr int kMatchRegex = 2;
+inline constexpr int kMatchContains = 3;
+inline constexpr int kUrlExact = 0;
+inline constexpr int kUrlPrefix = 1;
+inline constexpr int kUrlRegex = 2;
 
 // Of rules in cluster mode. There is no token server here: such a rule is asked locally if fallback_to_local_when_fail, else never.
 struct ClusterFlowConfig {
@@ -130,14 +144,57 @@ struct ParamFlowRule {
   bool operator==(const ParamFlowRule&) const = default;
 };
 
+// Which value of a request a gateway rule counts.
+struct GatewayParamFlowItem {
+  int parse_strategy = kParseClientIp;
+  std::string field_name;  // of a header, URL parameter or cookie
+  std::string pattern;     // if not empty, values that it does not take are not limited
+  int match_strategy = kMatchExact;
+
+  bool operator==(const GatewayParamFlowItem&) const = default;
+};
+
+struct GatewayFlowRule {
+  std::string resource;  // a route's id or an API's name
+  int resource_mode = kResourceRoute;
+  int grade = kGradeQps;
+  double count = 0;
+  std::int64_t interval_sec = 1;
+  int control_behavior = kBehaviorReject;
+  int burst = 0;
+  int max_queueing_timeout_ms = 500;
+  std::optional<GatewayParamFlowItem> param_item = {};  // without one, all requests count together
+
+  bool operator==(const GatewayFlowRule&) const = default;
+};
+
+struct ApiPathPredicate {
+  std::string pattern;
+  int match_strategy = kUrlExact;
+
+  bool operator==(const ApiPathPredicate&) const = default;
+};
+
+// A group of paths; a request belongs to it if one of them takes its path.
+struct ApiDefinition {
+  std::string api_name;
+  std::vector<ApiPathPredicate> predicate_items;
+
+  bool operator==(const ApiDefinition&) const = default;
+};
+
 // Empty if the rule is valid, else a sentence that names the field and the accepted range.
 std::string problem(const FlowRule& rule);
 std::string problem(const DegradeRule& rule);
 std::string problem(const AuthorityRule& rule);
 std::string problem(const SystemRule& rule);
 std::string problem(const ParamFlowRule& rule);
+std::string problem(const GatewayFlowRule& rule);
+std::string problem(const ApiDefinition& api);
 // What of a valid rule is not acted on, a sentence each.
 std::vector<std::string> ignored(const FlowRule& rule);
 std::vector<std::string> ignored(const ParamFlowRule& rule);
+std::vector<std::string> ignored(const GatewayFlowRule& rule);
+std::vector<std::string> ignored(const ApiDefinition& api);
 
 }  // namespace fairlead::flow

@@ -103,6 +103,35 @@ void fields(Is<ParamFlowRule> auto& rule, auto&& field) {
   field("resource", rule.resource);
 }
 
+void fields(Is<GatewayParamFlowItem> auto& item, auto&& field) {
+  field("fieldName", item.field_name);
+  field("matchStrategy", item.match_strategy);
+  field("parseStrategy", item.parse_strategy);
+  field("pattern", item.pattern);
+}
+
+void fields(Is<GatewayFlowRule> auto& rule, auto&& field) {
+  field("burst", rule.burst);
+  field("controlBehavior", rule.control_behavior);
+  field("count", rule.count);
+  field("grade", rule.grade);
+  field("intervalSec", rule.interval_sec);
+  field("maxQueueingTimeoutMs", rule.max_queueing_timeout_ms);
+  field("paramItem", rule.param_item);
+  field("resource", rule.resource);
+  field("resourceMode", rule.resource_mode);
+}
+
+void fields(Is<ApiPathPredicate> auto& item, auto&& field) {
+  field("matchStrategy", item.match_strategy);
+  field("pattern", item.pattern);
+}
+
+void fields(Is<ApiDefinition> auto& api, auto&& field) {
+  field("apiName", api.api_name);
+  field("predicateItems", api.predicate_items);
+}
+
 // Reads one object; faults are collected, all of them.
 class Reader {
  public:
@@ -311,6 +340,8 @@ FAIRLEAD_RULE(DegradeRule);
 FAIRLEAD_RULE(AuthorityRule);
 FAIRLEAD_RULE(SystemRule);
 FAIRLEAD_RULE(ParamFlowRule);
+FAIRLEAD_RULE(GatewayFlowRule);
+FAIRLEAD_RULE(ApiDefinition);
 #undef FAIRLEAD_RULE
 
 }  // namespace fairlead::flow

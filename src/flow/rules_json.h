@@ -40,7 +40,7 @@ struct RuleList {
   }
 };
 
-// For FlowRule, DegradeRule, AuthorityRule, SystemRule and ParamFlowRule. An empty text is an empty list.
+// For FlowRule, DegradeRule, AuthorityRule, SystemRule, ParamFlowRule, GatewayFlowRule and ApiDefinition. An empty text is an empty list.
 template <class Rule>
 RuleList<Rule> read_rules(std::string_view json);
 

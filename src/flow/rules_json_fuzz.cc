@@ -1,7 +1,8 @@
-// Any bytes as a document of rules of each kind, as a regular expression and as its text. What was read is printed and read again.
+// Any bytes as a document of rules of each kind, as a regular expression or a pattern of paths and its text. What was read is printed and read again.
 #include <algorithm>
 #include <cstdlib>
 
+#include "flow/gateway.h"
 #include "flow/regex.h"
 #include "flow/rules_json.h"
 
@@ -24,8 +25,11 @@ extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, std::size_t siz
   read<fairlead::flow::AuthorityRule>(text);
   read<fairlead::flow::SystemRule>(text);
   read<fairlead::flow::ParamFlowRule>(text);
+  read<fairlead::flow::GatewayFlowRule>(text);
+  read<fairlead::flow::ApiDefinition>(text);
   std::string problem;
   const std::size_t line = std::min(text.find('\n'), text.size());
   if (const auto regex = fairlead::flow::Regex::compile(text.substr(0, line), problem)) regex->matches(text.substr(line));
+  if (const auto path = fairlead::flow::PathPattern::compile(text.substr(0, line), problem)) path->matches(text.substr(line));
   return 0;
 }

@@ -195,8 +195,34 @@ def regex(r):
     return rules + with_arguments(r, events(r, 30, 40, origins=ORIGINS, resources=3, rt=(0, 100), errors=0.3))
 
 
+def gateway(r):
+    """Rules of a gateway: those with a parameter first, at most one without; then a parameter rule and a flow rule beside them."""
+    rules = []
+
+    def rule(parse):
+        pattern, match = r.choice([("-", 0), ("-", 0), ("x", 0), ("x", 3), ("[xy]+", 2), ("x", 1), ("x(?=y)", 0)])
+        return (f"G 0 0 {r.choice([1, 1, 1, 0])} {number(r.choice([0, 1, 2, 3, 4.5]))} {r.choice([1, 1, 2])} {r.choice([0, 0, 2])} {r.choice([0, 1])} "
+                f"{r.choice([0, 200, 900])} {parse} {pattern} {match}")
+
+    for _ in range(r.choice([1, 1, 2, 3])):
+        rules.append(rule(r.randrange(5)))
+    if r.random() < 0.4:
+        rules.append(rule("-"))
+    if r.random() < 0.2:
+        rules.append(param(count=r.randint(1, 4)))
+    if r.random() < 0.2:
+        rules.append(flow(count=r.randint(1, 5)))
+    steps = []
+    for step in events(r, 30, r.choice([10, 50, 150]), resources=r.choice([1, 1, 2]), counts=(1, 1, 2), flags=(0, 2), rt=(0, 300)):
+        if step.startswith("E "):
+            step = "Q" + step[1:] + " " + " ".join(r.choice(["x", "x", "xy", "y", "axb", "-", "$NM"]) for _ in range(5))
+        steps.append(step)
+    return rules + steps
+
+
 KINDS = [reject, thread, origin, relation, warmup, throttle, warmup_throttle, priority, degrade, authority, system, param_reject, param_throttle, param_thread,
-         param_value, param_mixed, param_many, regex]
+         param_value, param_mixed, param_many, regex,
+         gateway]
 
 (HERE / "sequences").mkdir(exist_ok=True)
 for kind in KINDS:
@@ -223,12 +249,15 @@ FIELDS = {
               "controlBehavior": [0, 0, 2, -1], "maxQueueingTimeMs": NUMBERS["int"], "burstCount": NUMBERS["int"], "durationInSec": NUMBERS["int"],
               "limitApp": ["default", None], "clusterMode": [False, False, True], "regex": [False, False, True], "clusterConfig": "cluster",
               "paramFlowItemList": "items"},
+    "gateway": {"resource": RESOURCES, "resourceMode": [0, 1, -1], "grade": [0, 1, -1], "count": NUMBERS["double"], "intervalSec": NUMBERS["int"],
+                "controlBehavior": [0, 2, -1], "burst": NUMBERS["int"], "maxQueueingTimeoutMs": NUMBERS["int"], "paramItem": "item"},
+    "item": {"parseStrategy": [0, 1, 2, 3, 4, -1], "fieldName": ["f", " ", None], "pattern": ["x", None], "matchStrategy": [0, 1, 2, 3, -1]},
     "cluster": {"flowId": [1, 99, 0, None, 1 << 40], "thresholdType": [0, 1], "fallbackToLocalWhenFail": [True, False], "sampleCount": [1, 10, 0],
                 "windowIntervalMs": [1000, 2000, 1005, 0]},
     "items": {"object": ["1", "x", 7], "count": [0, 1, 5, None], "classType": ["int", "java.lang.String", None]},
 }
 WORTH_KEEPING = {"flow": {"resource": "a"}, "degrade": {"resource": "a", "timeWindow": 10, "slowRatioThreshold": 0.5}, "authority": {"resource": "a", "limitApp": "x"},
-                 "param": {"resource": "a", "paramIdx": 0}}
+                 "param": {"resource": "a", "paramIdx": 0}, "gateway": {"resource": "a"}}
 
 
 def rule_object(r, kind, share):
@@ -238,6 +267,8 @@ def rule_object(r, kind, share):
             continue
         if values == "cluster":
             out[field] = {**{"flowId": 5}, **rule_object(r, values, 0.4)}
+        elif values == "item":
+            out[field] = rule_object(r, values, 0.6)
         elif values == "items":
             out[field] = [{**{"object": "v", "count": 1, "classType": "String"}, **rule_object(r, values, 0.5)} for _ in range(r.randrange(3))]
         else:
@@ -246,7 +277,7 @@ def rule_object(r, kind, share):
 
 
 def rules(r):
-    kind = r.choice(["flow", "flow", "degrade", "authority", "system", "param", "param"])
+    kind = r.choice(["flow", "flow", "degrade", "authority", "system", "param", "param", "gateway"])
     documents = [rule_object(r, kind, r.choice([0.1, 0.25, 0.6])) for _ in range(r.randrange(4))]
     return [kind + " " + json.dumps(documents, ensure_ascii=r.random() < 0.5)]
 
@@ -285,6 +316,15 @@ def patterns(r):
     return ["\t".join([pattern] + texts)]
 
 
-for kind in [rules, patterns]:
+def paths(r):
+    def path(words, n):
+        return r.choice(["/", "/", "/", ""]) + "/".join(r.choice(words) for _ in range(r.randint(0, n))) + r.choice(["", "", "/"])
+
+    words = ["a", "b", "ab", "a.html", "x-y", "a+b", ""]
+    pattern = path(words[:3] + ["*", "*", "**", "**", "a*", "?", "*.html", "{id}", "{id:[a-b]+}", "x-{n}", "a+b"], 5)
+    return ["\t".join([pattern] + [path(words, 5) for _ in range(24)])]
+
+
+for kind in [rules, patterns, paths]:
     lines = [kind(random.Random(f"{kind.__name__} {i}"))[0] for i in range(1000)]
     (HERE / "sequences" / f"{kind.__name__}.txt").write_text("\n".join(lines) + "\n")

@@ -22,7 +22,7 @@ public final class Main {
         ClassLoader loader = new Redirecting(path.toArray(new URL[0]));
         Thread.currentThread().setContextClassLoader(loader);
         String name = Paths.get(args[0]).getFileName().toString();
-        String answers = name.equals("rules.txt") ? "replay.Rules" : name.equals("patterns.txt") ? "replay.Patterns" : "replay.Replay";
+        String answers = name.equals("rules.txt") ? "replay.Rules" : name.equals("patterns.txt") || name.equals("paths.txt") ? "replay.Patterns" : "replay.Replay";
         loader.loadClass(answers).getMethod("run", String.class, String.class).invoke(null, args[0], args[1]);
         System.exit(0);
     }
@@ -32,7 +32,7 @@ public final class Main {
 
         @Override
         protected Class<?> loadClass(String name, boolean resolve) throws ClassNotFoundException {
-            if (!name.startsWith("com.alibaba.csp.") && !name.equals("replay.Replay") && !name.equals("replay.Rules")) {
+            if (!name.startsWith("com.alibaba.csp.") && !name.startsWith("replay.Replay") && !name.equals("replay.Rules")) {
                 return super.loadClass(name, resolve);
             }
             synchronized (getClassLoadingLock(name)) {

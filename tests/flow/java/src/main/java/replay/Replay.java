@@ -4,6 +4,11 @@ import com.alibaba.csp.sentinel.AsyncEntry;
 import com.alibaba.csp.sentinel.EntryType;
 import com.alibaba.csp.sentinel.Env;
 import com.alibaba.csp.sentinel.Tracer;
+import com.alibaba.csp.sentinel.adapter.gateway.common.param.GatewayParamParser;
+import com.alibaba.csp.sentinel.adapter.gateway.common.param.RequestItemParser;
+import com.alibaba.csp.sentinel.adapter.gateway.common.rule.GatewayFlowRule;
+import com.alibaba.csp.sentinel.adapter.gateway.common.rule.GatewayParamFlowItem;
+import com.alibaba.csp.sentinel.adapter.gateway.common.rule.GatewayRuleManager;
 import com.alibaba.csp.sentinel.context.ContextUtil;
 import com.alibaba.csp.sentinel.slots.block.AbstractRule;
 import com.alibaba.csp.sentinel.slots.block.BlockException;
@@ -28,8 +33,10 @@ import java.nio.file.Files;
 import java.nio.file.Paths;
 import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 
 /** Format of the sequences: tests/flow/README.md. */
 public final class Replay {
@@ -40,6 +47,10 @@ public final class Replay {
     private static List<AuthorityRule> authority;
     private static List<SystemRule> system;
     private static List<ParamFlowRule> param;
+    private static Set<GatewayFlowRule> gateway;
+    /** Of each resource: the positions of the gateway rules by their argument. */
+    private static final Map<String, List<Integer>> places = new HashMap<>();
+    private static final GatewayParamParser<String[]> requests = new GatewayParamParser<>(new Requests());
     private static final List<String[]> rules = new ArrayList<>();
     private static int salt;
     private static final Map<String, AsyncEntry> running = new HashMap<>();
@@ -53,7 +64,7 @@ public final class Replay {
                 begin();
                 for (String step : line.split(";")) {
                     String[] w = step.split(" ");
-                    if (!"EXB".contains(w[0])) {
+                    if (!"EXBQ".contains(w[0])) {
                         rules.add(w);
                         continue;
                     }
@@ -98,10 +109,13 @@ public final class Replay {
             authority = new ArrayList<>();
             system = new ArrayList<>();
             param = new ArrayList<>();
+            gateway = new LinkedHashSet<>();
+            places.clear();
             for (String[] w : rules) {
                 rule(w);
             }
             ParamFlowRuleManager.loadRules(param);
+            GatewayRuleManager.loadRules(gateway);
             if (loaded = inOrder()) {
                 break;
             }
@@ -120,6 +134,14 @@ public final class Replay {
                     return false;
                 }
                 last = each.getId();
+            }
+            int lastIndex = 0;
+            List<ParamFlowRule> converted = GatewayRuleManager.getConvertedParamRules(resource("" + i));
+            for (ParamFlowRule each : converted == null ? List.<ParamFlowRule>of() : converted) {
+                if (each.getParamIdx() < lastIndex) {
+                    return false;
+                }
+                lastIndex = each.getParamIdx();
             }
         }
         return true;
@@ -188,6 +210,19 @@ public final class Replay {
                 }
                 rule.setParamFlowItemList(items);
                 param.add(rule);
+                break;
+            }
+            case "G": {
+                GatewayFlowRule rule = new GatewayFlowRule(resource(w[1])).setResourceMode(Integer.parseInt(w[2])).setGrade(Integer.parseInt(w[3]))
+                    .setCount(Double.parseDouble(w[4])).setIntervalSec(Long.parseLong(w[5])).setControlBehavior(Integer.parseInt(w[6]))
+                    .setBurst(Integer.parseInt(w[7])).setMaxQueueingTimeoutMs(Integer.parseInt(w[8]));
+                List<Integer> place = places.computeIfAbsent(rule.getResource(), name -> new ArrayList<>());
+                if (!w[9].equals("-")) {
+                    rule.setParamItem(new GatewayParamFlowItem().setParseStrategy(Integer.parseInt(w[9])).setFieldName("f")
+                        .setPattern(w[10].equals("-") ? null : w[10]).setMatchStrategy(Integer.parseInt(w[11])));
+                }
+                place.add(gateway.size());
+                gateway.add(rule);
                 break;
             }
             case "Y": {
@@ -269,9 +304,11 @@ public final class Replay {
         Clock.waitedNs = 0;
         int flags = Integer.parseInt(w[6]);
         ContextUtil.enter("c" + w[3], w[4].equals("-") ? "" : w[4]);
+        Object[] arguments = w[0].equals("Q") ? requests.parseParameterFor(resource(w[2]), w, rule -> rule.getResourceMode() == 0)
+            : w.length > 8 ? arguments(w[8]) : new Object[0];
         try {
             AsyncEntry entry = Env.sph.asyncEntryWithType(resource(w[2]), 0, (flags & 2) != 0 ? EntryType.IN : EntryType.OUT,
-                Integer.parseInt(w[5]), (flags & 1) != 0, w.length > 8 ? arguments(w[8]) : new Object[0]);
+                Integer.parseInt(w[5]), (flags & 1) != 0, arguments);
             running.put(w[7], entry);
             return Clock.waitedNs == 0 ? "." : "w" + Clock.waitedNs;
         } catch (BlockException e) {
@@ -279,11 +316,34 @@ public final class Replay {
                 return "Y" + ((SystemBlockException) e).getLimitType();
             }
             AbstractRule rule = e.getRule();
+            if (rule instanceof ParamFlowRule && rule.getId() == null) {
+                return "G" + places.get(resource(w[2])).get(((ParamFlowRule) rule).getParamIdx());
+            }
             String kind = e instanceof FlowException ? "F" : e instanceof DegradeException ? "D" : e instanceof AuthorityException ? "A"
                 : e instanceof ParamFlowException ? "P" : "?";
             return kind + rule.getId();
         } finally {
             ContextUtil.exit();
         }
+    }
+
+    /** The values of a request are the words after the id of its step. */
+    private static final class Requests implements RequestItemParser<String[]> {
+        private static String word(String[] w, int index) { return w[index].equals("-") ? null : w[index]; }
+
+        @Override
+        public String getPath(String[] w) { return "/"; }
+
+        @Override
+        public String getRemoteAddress(String[] w) { return word(w, 8); }
+
+        @Override
+        public String getHeader(String[] w, String key) { return word(w, key.equals("Host") ? 9 : 10); }
+
+        @Override
+        public String getUrlParam(String[] w, String name) { return word(w, 11); }
+
+        @Override
+        public String getCookieValue(String[] w, String name) { return word(w, 12); }
     }
 }

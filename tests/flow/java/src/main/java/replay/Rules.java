@@ -1,5 +1,7 @@
 package replay;
 
+import com.alibaba.csp.sentinel.adapter.gateway.common.rule.GatewayFlowRule;
+import com.alibaba.csp.sentinel.adapter.gateway.common.rule.GatewayRuleManager;
 import com.alibaba.csp.sentinel.slots.block.AbstractRule;
 import com.alibaba.csp.sentinel.slots.block.authority.AuthorityRule;
 import com.alibaba.csp.sentinel.slots.block.authority.AuthorityRuleManager;
@@ -17,6 +19,7 @@ import java.io.PrintWriter;
 import java.nio.file.Files;
 import java.nio.file.Paths;
 import java.util.List;
+import java.util.StringJoiner;
 import java.util.function.Predicate;
 
 /** For each line (a kind of rule and a list of rules): each rule as Sentinel has it after reading, or `-` if it is not valid. */
@@ -31,10 +34,19 @@ public final class Rules {
                     case "authority": print(out, JSON.parseArray(json, AuthorityRule.class), AuthorityRuleManager::isValidRule); break;
                     case "system": print(out, JSON.parseArray(json, SystemRule.class), rule -> true); break;
                     case "param": print(out, JSON.parseArray(json, ParamFlowRule.class), ParamFlowRuleUtil::isValidRule); break;
+                    case "gateway": printAll(out, JSON.parseArray(json, GatewayFlowRule.class), GatewayRuleManager::isValidRule); break;
                     default: throw new IllegalArgumentException(line);
                 }
             }
         }
+    }
+
+    private static <R> void printAll(PrintWriter out, List<R> rules, Predicate<R> valid) {
+        StringJoiner line = new StringJoiner("\t");
+        for (R rule : rules) {
+            line.add(valid.test(rule) ? JSON.toJSONString(rule, SerializerFeature.MapSortField) : "-");
+        }
+        out.print(line + "\n");
     }
 
     private static <R extends AbstractRule> void print(PrintWriter out, List<R> rules, Predicate<R> valid) {
