@@ -194,7 +194,9 @@ class Resource {
   explicit Resource(std::string_view of) : name(of) {}
 
   const std::string name;
-  Resource* next = nullptr;
+  std::atomic<Resource*> next{nullptr};
+  std::uint64_t named_in = 0;  // load in which a rule named it; guarded by Engine::changing_, as the next
+  bool held = false;           // the program has a handle
   Node node;
   NodeTable origins, contexts;
   std::map<int, ParamThreads> threads;       // by argument; they stay, because calls in progress hold them
@@ -250,7 +252,7 @@ Engine::~Engine() {
   for (std::size_t i = 0; i < kTableSize; ++i)
     for (Resource* resource = table_[i].load(); resource != nullptr;) {
       delete static_cast<const Checks*>(resource->checks.load());
-      delete std::exchange(resource, resource->next);
+      delete std::exchange(resource, resource->next.load());
     }
   delete expressions_.load();
 }
@@ -263,7 +265,8 @@ std::int64_t Engine::now() const {
 }
 
 Resource* Engine::find(std::string_view name, std::size_t hash) const {
-  for (Resource* resource = table_[hash % kTableSize].load(std::memory_order_acquire); resource != nullptr; resource = resource->next)
+  Resource* resource = table_[hash % kTableSize].load(std::memory_order_acquire);
+  for (; resource != nullptr; resource = resource->next.load(std::memory_order_acquire))
     if (resource->name == name) return resource;
   return nullptr;
 }
@@ -271,34 +274,78 @@ Resource* Engine::find(std::string_view name, std::size_t hash) const {
 // With changing_ held.
 Resource& Engine::named(const std::string& name) {
   const std::size_t hash = std::hash<std::string_view>{}(name);
-  Resource* found = find(name, hash);
-  return found != nullptr ? *found : link(std::make_unique<Resource>(name), hash);
+  Resource* resource = find(name, hash);
+  if (resource == nullptr) resource = link(std::make_unique<Resource>(name), hash);
+  resource->named_in = loads_;
+  return *resource;
 }
 
-Resource& Engine::link(std::unique_ptr<Resource> resource, std::size_t hash) {
+Resource* Engine::link(std::unique_ptr<Resource> resource, std::size_t hash) {
   Resource* added = resource.release();
   auto& head = table_[hash % kTableSize];
-  added->next = head.load(std::memory_order_relaxed);
+  added->next.store(head.load(std::memory_order_relaxed), std::memory_order_relaxed);
   head.store(added, std::memory_order_release);
   resources_.fetch_add(1, std::memory_order_relaxed);
-  return *added;
+  return added;
+}
+
+// Finds or makes the resource; null: there are too many.
+Resource* Engine::make(std::string_view name, std::size_t hash, bool hold) {
+  const bool full = resources() >= options_.max_resources, checked = full && matches_some(name);
+  const std::int64_t now = full ? this->now() : 0;
+  if (full && !checked && !hold && !may_make_room(now)) {
+    met(Limit::Resources, name);
+    return nullptr;
+  }
+  const std::scoped_lock lock(changing_);
+  Resource* resource = find(name, hash);
+  if (resource == nullptr && full && !checked && may_make_room(now)) make_room(now);
+  if (resource == nullptr && (checked || resources() < options_.max_resources)) {
+    auto born = std::make_unique<Resource>(name);
+    born->checks.store(matching(*born, nullptr).release(), std::memory_order_relaxed);
+    resource = link(std::move(born), hash);
+  }
+  if (resource == nullptr) met(Limit::Resources, name);
+  else if (hold) resource->held = true;
+  return resource;
+}
+
+// At most once a second, because it looks at all resources.
+bool Engine::may_make_room(std::int64_t now) const {
+  return now - made_room_ms_.load(std::memory_order_relaxed) >= std::min<std::int64_t>(1000, options_.min_idle_ms);
+}
+
+// With changing_ held: a sixteenth of the resources goes, those idle longest.
+void Engine::make_room(std::int64_t now) {
+  made_room_ms_.store(now, std::memory_order_relaxed);
+  std::vector<std::pair<std::int64_t, Resource*>> idle;
+  for (std::size_t i = 0; i < kTableSize; ++i)
+    for (Resource* resource = table_[i].load(std::memory_order_relaxed); resource != nullptr; resource = resource->next.load(std::memory_order_relaxed)) {
+      if (resource->held || resource->named_in == loads_ || resource->checks.load(std::memory_order_relaxed) != nullptr) continue;
+      const std::int64_t used = resource->node.last_used();
+      if (resource->node.threads() == 0 && now - used >= options_.min_idle_ms) idle.emplace_back(used, resource);
+    }
+  const std::size_t most = std::max<std::size_t>(1, options_.max_resources / 16);
+  if (idle.size() > most) {
+    std::nth_element(idle.begin(), idle.begin() + static_cast<std::ptrdiff_t>(most), idle.end());
+    idle.resize(most);
+  }
+  for (const auto& [used, resource] : idle) {
+    auto* at = &table_[std::hash<std::string_view>{}(resource->name) % kTableSize];
+    while (at->load(std::memory_order_relaxed) != resource) at = &at->load(std::memory_order_relaxed)->next;
+    at->store(resource->next.load(std::memory_order_relaxed), std::memory_order_release);
+    leaving_.emplace_back(resource);
+  }
+  resources_.fetch_sub(idle.size(), std::memory_order_relaxed);
+  evicted_.fetch_add(idle.size(), std::memory_order_relaxed);
+  // Who found one of them has entered it by then, and it stays until that call has ended.
+  Epoch::wait_for_readers();
+  std::erase_if(leaving_, [](const auto& each) { return each->node.threads() == 0; });
 }
 
 Resource& Engine::resource(std::string_view name) {
-  const std::size_t hash = std::hash<std::string_view>{}(name);
-  if (Resource* found = find(name, hash)) return *found;
-  const bool checked = resources() >= options_.max_resources && matches_some(name);
-  if (checked || resources() < options_.max_resources) {
-    const std::scoped_lock lock(changing_);
-    if (Resource* found = find(name, hash)) return *found;
-    if (checked || resources() < options_.max_resources) {
-      auto born = std::make_unique<Resource>(name);
-      born->checks.store(matching(*born, nullptr).release(), std::memory_order_relaxed);
-      return link(std::move(born), hash);
-    }
-  }
-  met(Limit::Resources, name);
-  return *overflow_;
+  Resource* resource = make(name, std::hash<std::string_view>{}(name), true);
+  return resource != nullptr ? *resource : *overflow_;
 }
 
 Node& Engine::node(Resource& resource) { return resource.node; }
@@ -483,6 +530,7 @@ bool Engine::matches_some(std::string_view name) const {
 
 // With changing_ held: builds the checks of every resource that has rules, swaps them in, and frees the old ones.
 void Engine::publish() {
+  ++loads_;
   // First, so that no rule has to make one while a resource is being made for it.
   for (const auto& loaded : loaded_->flow)
     if (loaded.rule.strategy == kStrategyRelate) named(loaded.rule.ref_resource);
@@ -504,7 +552,7 @@ void Engine::publish() {
 
   std::vector<std::unique_ptr<const Checks>> old;
   for (std::size_t i = 0; i < kTableSize; ++i)
-    for (Resource* resource = table_[i].load(std::memory_order_relaxed); resource != nullptr; resource = resource->next) {
+    for (Resource* resource = table_[i].load(std::memory_order_relaxed); resource != nullptr; resource = resource->next.load(std::memory_order_relaxed)) {
       const auto at = fresh.find(resource);
       std::unique_ptr<Checks> checks = at != fresh.end() ? std::move(at->second) : nullptr;
       if (any) checks = matching(*resource, std::move(checks));
@@ -531,9 +579,24 @@ Verdict Engine::check_system(std::int64_t now, int count) {
   return Verdict::Pass;
 }
 
-Entry Engine::enter(std::string_view name, const Call& call) { return enter(resource(name), call); }
+Entry Engine::enter(std::string_view name, const Call& call) {
+  const std::size_t hash = std::hash<std::string_view>{}(name);
+  for (;;) {
+    {
+      const Epoch::Reading reading;
+      if (Resource* found = find(name, hash)) return enter_reading(*found, call);
+    }
+    if (make(name, hash, false) == nullptr) return enter(*overflow_, call);
+  }
+}
 
 Entry Engine::enter(Resource& resource, const Call& call) {
+  const Epoch::Reading reading;
+  return enter_reading(resource, call);
+}
+
+// While reading, so that neither the checks nor the resource go away; once the call counts as a thread, the resource stays for it.
+Entry Engine::enter_reading(Resource& resource, const Call& call) {
   Entry entry;
   const std::int64_t now = this->now();
   entry.engine_ = this;
@@ -542,20 +605,16 @@ Entry Engine::enter(Resource& resource, const Call& call) {
   entry.count_ = call.count;
   entry.inbound_ = call.inbound;
   if (!call.origin.empty()) entry.origin_ = node_of(resource.origins, call.origin, resource);
-  bool borrowed = false;  // its place in the next window is counted already
-  {
-    const Epoch::Reading reading;
-    const auto* checks = static_cast<const Checks*>(resource.checks.load(std::memory_order_seq_cst));
-    if (!call.context.empty()) {
-      entry.context_ = node_of(resource.contexts, call.context, resource);
-    } else if (checks != nullptr && checks->default_context) {
-      entry.context_ = node_of(resource.contexts, kDefaultContext, resource);
-    }
-    // The order of Sentinel's slots: authority, system, gateway, parameters, flow, breakers.
-    static const Checks kNone;
-    borrowed = check(entry, checks != nullptr ? *checks : kNone, call, now);
-    if (checks != nullptr && !checks->threads.empty() && entry.verdict_ == Verdict::Pass) hold_params(entry, *checks, call);
+  const auto* checks = static_cast<const Checks*>(resource.checks.load(std::memory_order_seq_cst));
+  if (!call.context.empty()) {
+    entry.context_ = node_of(resource.contexts, call.context, resource);
+  } else if (checks != nullptr && checks->default_context) {
+    entry.context_ = node_of(resource.contexts, kDefaultContext, resource);
   }
+  // The order of Sentinel's slots: authority, system, gateway, parameters, flow, breakers.
+  static const Checks kNone;
+  const bool borrowed = check(entry, checks != nullptr ? *checks : kNone, call, now);  // its place in the next window is counted already
+  if (checks != nullptr && !checks->threads.empty() && entry.verdict_ == Verdict::Pass) hold_params(entry, *checks, call);
   const std::array<Node*, 4> nodes{&resource.node, entry.context_, entry.origin_, call.inbound ? &inbound_ : nullptr};
   for (Node* node : nodes) {
     if (node == nullptr) continue;
@@ -653,15 +712,17 @@ void Engine::leave(Entry& entry) {
   if (entry.held_ != nullptr) ParamThreads::release(std::exchange(entry.held_, nullptr));
   const std::int64_t now = this->now();
   const std::int64_t rt = now - entry.begun_ms_;
-  for (Node* node : {&entry.resource_->node, entry.context_, entry.origin_, entry.inbound_ ? &inbound_ : nullptr}) {
+  if (entry.resource_->checks.load(std::memory_order_relaxed) != nullptr) {
+    const Epoch::Reading reading;
+    if (const auto* checks = static_cast<const Checks*>(entry.resource_->checks.load(std::memory_order_seq_cst)))
+      for (const BreakerCheck& each : checks->breakers) each.breaker->done(now, rt, entry.failed_);
+  }
+  // The resource last: when its calls have ended it may go, with the other nodes.
+  for (Node* node : {entry.context_, entry.origin_, entry.inbound_ ? &inbound_ : nullptr, &entry.resource_->node}) {
     if (node == nullptr) continue;
     node->add_done(now, rt, entry.count_, entry.failed_);
-    node->add_threads(-1);
+    node->end_thread();
   }
-  if (entry.resource_->checks.load(std::memory_order_relaxed) == nullptr) return;
-  const Epoch::Reading reading;
-  if (const auto* checks = static_cast<const Checks*>(entry.resource_->checks.load(std::memory_order_seq_cst)))
-    for (const BreakerCheck& each : checks->breakers) each.breaker->done(now, rt, entry.failed_);
 }
 
 }  // namespace fairlead::flow

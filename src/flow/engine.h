@@ -91,8 +91,11 @@ class Engine {
     // Milliseconds; null: the system's clock. Must not be negative.
     std::int64_t (*now_ms)(void*) = nullptr;
     void* clock = nullptr;
-    // Resources beyond this number that no rule names are counted together, in overflow(); those with rules are always checked.
+    // When there are more resources, those that no rule names and no handle holds go, idle longest first. If none has been idle for
+    // min_idle_ms (so that the minute's metrics stay), new ones without rules are counted together: overflow(). Those with rules are
+    // always checked.
     std::size_t max_resources = 100'000;
+    std::int64_t min_idle_ms = 60'000;
     // Origins (contexts) of a resource beyond this number share one node: checked together, so rather refused than unchecked.
     std::size_t max_nodes_per_resource = 1'024;
     // Values that a parameter rule keeps, for each resource; 0: Sentinel's number, 4,000 for each second of the rule's interval, at most
@@ -126,7 +129,7 @@ class Engine {
   std::vector<std::string> load(std::vector<GatewayFlowRule> rules);
 
   Entry enter(std::string_view resource, const Call& call = {});
-  // The same without the search by name. The resource lives as long as the engine.
+  // The same without the search by name. A resource that was asked for here lives as long as the engine.
   Entry enter(Resource& resource, const Call& call = {});
   Resource& resource(std::string_view name);
 
@@ -140,17 +143,22 @@ class Engine {
   std::size_t resources() const { return resources_.load(std::memory_order_relaxed); }
   // How often a limit was met: calls counted together (resources, nodes, threads), values forgotten while they still counted.
   std::uint64_t limit_hits(Limit limit) const { return limit_hits_[static_cast<std::size_t>(limit)].load(std::memory_order_relaxed); }
+  std::uint64_t evicted() const { return evicted_.load(std::memory_order_relaxed); }  // resources that went because they were idle
   std::uint64_t overflow() const { return limit_hits(Limit::Resources); }
 
  private:
   friend class Entry;
   struct Checks;
 
+  Entry enter_reading(Resource& resource, const Call& call);
   void leave(Entry& entry);
   std::int64_t now() const;
+  Resource* make(std::string_view name, std::size_t hash, bool hold);
+  void make_room(std::int64_t now);
+  bool may_make_room(std::int64_t now) const;
   Resource* find(std::string_view name, std::size_t hash) const;
   Resource& named(const std::string& name);
-  Resource& link(std::unique_ptr<Resource> resource, std::size_t hash);
+  Resource* link(std::unique_ptr<Resource> resource, std::size_t hash);
   struct Loaded;
   void publish();
   std::unique_ptr<Checks> matching(Resource& resource, std::unique_ptr<Checks> checks);
@@ -182,6 +190,10 @@ class Engine {
   BreakerListener listener_;
   LimitListener limit_listener_;
   std::unique_ptr<Loaded> loaded_;
+  std::uint64_t loads_ = 0;                          // a resource that rules name has this number
+  std::atomic<std::int64_t> made_room_ms_{-1'000};   // when it was tried last
+  std::vector<std::unique_ptr<Resource>> leaving_;   // out of the table, with calls in progress
+  std::atomic<std::uint64_t> evicted_{0};
 };
 
 }  // namespace fairlead::flow

@@ -28,7 +28,9 @@ Engine& engine(int rules) {
   static Engine none, one, five;
   static const bool loaded = [] {
     one.load({FlowRule{.resource = "orders", .count = 1e9}});
-    five.load(std::vector<FlowRule>(5, FlowRule{.resource = "orders", .count = 1e9}));
+    std::vector<FlowRule> rules;
+    for (int i = 0; i < 5; ++i) rules.push_back({.resource = "orders", .count = 1e9 + i});  // equal ones would be taken once
+    five.load(rules);
     return true;
   }();
   static_cast<void>(loaded);

@@ -77,6 +77,58 @@ TEST(FlowEngine, TellsWhatOfValidRulesIsNotActedOn) {
   EXPECT_EQ(engine.enter("d", {.inbound = true}).verdict(), Verdict::SystemQps);
 }
 
+TEST(FlowEngine, ResourcesIdleLongestGoFirst) {
+  Manual clock;
+  auto options = clock.options();
+  options.max_resources = 4;
+  Engine engine(options);
+  Resource& handle = engine.resource("handle");
+  engine.load({FlowRule{.resource = "rule", .count = 0}});
+  EXPECT_TRUE(engine.enter("old"));
+  clock.now += 30'000;
+  Entry busy = engine.enter("busy");
+  clock.now += 30'000;
+  EXPECT_TRUE(engine.enter("new")) << "in the place of `old`";
+  EXPECT_EQ(engine.evicted(), 1U);
+  EXPECT_EQ(engine.resources(), 4U);
+  clock.now += 500;
+  EXPECT_TRUE(engine.enter("more"));
+  EXPECT_EQ(engine.limit_hits(Limit::Resources), 1U) << "nothing was idle for long enough: counted together";
+  clock.now += 100'000;
+  EXPECT_TRUE(engine.enter("more"));
+  EXPECT_EQ(engine.evicted(), 2U) << "`new` went, not the busy one, that with a handle nor that with a rule";
+  EXPECT_EQ(&engine.resource("handle"), &handle);
+  EXPECT_FALSE(engine.enter("rule"));
+  engine.load(std::vector<FlowRule>{});
+  clock.now += 100'000;
+  EXPECT_TRUE(engine.enter("another"));
+  EXPECT_EQ(engine.evicted(), 3U);
+}
+
+TEST(FlowEngine, ResourcesComeAndGoWhileOthersCheck) {
+  Manual clock;
+  auto options = clock.options();
+  options.max_resources = 64;
+  options.min_idle_ms = 0;
+  Engine engine(options);
+  std::atomic<bool> stop{false};
+  std::vector<std::jthread> threads;
+  for (int i = 0; i < 2; ++i)
+    threads.emplace_back([&, i] {
+      std::vector<Entry> running;
+      for (int n = i; !stop.load(); ++n) {
+        running.push_back(engine.enter(std::to_string(n * 7 % 1000), {.context = "c", .origin = "o"}));
+        EXPECT_TRUE(running.back());
+        if (running.size() > 20) running.erase(running.begin(), running.begin() + 10);
+      }
+    });
+  for (int i = 0; i < 200 || (engine.evicted() < 1000 && i < 1'000'000); ++i)
+    engine.load({FlowRule{.resource = std::to_string(i % 1000), .count = 1e9}, FlowRule{.resource = "5.*", .count = 1e9, .regex = true}});
+  stop = true;
+  threads.clear();
+  EXPECT_GE(engine.evicted(), 1000U);
+}
+
 TEST(FlowEngine, ChecksOriginsBeyondTheLimitTogether) {
   Manual clock;
   auto options = clock.options();

@@ -71,6 +71,13 @@ class Window {
     return &bucket;
   }
 
+  // When the newest bucket began; -1: nothing was ever counted.
+  std::int64_t newest() const {
+    std::int64_t newest = -1;
+    for (const Bucket& bucket : buckets_) newest = std::max(newest, bucket.start.load(std::memory_order_relaxed));
+    return newest;
+  }
+
   template <class Visit>
   void each_valid(std::int64_t now, Visit visit) const {
     for (const Bucket& bucket : buckets_) {
@@ -118,6 +125,8 @@ class Node {
     }
   }
   void add_threads(int by) { threads_.fetch_add(by, std::memory_order_relaxed); }
+  // The last that a call does with the node: who then sees threads() at 0 sees all that it did.
+  void end_thread() { threads_.fetch_sub(1, std::memory_order_release); }
 
   std::int64_t pass_qps(std::int64_t now) {
     second(now);
@@ -150,7 +159,8 @@ class Node {
     second_.each_valid(now, [&](const Bucket& b) { least = std::min(least, b.min_rt.load(std::memory_order_relaxed)); });
     return std::max<std::int64_t>(1, least);
   }
-  std::int64_t threads() const { return threads_.load(std::memory_order_relaxed); }
+  std::int64_t threads() const { return threads_.load(std::memory_order_acquire); }
+  std::int64_t last_used() const { return second_.newest(); }
 
   // How long a prioritized call must wait for a place of the next window; kOccupyTimeoutMs: there is none.
   std::int64_t try_occupy_next(std::int64_t now, int count, double threshold) {
