@@ -51,8 +51,21 @@ class Inspecting final : public DownstreamConnection, io::TransportSink {
         if (accepted_.read_ahead.empty()) continue;
       }
       Sniffed seen = sniff(accepted_.read_ahead, tls_, http_);
-      if (seen.verdict != Sniffed::Verdict::kNeedMore) return decide(std::move(seen));
+      if (seen.verdict == Sniffed::Verdict::kNeedMore) continue;
+      count(seen);
+      return decide(std::move(seen));
     }
+  }
+  void count(const Sniffed& seen) {
+    using V = Sniffed::Verdict;
+    InspectorStats& stats = worker_.inspector_stats;
+    bool tls = seen.verdict == V::kTls;
+    if (tls_) {
+      ++(tls ? stats.tls_found : stats.tls_not_found);
+      if (tls) ++(seen.server_name.empty() ? stats.sni_not_found : stats.sni_found);
+      if (tls) ++(seen.alpn.empty() ? stats.alpn_not_found : stats.alpn_found);
+    }
+    if (http_ && !tls) ++(seen.verdict == V::kHttp10 ? stats.http10_found : seen.verdict == V::kHttp11 ? stats.http11_found : seen.verdict == V::kHttp2 ? stats.http2_found : stats.http_not_found);
   }
   // Who the client is, as the balancer in front says. False when the connection can't be served.
   bool take_proxy_header(const ProxyHeader& header) {

@@ -142,6 +142,17 @@ void StatsSnapshot::add(std::string_view prefix, const ListenerStats& stats) {
 }
 void StatsSnapshot::add(std::string_view prefix, const TcpStats& stats) { FL_TCP_STATS(FL_ADD_COUNTER, FL_ADD_GAUGE) }
 
+void StatsSnapshot::add(const InspectorStats& stats, bool tls, bool http) {
+  std::string_view prefix = "tls_inspector.";
+  if (tls) {
+    FL_TLS_INSPECTOR_STATS(FL_ADD_COUNTER)
+  }
+  prefix = "http_inspector.";
+  if (http) {
+    FL_HTTP_INSPECTOR_STATS(FL_ADD_COUNTER)
+  }
+}
+
 void StatsSnapshot::add(std::string_view prefix, const H1Stats& stats) {
   FL_H1_STATS(FL_ADD_COUNTER)
   // Of frames that HTTP/1.1 has none of, and of answers that pile up unread: a connection asks no further here before they

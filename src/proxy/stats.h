@@ -110,7 +110,16 @@ struct SpareCodes {
 // Of HTTP/1.1's two sides, what Envoy's codec counts and can come to pass here.
 #define FL_H1_STATS(COUNTER) COUNTER(dropped_headers_with_underscores) COUNTER(requests_rejected_with_underscores_in_headers)
 
+// Of the listener filters that look at the first bytes, all listeners together.
+#define FL_TLS_INSPECTOR_STATS(COUNTER)                                                                                \
+  COUNTER(tls_found) COUNTER(tls_not_found) COUNTER(sni_found) COUNTER(sni_not_found) COUNTER(alpn_found) COUNTER(alpn_not_found)
+#define FL_HTTP_INSPECTOR_STATS(COUNTER) COUNTER(http10_found) COUNTER(http11_found) COUNTER(http2_found) COUNTER(http_not_found)
+
 #define FL_FIELD(name) uint64_t name = 0;
+struct InspectorStats {
+  FL_TLS_INSPECTOR_STATS(FL_FIELD)
+  FL_HTTP_INSPECTOR_STATS(FL_FIELD)
+};
 struct H1Stats {
   FL_H1_STATS(FL_FIELD)
 };
@@ -162,6 +171,7 @@ struct StatsSnapshot {
   void add(std::string_view prefix, const ListenerStats& stats);
   void add(std::string_view prefix, const TcpStats& stats);
   void add(std::string_view prefix, const io::TlsCounters& tls);
+  void add(const InspectorStats& stats, bool tls, bool http);  // those of the filters that there are
   void add(std::string_view prefix, const H1Stats& stats);
   void add(std::string_view prefix, const H2Stats& stats);
   void merge(const StatsSnapshot& other);

@@ -245,6 +245,8 @@ void Worker::collect(StatsSnapshot& into) {
   into.add("http1.", http1_stats);
   if (http2) into.add("http2.", http2_stats);
   for (auto& [name, stats] : tcp_stats_) into.add("tcp." + name + ".", *stats);
+  auto any = [this](auto flag) { return std::ranges::any_of(listeners_, [&](const auto& l) { return l->config().*flag; }); };
+  into.add(inspector_stats, any(&ListenerConfig::tls_inspector), any(&ListenerConfig::http_inspector));
   // Those of TLS only where there is TLS, as in Envoy.
   std::set<std::string_view> with_tls;
   for (auto& l : listeners_) {

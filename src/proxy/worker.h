@@ -109,6 +109,7 @@ class Worker {
   Listener* listener_for(const io::Address& original_destination);
   H1Stats http1_stats;                           // of clients; those of endpoints are their clusters'
   H2Stats http2_stats;
+  InspectorStats inspector_stats;
   TcpStats& tcp_stats(const std::string& prefix);
   ListenerStats& listener_stats(const std::string& name);
   LogBuffer& logs() { return logs_; }

@@ -1,17 +1,22 @@
 """What happens is counted alike: the same events at Envoy and at us, and the figures that both have to show for them."""
 import json
+import re
 import socket
+import ssl
 import time
 
 import h2.config
 import h2.connection
 import h2.errors
 import h2.events
+import h2.exceptions
 import pytest
 
 from parity_pair import HCM, ROUTER, Origin, address, both, cluster, h2_cluster
+from test_operator import KNOWN, names
 
-TLS_INSPECTOR = {"name": "envoy.filters.listener.tls_inspector", "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector"}}
+INSPECTORS = [{"name": f"envoy.filters.listener.{name}_inspector", "typed_config": {
+    "@type": f"type.googleapis.com/envoy.extensions.filters.listener.{name}_inspector.v3.{name.title()}Inspector"}} for name in ("tls", "http")]
 LARGE = 32 << 20
 
 
@@ -72,7 +77,7 @@ class OddH2(Origin):
                         peer.sendall(session.data_to_send())
                         return
                 peer.sendall(session.data_to_send())
-        except OSError:
+        except (OSError, h2.exceptions.ProtocolError):
             pass
         finally:
             peer.close()
@@ -126,7 +131,7 @@ def pair(envoy, tmp_path_factory):
             "listeners": [listener(r, "in", [manager("in")]),
                           *(listener(r, name, [manager(name, common_http_protocol_options={"headers_with_underscores_action": action})])
                             for name, action in (("reject", "REJECT_REQUEST"), ("drop", "DROP_HEADER"))),
-                          listener(r, "inspected", [tcp], listener_filters=[TLS_INSPECTOR]), listener(r, "tcp", [tcp])],
+                          listener(r, "inspected", [tcp], listener_filters=INSPECTORS), listener(r, "tcp", [tcp])],
             "clusters": [cluster("odd", odd.port, per_connection_buffer_limit_bytes=32768), h2_cluster("h2", odd_h2.port), eds,
                          cluster("tripped", odd.port, outlier_detection=tripped), cluster("named", odd.port, health_checks=[check]),
                          cluster("unbound", odd.port, upstream_bind_config={"source_address": {"address": "192.0.2.1", "port_value": 0}})]}}
@@ -248,6 +253,23 @@ def outliers(r):
     assert b" 503 " in get(r, "/503")
 
 
+def hello(r, *alpn, name=None):
+    """What a TLS client says first."""
+    context = ssl.create_default_context()
+    if alpn:
+        context.set_alpn_protocols(list(alpn))
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    out = ssl.MemoryBIO()
+    try:
+        context.wrap_bio(ssl.MemoryBIO(), out, server_hostname=name).do_handshake()
+    except ssl.SSLWantReadError:
+        pass
+    with connect(r, "inspected") as s:
+        s.sendall(out.read())
+        time.sleep(0.1)
+
+
 def no_more_endpoints(r):
     put(r.eds, json.dumps({"version_info": "9", "resources": [{"@type": "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment", "cluster_name": "eds",
                                                                "endpoints": [{"lb_endpoints": [{"endpoint": {"address": {"socket_address": {"address": "nobody", "port_value": 1}}}}]}]}]}))
@@ -275,6 +297,9 @@ EVENTS = {
                                 {"listener.127.0.0.1_{drop}.http.drop.downstream_rq_2xx": 2, "listener.127.0.0.1_{drop}.http.drop.downstream_rq_4xx": 1,
                                  "listener.127.0.0.1_{drop}.http.drop.downstream_rq_completed": 3, "listener.127.0.0.1_{in}.http.in.downstream_rq_completed": 0}),
     "a client that says nothing": (lambda r: connect(r, "inspected").close(), {"listener.127.0.0.1_{inspected}.downstream_listener_filter_remote_close": 1}),
+    "a hello": (lambda r: hello(r, "h2", name="a.example"), {"tls_inspector.tls_found": 1, "tls_inspector.sni_found": 1, "tls_inspector.alpn_found": 1, "tls_inspector.tls_not_found": 0}),
+    "a hello that says little": (hello, {"tls_inspector.tls_found": 1, "tls_inspector.sni_not_found": 1, "tls_inspector.alpn_not_found": 1, "http_inspector.http_not_found": 0}),
+    "a request at inspectors": (lambda r: get(r, "/x", name="inspected"), {"tls_inspector.tls_not_found": 1, "tls_inspector.tls_found": 0, "http_inspector.http11_found": 1}),
     "an outlier": (outliers, {"cluster.tripped.outlier_detection.ejections_consecutive_5xx": 1, "cluster.tripped.outlier_detection.ejections_total": 1,
                               "cluster.tripped.outlier_detection.ejections_success_rate": 0}),
     "the same endpoints again": (lambda r: put(r.eds, endpoints(r.odd)), {"cluster.eds.update_attempt": 1, "cluster.eds.update_success": 1, "cluster.eds.update_no_rebuild": 1}),
@@ -296,6 +321,16 @@ def test_event(pair, event):
         while (found := {name: number(r, name) - n for name, n in before.items()}) != wanted and time.monotonic() < deadline:
             time.sleep(0.05)
         assert found == wanted, r.name
+
+
+def test_names_of_more(pair):
+    """Of what was used: figures of a connection manager begin with its first connection."""
+    for r in pair:
+        get(r, "/x", name="dynamic")
+        get(r, "/x", name="tcp")
+    theirs, ours = map(names, pair)
+    missing = [n for n in sorted(theirs - ours) if not any(re.fullmatch(k["name"], n) for k in KNOWN["statistics"])]
+    assert not missing, "\n".join(missing)
 
 
 def test_changes_of_members(pair):
