@@ -46,7 +46,7 @@ class Odd(Origin):
                 peer.sendall(f"HTTP/1.1 {status}\r\nx-envoy-upstream-healthchecked-cluster: right-one\r\n{more}content-length: {size}\r\n\r\n".encode() + b"o" * size)
                 if path.startswith("/close"):
                     return
-        except OSError:
+        except (OSError, ValueError):  # what is no HTTP
             pass
         finally:
             peer.close()
@@ -127,12 +127,14 @@ def pair(envoy, tmp_path_factory):
         check = {"timeout": "1s", "interval": "0.1s", "no_traffic_interval": "0.1s", "unhealthy_threshold": 1, "healthy_threshold": 1,
                  "http_health_check": {"path": "/h", "service_name_matcher": {"prefix": "right"}}}
         tcp = {"name": "tcp", "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy", "stat_prefix": "tcp", "cluster": "odd"}}
+        by_name = cluster("by-name", odd.port) | {"type": "STRICT_DNS", "dns_refresh_rate": "0.1s", "dns_lookup_family": "V4_ONLY"}
+        by_name["load_assignment"]["endpoints"][0]["lb_endpoints"][0]["endpoint"]["address"]["socket_address"]["address"] = "localhost"
         return {"node": {"id": "n", "cluster": "c"}, "dynamic_resources": {"lds_config": {"path_config_source": {"path": str(r.lds)}}}, "static_resources": {
             "listeners": [listener(r, "in", [manager("in")]),
                           *(listener(r, name, [manager(name, common_http_protocol_options={"headers_with_underscores_action": action})])
                             for name, action in (("reject", "REJECT_REQUEST"), ("drop", "DROP_HEADER"))),
                           listener(r, "inspected", [tcp], listener_filters=INSPECTORS), listener(r, "tcp", [tcp])],
-            "clusters": [cluster("odd", odd.port, per_connection_buffer_limit_bytes=32768), h2_cluster("h2", odd_h2.port), eds,
+            "clusters": [cluster("odd", odd.port, per_connection_buffer_limit_bytes=32768), h2_cluster("h2", odd_h2.port), eds, by_name,
                          cluster("tripped", odd.port, outlier_detection=tripped), cluster("named", odd.port, health_checks=[check]),
                          cluster("unbound", odd.port, upstream_bind_config={"source_address": {"address": "192.0.2.1", "port_value": 0}})]}}
     running = both(envoy, tmp_path_factory.mktemp("pair"), bootstrap)
@@ -346,6 +348,15 @@ def test_changes_of_members(pair):
         r.wait(lambda: figures(r)["cluster.eds.version_text"] == '"one"')
         assert number(r, "cluster.eds.membership_change") == before + 2, r.name
         assert number(r, "cluster.odd.membership_change") == 1, r.name
+
+
+def test_names_that_are_resolved_again(pair):
+    for r in pair:
+        r.wait(lambda: number(r, "cluster.by-name.update_no_rebuild") > 1)
+        all_of_it = figures(r)
+        attempt, success, same, failure, empty = (int(all_of_it[f"cluster.by-name.update_{w}"]) for w in ("attempt", "success", "no_rebuild", "failure", "empty"))
+        assert attempt >= success == same + 1 and failure == empty == 0, (r.name, attempt, success, same)
+        assert all_of_it["cluster.by-name.membership_change"] == "1"
 
 
 def test_versions_of_endpoints(pair):
