@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <bit>
-#include <map>
 #include <sstream>
 #include <unordered_map>
 #include <utility>
@@ -14,62 +13,12 @@
 #include "flow/gateway.h"
 #include "flow/param_check.h"
 #include "flow/regex.h"
+#include "flow/resource.h"
 #include "flow/shaper.h"
 
 namespace fairlead::flow {
 
-struct NamedNode {
-  std::string name;
-  NamedNode* next = nullptr;
-  Node node;
-};
-
-// Nodes by name: found without a lock, added under one, never removed.
-class NodeTable {
- public:
-  ~NodeTable() {
-    for (auto& head : heads_)
-      for (NamedNode* node = head.load(std::memory_order_relaxed); node != nullptr;) delete std::exchange(node, node->next);
-    delete rest_.load(std::memory_order_relaxed);
-  }
-
-  // `beyond`: there are too many, it is the node of all the others.
-  Node& get(std::string_view name, std::size_t most, bool& beyond) {
-    auto& head = heads_[std::hash<std::string_view>{}(name) % heads_.size()];
-    if (Node* found = find(head, name)) return *found;
-    if (Node* rest = rest_.load(std::memory_order_acquire)) {
-      beyond = true;
-      return *rest;
-    }
-    const std::scoped_lock lock(adding_);
-    if (Node* found = find(head, name)) return *found;
-    if (size_ >= most) {
-      beyond = true;
-      if (rest_.load(std::memory_order_relaxed) == nullptr) rest_.store(new Node, std::memory_order_release);
-      return *rest_.load(std::memory_order_relaxed);
-    }
-    ++size_;
-    auto* added = new NamedNode{.name = std::string(name), .next = head.load(std::memory_order_relaxed), .node = {}};
-    head.store(added, std::memory_order_release);
-    return added->node;
-  }
-
- private:
-  static Node* find(const std::atomic<NamedNode*>& head, std::string_view name) {
-    for (NamedNode* node = head.load(std::memory_order_acquire); node != nullptr; node = node->next)
-      if (node->name == name) return &node->node;
-    return nullptr;
-  }
-
-  std::array<std::atomic<NamedNode*>, 16> heads_{};
-  std::atomic<Node*> rest_{nullptr};  // shared by all beyond the limit
-  std::mutex adding_;
-  std::size_t size_ = 0;
-};
-
 namespace {
-
-constexpr std::string_view kDefaultContext = "sentinel_default_context";
 
 struct FlowCheck {
   enum class Who : std::uint8_t { Everyone, Others, One };
@@ -187,20 +136,6 @@ struct Engine::Loaded {
     for (const auto& loaded : flow) visit(loaded);
     for (const auto& loaded : degrade) visit(loaded);
   }
-};
-
-class Resource {
- public:
-  explicit Resource(std::string_view of) : name(of) {}
-
-  const std::string name;
-  std::atomic<Resource*> next{nullptr};
-  std::uint64_t named_in = 0;  // load in which a rule named it; guarded by Engine::changing_, as the next
-  bool held = false;           // the program has a handle
-  Node node;
-  NodeTable origins, contexts;
-  std::map<int, ParamThreads> threads;       // by argument; they stay, because calls in progress hold them
-  std::atomic<const void*> checks{nullptr};  // Engine::Checks
 };
 
 std::string_view to_string(Verdict verdict) {

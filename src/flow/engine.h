@@ -14,6 +14,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -21,6 +22,7 @@
 
 #include "flow/param.h"
 #include "flow/rules.h"
+#include "flow/statistics.h"
 #include "flow/window.h"
 
 namespace fairlead::flow {
@@ -138,6 +140,17 @@ class Engine {
   void on_breaker_change(BreakerListener listener);  // before the first load()
   void on_limit(LimitListener listener);             // before the first load() and call
 
+  // What was counted, sorted by name. The table of resources is locked meanwhile: no new one, no load(); calls go on. Looking does not
+  // make a resource used.
+  std::vector<NamedStatistics> statistics() const;                               // of every resource
+  std::optional<Statistics> statistics(std::string_view resource) const;         // nothing: it is not known
+  std::vector<NamedStatistics> origins(std::string_view resource) const;         // of one resource by origin
+  std::vector<NamedStatistics> contexts(std::string_view resource) const;        // and by context
+  StatisticsTree tree() const;
+  // Seconds that have ended and began after the given time, of the last minute, by time and resource; all inbound calls as
+  // __total_inbound_traffic__. Give the newest time of the answer the next time.
+  std::vector<Metric> metrics(std::int64_t after_ms) const;
+
   Node& node(Resource& resource);
   Node& inbound() { return inbound_; }
   std::size_t resources() const { return resources_.load(std::memory_order_relaxed); }
@@ -169,6 +182,7 @@ class Engine {
   void hold_params(Entry& entry, const Checks& checks, const Call& call);
   void hold_param(Entry& entry, ParamThreads& threads, const Param& value);
   Node* node_of(NodeTable& table, std::string_view name, const Resource& resource);
+  void each_resource(const std::function<void(const Resource&)>& visit) const;
   void met(Limit limit, std::string_view resource, std::uint64_t times = 1);
 
   const Options options_;
@@ -186,11 +200,11 @@ class Engine {
 
   std::atomic<const std::vector<std::shared_ptr<const Regex>>*> expressions_{nullptr};  // of rules for many resources
 
-  std::mutex changing_;  // load() and new resources
+  mutable std::mutex changing_;  // load() and new resources
   BreakerListener listener_;
   LimitListener limit_listener_;
   std::unique_ptr<Loaded> loaded_;
-  std::uint64_t loads_ = 0;                          // a resource that rules name has this number
+  std::uint64_t loads_ = 1;                          // a resource that rules name has this number
   std::atomic<std::int64_t> made_room_ms_{-1'000};   // when it was tried last
   std::vector<std::unique_ptr<Resource>> leaving_;   // out of the table, with calls in progress
   std::atomic<std::uint64_t> evicted_{0};

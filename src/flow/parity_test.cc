@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <cmath>
 #include <deque>
 #include <fstream>
 #include <map>
@@ -156,10 +157,9 @@ class Replay {
       }
       return;
     }
-    if (kind == "B") {
-      burst(in);
-      return;
-    }
+    if (kind == "B") return burst(in);
+    if (kind == "S") return look(in);
+    if (kind == "M") return seconds(in);
     std::string resource, context, origin, words;
     int count = 0, flags = 0, id = 0;
     in >> resource >> context >> origin >> count >> flags >> id >> words;
@@ -212,8 +212,50 @@ class Replay {
     answers += (answers.empty() ? "" : " ") + std::to_string(passed);
   }
 
+  void look(std::istringstream& in) {
+    std::string what, name, of;
+    in >> what >> name >> of;
+    std::optional<Statistics> found;
+    const auto pick = [&](const std::string& key, const auto& list) {
+      for (const auto& each : list)
+        if (each.name == key) found = each.values;
+    };
+    if (what == "r") pick(name, engine_.statistics());
+    else if (what == "o") pick(of, engine_.origins(name));
+    else if (what == "c") pick("c" + of, engine_.contexts(name));
+    else pick("c" + name, engine_.tree().children);
+    if (!found && what == "e") found = Statistics{};  // in the recording entrances stay from one sequence to the next
+    answers += answers.empty() ? "" : " ";
+    if (!found) {
+      answers += '-';
+      return;
+    }
+    const Statistics& s = *found;
+    const bool entrance = what == "e";
+    for (const std::int64_t value : {s.threads, s.pass, s.block, s.success, entrance ? -1 : s.exception, std::int64_t{std::llround(s.average_rt_ms * 1000)}, s.minute_pass,
+                                     s.minute_block, entrance ? -1 : s.minute_exception})
+      answers += std::to_string(value) + "/";
+    answers.pop_back();
+  }
+
+  void seconds(std::istringstream& in) {
+    std::string name, text;
+    in >> name;
+    std::int64_t& after = seen_.try_emplace(name, -1).first->second;
+    for (const Metric& each : engine_.metrics(after)) {
+      if (each.resource != name) continue;
+      after = each.time_ms;
+      text += text.empty() ? "" : "+";
+      for (const std::int64_t value : {(each.time_ms - 1'700'000'000'000) / 1000, each.pass, each.block, each.success, each.exception, each.rt_ms, each.occupied})
+        text += std::to_string(value) + "/";
+      text.pop_back();
+    }
+    answers += (answers.empty() ? "[" : " [") + text + "]";
+  }
+
   std::int64_t now_;
   Engine engine_;
+  std::map<std::string, std::int64_t> seen_;
   bool loaded_ = false;
   std::vector<FlowRule> flow_;
   std::vector<DegradeRule> degrade_;
@@ -332,7 +374,7 @@ TEST(PathPatternParity, EachPatternTakesWhatItTakesInSpring) {
 INSTANTIATE_TEST_SUITE_P(Kinds, Parity,
                          testing::Values("reject", "thread", "origin", "relation", "warmup", "throttle", "warmup_throttle", "priority",
                                          "degrade", "authority", "system", "param_reject", "param_throttle", "param_thread", "param_value",
-                                         "param_mixed", "param_many", "regex", "gateway"),
+                                         "param_mixed", "param_many", "regex", "gateway", "statistics"),
                          [](const auto& info) { return std::string(info.param); });
 
 }  // namespace

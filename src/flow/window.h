@@ -6,6 +6,9 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <utility>
+
+#include "flow/statistics.h"
 
 namespace fairlead::flow {
 
@@ -86,6 +89,13 @@ class Window {
     }
   }
 
+  // Those that count at `now`, without beginning its window: looking is not using.
+  template <class Visit>
+  void each_live(std::int64_t now, Visit visit) const {
+    for (const Bucket& bucket : buckets_)
+      if (bucket.start.load(std::memory_order_acquire) > start_of(now) - kIntervalMs) visit(bucket);
+  }
+
   std::int64_t sum(std::int64_t now, std::atomic<std::int64_t> Bucket::*counter) const {
     std::int64_t total = 0;
     each_valid(now, [&](const Bucket& bucket) { total += (bucket.*counter).load(std::memory_order_relaxed); });
@@ -161,6 +171,43 @@ class Node {
   }
   std::int64_t threads() const { return threads_.load(std::memory_order_acquire); }
   std::int64_t last_used() const { return second_.newest(); }
+
+  Statistics read(std::int64_t now) const {
+    Statistics all{.threads = threads()};
+    std::int64_t rt = 0;
+    const auto value = [](const std::atomic<std::int64_t>& counter) { return counter.load(std::memory_order_relaxed); };
+    second_.each_live(now, [&](const Bucket& each) {
+      all.pass += value(each.pass);
+      all.block += value(each.block);
+      all.success += value(each.success);
+      all.exception += value(each.error);
+      rt += value(each.rt);
+    });
+    if (second_.at(now) == nullptr)
+      if (const Bucket* promised = future_.at(now)) all.pass += value(promised->pass);
+    minute_.each_live(now, [&](const Bucket& each) {
+      all.minute_pass += value(each.pass);
+      all.minute_block += value(each.block);
+      all.minute_success += value(each.success);
+      all.minute_exception += value(each.error);
+    });
+    if (all.success > 0) all.average_rt_ms = static_cast<double>(rt) / static_cast<double>(all.success);
+    return all;
+  }
+
+  // Seconds that have ended, began after `after`, and in which something happened; in any order.
+  template <class Visit>
+  void each_second(std::int64_t now, std::int64_t after, Visit visit) const {
+    minute_.each_live(now, [&](const Bucket& each) {
+      const auto value = [](const std::atomic<std::int64_t>& counter) { return counter.load(std::memory_order_relaxed); };
+      Metric second{.time_ms = each.start.load(std::memory_order_acquire), .resource = {}, .pass = value(each.pass), .block = value(each.block),
+                    .success = value(each.success), .exception = value(each.error), .rt_ms = value(each.rt), .occupied = value(each.occupied),
+                    .threads = threads()};
+      if (second.time_ms <= after || second.time_ms >= now - now % 1000) return;
+      if (second.success > 0) second.rt_ms /= second.success;
+      if (second.pass > 0 || second.block > 0 || second.success > 0 || second.exception > 0 || second.rt_ms > 0 || second.occupied > 0) visit(std::move(second));
+    });
+  }
 
   // How long a prioritized call must wait for a place of the next window; kOccupyTimeoutMs: there is none.
   std::int64_t try_occupy_next(std::int64_t now, int count, double threshold) {

@@ -220,9 +220,24 @@ def gateway(r):
     return rules + steps
 
 
+def statistics(r):
+    """Looks between the calls: resources, contexts, origins, entrances and the seconds of the metric log."""
+    rules = [flow(count=r.randint(2, 6)), flow(resource=1, app="app1", count=2)]
+    steps = []
+    for step in events(r, 30, r.choice([30, 150, 700]), resources=2, contexts=2, origins=ORIGINS, counts=(1, 1, 2), flags=(0, 1, 2), rt=(0, 900), errors=0.3):
+        steps.append(step)
+        if r.random() < 0.4:
+            look = r.choice(["r {}", "r {}", "c {} {}", "c {} {}", "o {} app1", "e {}", "m"])
+            if look == "m":
+                steps.append(f"M {r.choice([0, 0, 1000, 2500])} {r.randrange(2)}")
+            else:
+                steps.append(f"S {r.choice([0, 0, 1, 250, 500, 1000, 7000])} " + look.format(r.randrange(2), r.randrange(2)))
+    return rules + steps + ["S 30000 r 0", "M 0 0", "S 40000 r 0"]
+
+
 KINDS = [reject, thread, origin, relation, warmup, throttle, warmup_throttle, priority, degrade, authority, system, param_reject, param_throttle, param_thread,
          param_value, param_mixed, param_many, regex,
-         gateway]
+         gateway, statistics]
 
 (HERE / "sequences").mkdir(exist_ok=True)
 for kind in KINDS:

@@ -2,6 +2,7 @@ package replay;
 
 import com.alibaba.csp.sentinel.AsyncEntry;
 import com.alibaba.csp.sentinel.EntryType;
+import com.alibaba.csp.sentinel.Constants;
 import com.alibaba.csp.sentinel.Env;
 import com.alibaba.csp.sentinel.Tracer;
 import com.alibaba.csp.sentinel.adapter.gateway.common.param.GatewayParamParser;
@@ -10,6 +11,11 @@ import com.alibaba.csp.sentinel.adapter.gateway.common.rule.GatewayFlowRule;
 import com.alibaba.csp.sentinel.adapter.gateway.common.rule.GatewayParamFlowItem;
 import com.alibaba.csp.sentinel.adapter.gateway.common.rule.GatewayRuleManager;
 import com.alibaba.csp.sentinel.context.ContextUtil;
+import com.alibaba.csp.sentinel.node.ClusterNode;
+import com.alibaba.csp.sentinel.node.DefaultNode;
+import com.alibaba.csp.sentinel.node.Node;
+import com.alibaba.csp.sentinel.node.StatisticNode;
+import com.alibaba.csp.sentinel.node.metric.MetricNode;
 import com.alibaba.csp.sentinel.slots.block.AbstractRule;
 import com.alibaba.csp.sentinel.slots.block.BlockException;
 import com.alibaba.csp.sentinel.slots.block.authority.AuthorityException;
@@ -25,6 +31,7 @@ import com.alibaba.csp.sentinel.slots.block.flow.param.ParamFlowException;
 import com.alibaba.csp.sentinel.slots.block.flow.param.ParamFlowItem;
 import com.alibaba.csp.sentinel.slots.block.flow.param.ParamFlowRule;
 import com.alibaba.csp.sentinel.slots.block.flow.param.ParamFlowRuleManager;
+import com.alibaba.csp.sentinel.slots.clusterbuilder.ClusterBuilderSlot;
 import com.alibaba.csp.sentinel.slots.system.SystemBlockException;
 import com.alibaba.csp.sentinel.slots.system.SystemRule;
 import com.alibaba.csp.sentinel.slots.system.SystemRuleManager;
@@ -37,6 +44,8 @@ import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.StringJoiner;
+import java.util.TreeMap;
 
 /** Format of the sequences: tests/flow/README.md. */
 public final class Replay {
@@ -64,7 +73,7 @@ public final class Replay {
                 begin();
                 for (String step : line.split(";")) {
                     String[] w = step.split(" ");
-                    if (!"EXBQ".contains(w[0])) {
+                    if (!"EXBQSM".contains(w[0])) {
                         rules.add(w);
                         continue;
                     }
@@ -73,7 +82,8 @@ public final class Replay {
                     if (w[0].equals("X")) {
                         exit(w[2], w[3].equals("1"));
                     } else {
-                        answer.append(answer.length() == 0 ? "" : " ").append(w[0].equals("B") ? burst(w) : enter(w));
+                        answer.append(answer.length() == 0 ? "" : " ").append(
+                            w[0].equals("B") ? "" + burst(w) : w[0].equals("S") ? statistics(w) : w[0].equals("M") ? metrics(w) : enter(w));
                     }
                 }
                 finish(answer, out);
@@ -261,6 +271,48 @@ public final class Replay {
             }
         }
         return passed;
+    }
+
+    /** S dt who: what is counted for a resource (r), a resource in a context (c), a resource's origin (o) or an entrance (e). */
+    private static String statistics(String[] w) {
+        StatisticNode node = null;
+        ClusterNode cluster = w[2].equals("e") ? null : ClusterBuilderSlot.getClusterNode(resource(w[3]));
+        switch (w[2]) {
+            case "r": node = cluster; break;
+            case "o": node = cluster == null ? null : (StatisticNode) cluster.getOriginCountMap().get(w[4]); break;
+            default:
+                for (Node entrance : Constants.ROOT.getChildList()) {
+                    DefaultNode each = (DefaultNode) entrance;
+                    if (w[2].equals("e") && each.getId().getName().equals("c" + w[3])) {
+                        node = each;
+                    } else if (w[2].equals("c") && each.getId().getName().equals("c" + w[4])) {
+                        for (Node child : each.getChildList()) {
+                            node = ((DefaultNode) child).getId().getName().equals(resource(w[3])) ? (StatisticNode) child : node;
+                        }
+                    }
+                }
+        }
+        if (node == null) {
+            return "-";
+        }
+        // An entrance has no exceptions of its own in Sentinel.
+        long exceptions = w[2].equals("e") ? -1 : (long) node.exceptionQps();
+        long minuteExceptions = w[2].equals("e") ? -1 : node.totalException();
+        return node.curThreadNum() + "/" + (long) node.passQps() + "/" + (long) node.blockQps() + "/" + (long) node.successQps() + "/" + exceptions + "/"
+            + Math.round(node.avgRt() * 1000) + "/" + (node.totalRequest() - node.blockRequest()) + "/" + node.blockRequest() + "/" + minuteExceptions;
+    }
+
+    /** M dt resource: its seconds since the last time. */
+    private static String metrics(String[] w) {
+        StatisticNode node = ClusterBuilderSlot.getClusterNode(resource(w[2]));
+        StringJoiner answer = new StringJoiner("+", "[", "]");
+        if (node != null) {
+            for (MetricNode each : new TreeMap<>(node.metrics()).values()) {
+                answer.add((each.getTimestamp() - 1_700_000_000_000L) / 1000 + "/" + each.getPassQps() + "/" + each.getBlockQps() + "/" + each.getSuccessQps() + "/"
+                    + each.getExceptionQps() + "/" + each.getRt() + "/" + each.getOccupiedPassQps());
+            }
+        }
+        return answer.toString();
     }
 
     private static Object[] arguments(String text) {
