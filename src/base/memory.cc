@@ -8,9 +8,18 @@
 namespace fairlead::base {
 namespace {
 
-// The first object is the program itself. Segments that were never writable: what relocation wrote into the others would
-// be lost.
+bool has_text_relocations(const dl_phdr_info& object) {
+  for (int i = 0; i < object.dlpi_phnum; ++i) {
+    if (object.dlpi_phdr[i].p_type != PT_DYNAMIC) continue;
+    for (const auto* d = reinterpret_cast<const ElfW(Dyn)*>(object.dlpi_addr + object.dlpi_phdr[i].p_vaddr); d->d_tag != DT_NULL; ++d)
+      if (d->d_tag == DT_TEXTREL || (d->d_tag == DT_FLAGS && (d->d_un.d_val & DF_TEXTREL))) return true;
+  }
+  return false;
+}
+
+// The program and its libraries. Segments that were never writable: what relocation wrote into the others would be lost.
 int drop_segments(dl_phdr_info* object, size_t, void*) {
+  if (has_text_relocations(*object)) return 0;
   auto page = static_cast<uintptr_t>(::sysconf(_SC_PAGESIZE));
   for (int i = 0; i < object->dlpi_phnum; ++i) {
     const auto& segment = object->dlpi_phdr[i];
@@ -18,7 +27,7 @@ int drop_segments(dl_phdr_info* object, size_t, void*) {
     uintptr_t begin = (object->dlpi_addr + segment.p_vaddr) & ~(page - 1), end = (object->dlpi_addr + segment.p_vaddr + segment.p_filesz) & ~(page - 1);
     if (end > begin) (void)::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
   }
-  return 1;
+  return 0;
 }
 
 }  // namespace
