@@ -497,8 +497,9 @@ void Engine::publish() {
   Epoch::wait_for_readers();
 }
 
-Verdict Engine::check_system(std::int64_t now, int count) {
-  if (const double most = max_qps_.load(std::memory_order_relaxed); most >= 0 && static_cast<double>(inbound_.pass_qps(now) + count) > most)
+Verdict Engine::check_system(const Call& call, std::int64_t now) {
+  if (!call.inbound || !system_set_.load(std::memory_order_relaxed)) return Verdict::Pass;
+  if (const double most = max_qps_.load(std::memory_order_relaxed); most >= 0 && static_cast<double>(inbound_.pass_qps(now) + call.count) > most)
     return Verdict::SystemQps;
   const std::int64_t threads = inbound_.threads();
   if (const std::int64_t most = max_thread_.load(std::memory_order_relaxed); most >= 0 && threads > most) return Verdict::SystemThread;
@@ -547,9 +548,13 @@ Entry Engine::enter_reading(Resource& resource, const Call& call) {
     entry.context_ = node_of(resource.contexts, kDefaultContext, resource);
   }
   // The order of Sentinel's slots: authority, system, gateway, parameters, flow, breakers.
-  static const Checks kNone;
-  const bool borrowed = check(entry, checks != nullptr ? *checks : kNone, call, now);  // its place in the next window is counted already
-  if (checks != nullptr && !checks->threads.empty() && entry.verdict_ == Verdict::Pass) hold_params(entry, *checks, call);
+  bool borrowed = false;  // its place in the next window is counted already
+  if (checks == nullptr) {
+    entry.verdict_ = check_system(call, now);
+  } else {
+    borrowed = check(entry, *checks, call, now);
+    if (!checks->threads.empty() && entry.verdict_ == Verdict::Pass) hold_params(entry, *checks, call);
+  }
   const std::array<Node*, 4> nodes{&resource.node, entry.context_, entry.origin_, call.inbound ? &inbound_ : nullptr};
   for (Node* node : nodes) {
     if (node == nullptr) continue;
@@ -575,8 +580,7 @@ bool Engine::check(Entry& entry, const Checks& checks, const Call& call, std::in
     for (const AuthorityCheck& rule : checks.authority)
       if (lists(rule.apps, call.origin) == rule.black) return refuse(Verdict::Authority, rule.index);
 
-  if (call.inbound && system_set_.load(std::memory_order_relaxed))
-    if (const Verdict verdict = check_system(now, call.count); verdict != Verdict::Pass) return refuse(verdict, -1);
+  if (const Verdict verdict = check_system(call, now); verdict != Verdict::Pass) return refuse(verdict, -1);
 
   if (!checks.params.empty() && !check_params(entry, checks, call, now)) return false;
 

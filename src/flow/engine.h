@@ -176,7 +176,7 @@ class Engine {
   void publish();
   std::unique_ptr<Checks> matching(Resource& resource, std::unique_ptr<Checks> checks);
   bool matches_some(std::string_view name) const;
-  Verdict check_system(std::int64_t now, int count);
+  Verdict check_system(const Call& call, std::int64_t now);
   bool check(Entry& entry, const Checks& checks, const Call& call, std::int64_t now);
   bool check_params(Entry& entry, const Checks& checks, const Call& call, std::int64_t now);
   void hold_params(Entry& entry, const Checks& checks, const Call& call);
