@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <thread>
+
 #include "flow/engine.h"
 
 namespace fairlead::flow {
@@ -84,6 +87,26 @@ TEST(FlowStatistics, LookingDoesNotMakeAResourceUsed) {
   }
   EXPECT_TRUE(engine.enter("b"));
   EXPECT_EQ(engine.evicted(), 1U);
+}
+
+TEST(FlowStatistics, AreReadWhileOthersCheckAndResourcesGo) {
+  Engine::Options options;
+  options.max_resources = 32;
+  options.min_idle_ms = 0;
+  Engine engine(options);
+  std::atomic<bool> stop{false};
+  std::vector<std::jthread> threads;
+  for (int i = 0; i < 2; ++i)
+    threads.emplace_back([&, i] {
+      for (int n = i; !stop.load(); ++n) EXPECT_TRUE(engine.enter(std::to_string(n % 100), {.context = "web", .origin = "shop"}));
+    });
+  std::size_t most = 0;
+  for (int i = 0; i < 300 || (engine.evicted() < 100 && i < 1'000'000); ++i) {
+    most = std::max({most, engine.statistics().size(), engine.tree().children.size(), engine.metrics(-1).size(), engine.origins("5").size()});
+  }
+  stop = true;
+  threads.clear();
+  EXPECT_GT(most, 1U);
 }
 
 TEST(FlowStatistics, ShowWhatIsCountedTogether) {
