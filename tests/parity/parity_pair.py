@@ -119,6 +119,27 @@ class Origin:
             threading.Thread(target=self._serve, args=(peer,), daemon=True).start()
 
 
+def read_request(file):
+    """Method, path, fields (as sent, names in lower case) and body of the next request; None when there is none."""
+    line = file.readline()
+    if not line:
+        return None
+    method, path, _ = line.decode().split(" ")
+    fields = []
+    while line := file.readline().rstrip(b"\r\n"):
+        name, _, value = line.decode().partition(":")
+        fields.append([name.lower(), value.strip()])
+    known, body = dict(fields), b""
+    if known.get("transfer-encoding") != "chunked":
+        return method, path, fields, file.read(int(known.get("content-length", 0)))
+    while size := int(file.readline(), 16):
+        body += file.read(size)
+        file.readline()
+    while file.readline().strip():
+        pass
+    return method, path, fields, body
+
+
 class H1Origin(Origin):
     """Answers HTTP/1.1 by path: /status/N, /trailers, /chunked, /close, /slow, /reset; else 200 with a body of two bytes."""
 
@@ -131,19 +152,9 @@ class H1Origin(Origin):
             if self.tls:
                 peer = self.tls.wrap_socket(peer, server_side=True)
             file = peer.makefile("rb")
-            while line := file.readline():
-                method, path, _ = line.decode().split(" ")
-                fields = {}
-                while (line := file.readline().rstrip(b"\r\n")):
-                    name, _, value = line.decode().partition(":")
-                    fields[name.lower()] = value.strip()
-                if fields.get("transfer-encoding") == "chunked":
-                    while size := int(file.readline(), 16):
-                        file.read(size + 2)
-                    while file.readline().strip():
-                        pass
-                else:
-                    file.read(int(fields.get("content-length", 0)))
+            while request := read_request(file):
+                method, path, fields, _ = request
+                fields = dict(fields)
                 if path.startswith("/reset"):
                     peer.close()
                     return

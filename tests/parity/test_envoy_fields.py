@@ -13,7 +13,7 @@ import time
 import pytest
 
 from envoy_program import envoy_program
-from parity_pair import HCM, Origin, address, both, cluster
+from parity_pair import HCM, Origin, address, both, cluster, read_request
 
 TYPE = "type.googleapis.com/envoy.extensions.filters.http."
 VOLATILE = {"date", "x-request-id", "x-envoy-upstream-service-time"}
@@ -25,23 +25,9 @@ class Reflector(Origin):
     def _serve(self, peer):
         try:
             file = peer.makefile("rb")
-            while line := file.readline():
-                method, path, _ = line.decode().split(" ")
-                fields = []
-                while (line := file.readline().rstrip(b"\r\n")):
-                    name, _, value = line.decode().partition(":")
-                    fields.append([name.lower(), value.strip()])
-                known = dict(fields)
-                body = b""
-                if known.get("transfer-encoding") == "chunked":
-                    while size := int(file.readline(), 16):
-                        body += file.read(size)
-                        file.readline()
-                    while file.readline().strip():
-                        pass
-                else:
-                    body = file.read(int(known.get("content-length", 0)))
-                if known.get("content-encoding") == "gzip":
+            while request := read_request(file):
+                method, path, fields, body = request
+                if dict(fields).get("content-encoding") == "gzip":
                     body = b"gzip of " + gzip.decompress(body)
                 seen = json.dumps({"line": f"{method} {path}", "fields": sorted(f for f in fields if f[0] not in VOLATILE), "body": body.decode()}).encode()
                 status = path.split("/")[2].split("?")[0] if path.startswith("/status/") else "200"

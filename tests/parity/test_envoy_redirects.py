@@ -5,7 +5,7 @@ import json
 import pytest
 
 from envoy_program import envoy_program
-from parity_pair import HCM, ROUTER, Origin, address, both, cluster
+from parity_pair import HCM, ROUTER, Origin, address, both, cluster, read_request
 
 PREDICATE = "type.googleapis.com/envoy.extensions.internal_redirect."
 VOLATILE = {"date", "x-request-id", "x-envoy-upstream-service-time", "x-envoy-expected-rq-timeout-ms"}
@@ -17,17 +17,12 @@ class Redirecting(Origin):
     def _serve(self, peer):
         try:
             file = peer.makefile("rb")
-            while line := file.readline():
-                method, path, _ = line.decode().split(" ")
-                fields = []
-                while (line := file.readline().rstrip(b"\r\n")):
-                    name, _, value = line.decode().partition(":")
-                    fields.append([name.lower(), value.strip()])
+            while request := read_request(file):
+                method, path, fields, body = request
                 known = dict(fields)
-                body = file.read(int(known.get("content-length", 0))).decode()
                 status = path.partition("?s=")[2][:3] or "200"
                 more = f"location: {known['x-location']}\r\nx-copied: yes\r\n" if status != "200" and "x-location" in known else ""
-                seen = json.dumps({"line": f"{method} {path}", "fields": sorted(f for f in fields if f[0] not in VOLATILE), "body": body}).encode()
+                seen = json.dumps({"line": f"{method} {path}", "fields": sorted(f for f in fields if f[0] not in VOLATILE), "body": body.decode()}).encode()
                 chunked = "/chunked" in path
                 peer.sendall(f"HTTP/1.1 {status} X\r\n{more}{'transfer-encoding: chunked' if chunked else f'content-length: {len(seen)}'}\r\n\r\n".encode())
                 if method != "HEAD":
