@@ -335,8 +335,10 @@ Status ConfigManager::update_endpoints(const xds::ReceivedUpdate& update) {
       if (!c->warm && may_warm(*c)) warmed(*c, out);
     }
   }
-  // A removed assignment means no endpoints; the cluster itself goes by CDS.
+  // A cluster goes by CDS: whoever takes its endpoints away meanwhile takes none that still serve (as in Envoy and gRPC).
   for (const std::string& name : update.removed) {
+    bool used = std::ranges::any_of(clusters_, [&](const auto& c) { return c.second->config->eds_name == name; });
+    if (used && endpoint_sets_.contains(name)) continue;
     endpoint_sets_.erase(name);
     endpoint_sources_.erase(name);
     for (auto& [cluster_name, c] : clusters_)
@@ -346,8 +348,6 @@ Status ConfigManager::update_endpoints(const xds::ReceivedUpdate& update) {
         if (!c->warm && may_warm(*c)) warmed(*c, out);
       }
   }
-  settle(std::move(out));
-  return {};
   settle(std::move(out));
   return {};
 }

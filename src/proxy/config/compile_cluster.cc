@@ -106,7 +106,7 @@ void health_check_config(const CompileContext& at, const endpoint_v3::Endpoint::
     host.check_address = compile_address(at.at("address"), from.address());
   } else if (from.port_value()) {
     host.check_address = host.address;
-    host.check_address->set_port(static_cast<uint16_t>(from.port_value()));
+    host.check_address->set_port(compile_port(at, "port_value", from.port_value()));
   }
   host.check_hostname = from.hostname();
   host.check_disabled = from.disable_active_health_check();
@@ -146,7 +146,7 @@ std::shared_ptr<const EndpointSet> endpoint_set(const CompileContext& at, const 
       host->workload = Workload::from_endpoint(host->workload_text);
       for (int m = 0; m < one.endpoint().additional_addresses_size(); ++m)
         host->more_addresses.push_back(compile_address(there.at("endpoint.additional_addresses", m).at("address"), one.endpoint().additional_addresses(m).address()));
-      health_check_config(there.at("endpoint.health_check_config.address"), one.endpoint().health_check_config(), *host);
+      health_check_config(there.at("endpoint.health_check_config"), one.endpoint().health_check_config(), *host);
       EndpointSet::Entry entry;
       entry.weight = one.has_load_balancing_weight() ? one.load_balancing_weight().value() : 1;
       entry.priority = group.priority();
@@ -177,14 +177,15 @@ void dns_targets(const CompileContext& at, const endpoint_v3::ClusterLoadAssignm
       if (socket.address().empty()) at.at("endpoints", i).at("lb_endpoints", e).refuse("an address with a name and a port_value is required");
       ClusterConfig::DnsTarget t;
       t.name = socket.address();
-      t.port = static_cast<uint16_t>(socket.port_value());
+      CompileContext here = at.at("endpoints", i).at("lb_endpoints", e).at("endpoint");
+      t.port = compile_port(here.at("address.socket_address"), "port_value", socket.port_value());
       t.weight = one.has_load_balancing_weight() ? one.load_balancing_weight().value() : 1;
       t.priority = group.priority();
       t.locality = locality_text(group.locality());
       t.locality_weight = group.has_load_balancing_weight() ? group.load_balancing_weight().value() : 0;
       t.hostname = one.endpoint().hostname().empty() ? t.name : one.endpoint().hostname();
       t.check_hostname = one.endpoint().health_check_config().hostname();
-      if (uint32_t port = one.endpoint().health_check_config().port_value()) t.check_port = static_cast<uint16_t>(port);
+      if (uint32_t port = one.endpoint().health_check_config().port_value()) t.check_port = compile_port(here.at("health_check_config"), "port_value", port);
       c.dns.push_back(std::move(t));
     }
   }
@@ -216,7 +217,7 @@ void discovery(const CompileContext& at, const cluster_v3::Cluster& from, Cluste
     case C::ORIGINAL_DST:
       c.type = ClusterConfig::Type::kOriginalDst;
       if (from.original_dst_lb_config().has_upstream_port_override())
-        c.original_dst_port = static_cast<uint16_t>(from.original_dst_lb_config().upstream_port_override().value());
+        c.original_dst_port = compile_port(at.at("original_dst_lb_config"), "upstream_port_override", from.original_dst_lb_config().upstream_port_override().value());
       c.original_dst_by_header = from.original_dst_lb_config().use_http_header();
       if (!from.original_dst_lb_config().http_header_name().empty()) c.original_dst_header = base::to_lower(from.original_dst_lb_config().http_header_name());
       break;
@@ -403,7 +404,7 @@ HealthCheckConfig health_check(const CompileContext& at, const core_v3::HealthCh
   if (from.has_unhealthy_interval()) c.unhealthy_interval = nanos(from.unhealthy_interval());
   if (from.has_unhealthy_edge_interval()) c.unhealthy_edge_interval = nanos(from.unhealthy_edge_interval());
   if (from.has_healthy_edge_interval()) c.healthy_edge_interval = nanos(from.healthy_edge_interval());
-  if (from.has_alt_port()) c.alt_port = static_cast<uint16_t>(from.alt_port().value());
+  if (from.has_alt_port()) c.alt_port = compile_port(at, "alt_port", from.alt_port().value());
   c.reuse_connection = !from.has_reuse_connection() || from.reuse_connection().value();
   c.log_failures = from.always_log_health_check_failures();
   c.log_successes = from.always_log_health_check_success();

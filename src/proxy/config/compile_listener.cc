@@ -400,7 +400,7 @@ namespace {
 
 FilterChainMatch chain_match(const CompileContext& at, const listener_v3::FilterChainMatch& from) {
   FilterChainMatch m;
-  if (from.has_destination_port()) m.destination_port = static_cast<uint16_t>(from.destination_port().value());
+  if (from.has_destination_port()) m.destination_port = compile_port(at, "destination_port", from.destination_port().value());
   for (const auto& p : from.prefix_ranges()) m.prefix_ranges.push_back(compile_cidr(at.at("prefix_ranges"), p));
   for (const auto& s : from.server_names()) m.server_names.push_back(base::to_lower(s));
   m.transport_protocol = from.transport_protocol();
@@ -408,7 +408,7 @@ FilterChainMatch chain_match(const CompileContext& at, const listener_v3::Filter
   for (const auto& p : from.direct_source_prefix_ranges()) m.direct_source_ranges.push_back(compile_cidr(at.at("direct_source_prefix_ranges"), p));
   m.source = static_cast<FilterChainMatch::Source>(from.source_type());
   for (const auto& p : from.source_prefix_ranges()) m.source_ranges.push_back(compile_cidr(at.at("source_prefix_ranges"), p));
-  for (auto p : from.source_ports()) m.source_ports.push_back(static_cast<uint16_t>(p));
+  for (auto p : from.source_ports()) m.source_ports.push_back(compile_port(at, "source_ports", p));
   if (!from.address_suffix().empty()) at.at("address_suffix").refuse("matching by address suffix is not taken");
   return m;
 }

@@ -74,6 +74,21 @@ TEST_F(CompileTest, LongDurationsAreTenYears) {
   EXPECT_EQ((*made)->connect_timeout, std::chrono::hours(10 * 365 * 24));
 }
 
+TEST_F(CompileTest, PortsThatAreNoneAreRefused) {
+  Cluster c = cluster();
+  auto* endpoint = c.mutable_load_assignment()->add_endpoints()->add_lb_endpoints()->mutable_endpoint();
+  endpoint->mutable_address()->mutable_socket_address()->set_address("10.0.0.1");
+  endpoint->mutable_address()->mutable_socket_address()->set_port_value(65535);
+  EXPECT_EQ(refused(c), "");
+  endpoint->mutable_health_check_config()->set_port_value(65536);
+  EXPECT_EQ(refused(c), "load_assignment.endpoints[0].lb_endpoints[0].endpoint.health_check_config.port_value: 65536 is not a port, which is 65535 at most");
+  for (auto type : {Cluster::STATIC, Cluster::STRICT_DNS}) {
+    c.set_type(type);
+    endpoint->mutable_address()->mutable_socket_address()->set_port_value(70000);
+    EXPECT_EQ(refused(c), "load_assignment.endpoints[0].lb_endpoints[0].endpoint.address.socket_address.port_value: 70000 is not a port, which is 65535 at most");
+  }
+}
+
 TEST_F(CompileTest, SharesOutsideOfTheirBoundsAreRefused) {
   for (double value : {-1e19, -1.0, 100.5, 1e300, std::numeric_limits<double>::quiet_NaN()}) {
     Cluster panic = cluster();

@@ -139,10 +139,15 @@ base::Result<DynamicSources> Compiler::bootstrap(const envoy::config::bootstrap:
   }
 }
 
+uint16_t compile_port(const CompileContext& at, std::string_view field, uint32_t port) {
+  if (port > 65535) at.at(field).refuse("{} is not a port, which is 65535 at most", port);
+  return static_cast<uint16_t>(port);
+}
+
 io::Address compile_socket_address(const CompileContext& at, const envoy::config::core::v3::SocketAddress& from) {
   if (from.protocol() != envoy::config::core::v3::SocketAddress::TCP) at.at("protocol").refuse("only TCP is taken");
   if (from.port_specifier_case() == envoy::config::core::v3::SocketAddress::kNamedPort) at.at("named_port").refuse("named ports are not taken; give port_value");
-  auto address = io::Address::parse_ip(from.address(), static_cast<uint16_t>(from.port_value()));
+  auto address = io::Address::parse_ip(from.address(), compile_port(at, "port_value", from.port_value()));
   if (!address) at.at("address").refuse("\"{}\" is not an IP address", from.address());
   return *address;
 }

@@ -75,6 +75,8 @@ Nanos nanos(const google::protobuf::Duration& d);
 // What a public function of the compiler tells of a refusal while `from` was read.
 base::Error error_of(Refused& refused, const google::protobuf::MessageLite& from);
 
+// Refuses what is beyond 65535, at `field`.
+uint16_t compile_port(const CompileContext& at, std::string_view field, uint32_t port);
 io::Address compile_address(const CompileContext& at, const envoy::config::core::v3::Address& from);
 io::Address compile_socket_address(const CompileContext& at, const envoy::config::core::v3::SocketAddress& from);
 std::shared_ptr<const Regex> compile_regex(const CompileContext& at, const envoy::type::matcher::v3::RegexMatcher& from);
