@@ -102,7 +102,7 @@ def test_a_bootstrap_that_cannot_work_is_refused_with_the_field(tmp_path):
     bad.write_text("static_resources:\n  clusters:\n  - {name: a, type: STATIC, lb_policy: LOAD_BALANCING_POLICY_CONFIG}\n")
     run = subprocess.run([FAIRLEAD, "proxy", "-c", bad, "--mode", "validate"], capture_output=True, text=True, timeout=20)
     assert run.returncode == 1
-    assert "static_resources.clusters[0].lb_policy" in run.stderr
+    assert "static_resources.clusters[0].load_balancing_policy.policies: none is known" in run.stderr
 
 
 def test_a_tcp_connection_that_nobody_takes_is_logged_as_envoy_does(tmp_path):
