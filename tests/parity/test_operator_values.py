@@ -238,10 +238,11 @@ def h2_reset(r):
 
 def unfinished(r):
     """An answer before the request's end; then the client stays until it is cut off."""
+    cut_off = number(r, "http.in.downstream_cx_delayed_close_timeout")
     with connect(r, "in") as s:
         s.sendall(b"POST /direct HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\n\r\nab")
         answer(s)
-        time.sleep(0.6)
+        r.wait(lambda: number(r, "http.in.downstream_cx_delayed_close_timeout") > cut_off)
 
 
 def refused_upgrade(r):
@@ -251,7 +252,7 @@ def refused_upgrade(r):
 def outliers(r):
     for _ in range(3):
         get(r, "/503")
-    time.sleep(0.2)
+    r.wait(lambda: number(r, "cluster.tripped.outlier_detection.ejections_active") == 1)
     assert b" 503 " in get(r, "/503")
 
 
