@@ -212,11 +212,14 @@ class Maglev final : public Balancer {
       double target = 0, weight;
     };
     std::vector<Entry> entries;
-    double heaviest = 0;
-    for (const Weighted& h : hosts_) heaviest = std::max(heaviest, h.weight);
+    // Who comes first in a turn takes the place that two want: by key, so that every proxy that has these hosts agrees.
+    std::ranges::stable_sort(hosts_, {}, [&](const Weighted& h) { return hash_key(config, *h.host); });
+    double total = 0, heaviest = 0;
+    for (const Weighted& h : hosts_) total += h.weight;
     for (const Weighted& h : hosts_) {
       std::string_view key = hash_key(config, *h.host);
-      entries.push_back({xxhash64(key) % size, xxhash64(key, 1) % (size - 1) + 1, 0, 0, h.weight / heaviest});
+      entries.push_back({xxhash64(key) % size, xxhash64(key, 1) % (size - 1) + 1, 0, 0, h.weight / total});
+      heaviest = std::max(heaviest, h.weight / total);
     }
     table_.assign(size, nullptr);
     uint64_t filled = 0;
@@ -225,7 +228,7 @@ class Maglev final : public Balancer {
         Entry& e = entries[i];
         // Lighter hosts sit turns out.
         if (static_cast<double>(turn) * e.weight < e.target) continue;
-        e.target += 1;
+        e.target += heaviest;
         uint64_t at = (e.offset + e.skip * e.next) % size;
         while (table_[at]) at = (e.offset + e.skip * ++e.next) % size;
         table_[at] = hosts_[i].host.get();

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <map>
 #include <numeric>
 #include <random>
@@ -220,6 +221,22 @@ TEST_F(BalancerTest, HashingWeighsHosts) {
   hosts({{0, 1}, {0, 3}});
   V s = shares(*make(), 40'000);
   EXPECT_NEAR(s[0], 25, 1);
+}
+
+TEST_F(BalancerTest, HashingDoesNotDependOnTheOrderOfHosts) {
+  config_.maglev_size = 251;
+  for (auto balance : {ClusterConfig::Balance::kRingHash, ClusterConfig::Balance::kMaglev}) {
+    config_.balance = balance;
+    hosts({{0, 3}, {0, 3}, {0, 5}, {0, 4}});
+    auto forwards = make();
+    auto turned = std::make_shared<EndpointSet>(*endpoints_);
+    std::ranges::reverse(turned->hosts);
+    std::ranges::reverse(turned->entries);
+    auto all = endpoints_;
+    endpoints_ = turned;
+    auto backwards = make();
+    for (uint64_t key = 0; key < 2000; ++key) EXPECT_EQ(forwards->pick(key * 7919, 0, 0), backwards->pick(key * 7919, 0, 0)) << key;
+  }
 }
 
 TEST_F(BalancerTest, AnotherTryOfAHashIsAnotherPlace) {
