@@ -1,7 +1,6 @@
 // `fairlead up`, `down`, `status`, `logs`: the mesh on this machine.
 #include <fcntl.h>
 #include <poll.h>
-#include <pwd.h>
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -29,6 +28,7 @@
 #include "base/value.h"
 #include "cli/commands.h"
 #include "cli/flags.h"
+#include "cli/state_folder.h"
 #include "http/client.h"
 #include "io/tls.h"
 #include "mesh/validate.h"
@@ -45,19 +45,6 @@ using Clock = std::chrono::steady_clock;
 
 constexpr const char* kDefaultName = "fairlead";
 
-std::string home_folder() {
-  if (const char* home = std::getenv("HOME"); home && *home) return home;
-  if (const passwd* pw = ::getpwuid(::geteuid()); pw && pw->pw_dir) return pw->pw_dir;
-  return "";
-}
-
-// Root's lies where services keep their state; everybody else's where their own programs do (XDG).
-std::string default_data_dir(const std::string& name) {
-  if (::geteuid() == 0) return "/var/lib/fairlead/" + name;
-  if (const char* state = std::getenv("XDG_STATE_HOME"); state && *state == '/') return std::string(state) + "/fairlead/" + name;
-  return home_folder() + "/.local/state/fairlead/" + name;
-}
-
 struct MeshOptions {
   std::string name = kDefaultName;
   std::string data_dir;
@@ -65,7 +52,7 @@ struct MeshOptions {
 
   void add_to(CLI::App& app) {
     app.add_option("--name", name, "name of the mesh; several may run side by side")->capture_default_str();
-    app.add_option("--data-dir", data_dir, "where its state lives (default: " + default_data_dir("NAME") + ")");
+    app.add_option("--data-dir", data_dir, "where its state lives (default: " + state_folder("NAME") + ")");
     app.add_option("--kubeconfig", kubeconfig, "the kubeconfig that gets the mesh's context (default: as kubectl)");
   }
   // False after a complaint.
@@ -75,7 +62,7 @@ struct MeshOptions {
       std::fprintf(stderr, "fairlead: --name \"%s\": small letters, digits and '-', at most 40\n", name.c_str());
       return false;
     }
-    if (data_dir.empty()) data_dir = default_data_dir(name);
+    if (data_dir.empty()) data_dir = state_folder(name);
     std::error_code ignored;
     data_dir = std::filesystem::absolute(data_dir, ignored).lexically_normal().string();
     while (data_dir.size() > 1 && data_dir.ends_with('/')) data_dir.pop_back();

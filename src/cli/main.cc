@@ -16,6 +16,8 @@ int cmd_api_server(int argc, char** argv);
 int cmd_proxy(int argc, char** argv);
 int cmd_pilot_agent(int argc, char** argv);
 
+int cmd_console(int argc, char** argv);
+
 int cmd_version(int, char**) {
   std::printf("fairlead %s\n", std::string(kVersion).c_str());
   return 0;
@@ -42,6 +44,7 @@ constexpr Command kCommands[] = {
     {"apply", "create or change objects from files, without kubectl", cmd_apply},
     {"api-server", "serve the Kubernetes API alone, without a node", cmd_api_server},
     {"istioctl", "Istio's command line (also when called by that name)", cmd_istioctl},
+    {"console", "flow control: rules, metrics and clients of Sentinel, with pages", cmd_console},
     {"proxy", "the data plane: a reverse proxy, gateway or sidecar", cmd_proxy},
     {"pilot-agent", "Istio's agent around the data plane (also when called by that name)", cmd_pilot_agent},
     {"version", "print the version", cmd_version},
