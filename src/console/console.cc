@@ -38,6 +38,7 @@ Console::Console(io::Loop& loop, std::unique_ptr<Database> database, std::shared
   add_app_routes();
   add_rule_routes();
   add_metric_routes();
+  add_document_route();
   add_original_routes();
   add_original_rule_routes();
   router_.otherwise([this](const RequestPtr& request) { page(request); });

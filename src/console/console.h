@@ -43,6 +43,7 @@ class Console {
   base::Result<std::optional<std::string>> first_start() { return accounts_.first_start(); }
   void start(std::function<void()> ready);
   http::Handler handler();
+  const Router& router() const { return router_; }
 
  private:
   void add_session_routes();
@@ -50,6 +51,7 @@ class Console {
   void add_app_routes();
   void add_rule_routes();
   void add_metric_routes();
+  void add_document_route();
   void add_original_routes();
   void add_original_rule_routes();
 

@@ -1,11 +1,22 @@
-// The pages: files of web/, built into the binary.
+// The pages (files of web/, built into the binary) and the API's document.
 #include <algorithm>
 
 #include "base/strings.h"
 #include "console/console.h"
 #include "console/web_assets.h"
 
+namespace fairlead {
+const char* embedded_console(std::string_view name);
+}
+
 namespace fairlead::console {
+
+void Console::add_document_route() {
+  router_.add("GET", "/api/openapi.json", Access::Open, [](const RequestPtr& r) {
+    static const std::vector<base::Value> document = *base::parse_yaml(embedded_console("openapi.yaml"), "openapi.yaml");
+    r->answer(document[0]);
+  });
+}
 
 void Console::page(const RequestPtr& r) {
   const http::RequestHead& head = r->exchange->request();

@@ -32,6 +32,12 @@ void Router::add(std::string_view method, std::string_view pattern, Access acces
   routes_.push_back(std::move(route));
 }
 
+std::vector<std::pair<std::string, std::string>> Router::routes() const {
+  std::vector<std::pair<std::string, std::string>> out;
+  for (const Route& route : routes_) out.emplace_back(route.method, "/" + base::join(route.segments, "/"));
+  return out;
+}
+
 void Router::serve(std::shared_ptr<http::Exchange> exchange) const {
   const http::RequestHead& head = exchange->request();
   auto request = std::make_shared<Request>();
@@ -79,7 +85,9 @@ void Router::admit(const RequestPtr& request, const Route& route) const {
   if (!changes_something(head.method)) return route.handler(request);
   request->exchange->read_body(kMaxBody, [request, handler = &route.handler](std::string body) {
     const std::string_view type = request->exchange->request().headers.get("content-type");
-    if (type.starts_with("application/x-www-form-urlencoded")) {
+    // Many a script sends JSON under the type that curl gives it.
+    const std::string_view begin = base::trim(body).substr(0, 1);
+    if (type.starts_with("application/x-www-form-urlencoded") && begin != "{" && begin != "[") {
       for (auto& each : http::query_params(body)) request->parameters.push_back(std::move(each));
     } else if (!body.empty()) {
       auto parsed = base::parse_json(body);

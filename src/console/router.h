@@ -32,6 +32,7 @@ class Router {
   // What no pattern takes: pages.
   void otherwise(Handler handler) { otherwise_ = std::move(handler); }
   void serve(std::shared_ptr<http::Exchange> exchange) const;
+  std::vector<std::pair<std::string, std::string>> routes() const;  // method and pattern
   std::string_view cookie_name() const { return cookie_name_; }
 
  private:
