@@ -55,8 +55,6 @@ int serve(Settings& settings) {
   if (!at) return complain(at.error());
   auto store = open_store(settings);
   if (!store) return complain(store.error());
-  auto database = console::Database::open(settings.data_dir + "/console.db");
-  if (!database) return complain(database.error());
   auto secret = read_secret(settings.registration_secret_file);
   if (!secret) return complain(secret.error());
 
@@ -80,7 +78,9 @@ int serve(Settings& settings) {
   options.version = kVersion;
   options.registration_secret = *secret;
   options.secure_cookies = server_options.tls != nullptr;
-  console::Console console(loop, std::move(*database), std::shared_ptr<store::RuleStore>(std::move(*store)), std::move(options));
+  auto opened = console::Console::open(loop, settings.data_dir, std::shared_ptr<store::RuleStore>(std::move(*store)), std::move(options));
+  if (!opened) return complain(opened.error());
+  console::Console& console = **opened;
   auto password = console.first_start();
   if (!password) return complain(password.error());
 

@@ -139,7 +139,7 @@ void Console::list_apps(const RequestPtr& r) {
       ++healthy;
       if (std::ranges::find(machine->state, RuleState::Differs) != machine->state.end()) ++drift;
     }
-    const Sums now = metrics_.latest(name).value_or(Sums{});
+    const Sums now = metrics_->latest(name).value_or(Sums{});
     list.push(Value::object({{"name", name}, {"app_type", type}, {"machines", machines.size()}, {"healthy", healthy}, {"rules", std::move(rules)}, {"garbage", std::move(garbage)},
                              {"drift", drift}, {"pass_qps", now.pass}, {"block_qps", now.block}}));
   }
@@ -209,7 +209,7 @@ void Console::add_app_routes() {
     std::vector<std::string> ids;
     for (const Machine* machine : machines_.of(app)) ids.push_back(machine->id());
     for (const std::string& id : ids) machines_.remove(app, id);
-    metrics_.forget(app);
+    metrics_->forget(app);
     audit(*r, "forget app", app, true, "");
     r->answer(Value::object());
   });

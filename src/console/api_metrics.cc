@@ -34,7 +34,7 @@ void Console::show_metrics(const RequestPtr& r) {
   const std::int64_t now = now_ms_(), width = step * 1000;
   const std::int64_t to = r->number("to", now, 0, INT64_MAX / 2) / width * width;
   const std::int64_t from = std::max(r->number("from", to - 300 * width, 0, INT64_MAX / 2) / width * width, to - 20'000 * width);
-  const auto points = metrics_.series(r->parts[0], r->parameter("resource"), from, to, static_cast<int>(step));
+  const auto points = metrics_->series(r->parts[0], r->parameter("resource"), from, to, static_cast<int>(step));
   Value times = Value::array(), pass = Value::array(), block = Value::array(), success = Value::array(), exception = Value::array(), rt = Value::array();
   auto point = points.begin();
   for (std::int64_t time = from; time < to; time += width) {
@@ -71,7 +71,7 @@ void Console::prometheus(const RequestPtr& r) {
       {"sentinel_average_rt_ms", "Average response time in ms", [](const Sums& s) { return s.average_rt(); }},
   };
   std::vector<std::pair<std::string, std::vector<std::pair<std::string, Sums>>>> apps;
-  for (const std::string& app : app_names()) apps.emplace_back(app, metrics_.top(app, to - 1000, to, "", Metrics::kMaxResourcesPerApp));
+  for (const std::string& app : app_names()) apps.emplace_back(app, metrics_->top(app, to - 1000, to, "", Metrics::kMaxResourcesPerApp));
   for (const Column& column : kColumns) {
     head(column.name, "gauge", column.help);
     for (const auto& [app, resources] : apps)
@@ -87,7 +87,7 @@ void Console::prometheus(const RequestPtr& r) {
   single("fairlead_console_rule_push_failures_total", "counter", "Lists of rules that a client could not be told", clients_.counts().push_failures);
   single("fairlead_console_metric_lines_total", "counter", "Lines of clients' metrics taken", clients_.counts().metric_lines);
   single("fairlead_console_bad_metric_lines_total", "counter", "Lines of clients' metrics that are none", clients_.counts().bad_metric_lines);
-  single("fairlead_console_metric_overflow_total", "counter", "Seconds counted as __others__, since their app has too many resources", metrics_.overflow());
+  single("fairlead_console_metric_overflow_total", "counter", "Seconds counted as __others__, since their app has too many resources", metrics_->overflow());
   single("fairlead_console_store_reachable", "gauge", "Whether the store of rules answers", rulebook_.health().reachable ? 1 : 0);
   r->exchange->respond(200, "text/plain; version=0.0.4; charset=utf-8", out);
 }
@@ -98,7 +98,7 @@ void Console::add_metric_routes() {
     const std::int64_t seconds = r->number("seconds", 60, 1, 3600), to = now_ms_();
     const std::string search = r->parameter("search");
     Value list = Value::array();
-    for (const auto& [resource, sums] : metrics_.top(r->parts[0], to - 1000 * seconds, to, search, static_cast<std::size_t>(r->number("limit", 30, 1, 1000))))
+    for (const auto& [resource, sums] : metrics_->top(r->parts[0], to - 1000 * seconds, to, search, static_cast<std::size_t>(r->number("limit", 30, 1, 1000))))
       list.push(sums_value(resource, sums, static_cast<double>(seconds)));
     r->answer(list);
   });

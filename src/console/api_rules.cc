@@ -182,7 +182,7 @@ void Console::add_rule_routes() {
     const Value& rule = std::as_const(r->body)["rule"];
     const ReadRules read = read_document(key->kind, Value::array({rule}).dump());
     if (!read.faults.empty()) return r->refuse(400, "invalid", r->say("the rule is not valid", "规则不合法"), Value::object({{"faults", fault_list(read.faults, r->language)}}));
-    const DryRun run = dry_run(key->kind, rule, metrics_, key->app, now_ms_(), healthy_machines(key->app), r->language);
+    const DryRun run = dry_run(key->kind, rule, *metrics_, key->app, now_ms_(), healthy_machines(key->app), r->language);
     Value minutes = Value::array();
     for (const DryRun::Minute& m : run.by_minute) minutes.push(Value::object({{"time", m.time_ms}, {"requests", m.requests}, {"would_block", m.would_block}}));
     r->answer(Value::object({{"resource", run.resource}, {"from", run.from_ms}, {"to", run.to_ms}, {"requests", run.requests}, {"would_block", run.would_block}, {"blocked", run.blocked},

@@ -4,6 +4,7 @@
 
 #include "base/strings.h"
 #include "http/server.h"
+#include "console/temporary_folder.h"
 #include "store/rules/memory_rule_store.h"
 
 namespace fairlead::console {
@@ -86,7 +87,9 @@ class ClientsTest : public ::testing::Test {
   std::function<std::int64_t()> clock_ = [this] { return now_; };
   Rulebook book_{loop_, store_, *database_, clock_};
   Machines machines_{clock_};
-  Metrics metrics_{*database_, clock_, {}};
+  TemporaryFolder folder_;
+  std::unique_ptr<Metrics> owned_ = *Metrics::open(folder_.path() + "/metrics.db", clock_, {});
+  Metrics& metrics_ = *owned_;
   Clients clients_{loop_, machines_, book_, metrics_, clock_};
 };
 
@@ -167,6 +170,7 @@ TEST_F(ClientsTest, MetricsAreFetchedAndNonsenseIsCounted) {
   clients_.start();
   until([&] { return clients_.counts().metric_lines > 0; });
   metrics_.flush();
+  metrics_.settle();
   const auto series = metrics_.series("shop", "a", now_ - 5000, now_, 1);
   ASSERT_EQ(series.size(), 1u);
   EXPECT_EQ(series[0].sums.pass % 5, 0);

@@ -20,7 +20,15 @@ std::int64_t wall_ms() {
 
 }  // namespace
 
-Console::Console(io::Loop& loop, std::unique_ptr<Database> database, std::shared_ptr<store::RuleStore> store, ConsoleOptions options)
+base::Result<std::unique_ptr<Console>> Console::open(io::Loop& loop, const std::string& folder, std::shared_ptr<store::RuleStore> store, ConsoleOptions options) {
+  auto database = Database::open(folder + "/console.db");
+  if (!database) return std::unexpected(database.error());
+  auto metrics = Metrics::open(folder + "/metrics.db", wall_ms, options.metric_limits);
+  if (!metrics) return std::unexpected(metrics.error());
+  return std::unique_ptr<Console>(new Console(loop, std::move(*database), std::move(*metrics), std::move(store), std::move(options)));
+}
+
+Console::Console(io::Loop& loop, std::unique_ptr<Database> database, std::unique_ptr<Metrics> metrics, std::shared_ptr<store::RuleStore> store, ConsoleOptions options)
     : loop_(loop),
       options_(std::move(options)),
       database_(std::move(database)),
@@ -28,8 +36,8 @@ Console::Console(io::Loop& loop, std::unique_ptr<Database> database, std::shared
       accounts_(*database_, now_ms_),
       machines_(now_ms_),
       rulebook_(loop, std::move(store), *database_, now_ms_),
-      metrics_(*database_, now_ms_, options_.metric_limits),
-      clients_(loop, machines_, rulebook_, metrics_, now_ms_),
+      metrics_(std::move(metrics)),
+      clients_(loop, machines_, rulebook_, *metrics_, now_ms_),
       events_(loop),
       // The name says that the cookie is for this host alone; browsers hold it to that.
       router_(accounts_, options_.secure_cookies ? "__Host-fairlead" : "fairlead") {
@@ -74,7 +82,7 @@ Value Console::health() const {
 
 std::vector<std::string> Console::app_names() const {
   std::set<std::string> names;
-  for (const auto& some : {machines_.apps(), rulebook_.apps(), metrics_.apps()}) names.insert(some.begin(), some.end());
+  for (const auto& some : {machines_.apps(), rulebook_.apps(), metrics_->apps()}) names.insert(some.begin(), some.end());
   return {names.begin(), names.end()};
 }
 
@@ -84,7 +92,7 @@ int Console::healthy_machines(std::string_view app) const {
 }
 
 std::function<bool(std::string_view)> Console::known_resources(const std::string& app) const {
-  return [this, app](std::string_view resource) { return metrics_.knows(app, resource); };
+  return [this, app](std::string_view resource) { return metrics_->knows(app, resource); };
 }
 
 std::optional<RuleKey> Console::rule_key(const Request& request) const {

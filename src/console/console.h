@@ -34,7 +34,8 @@ struct ConsoleOptions {
 
 class Console {
  public:
-  Console(io::Loop& loop, std::unique_ptr<Database> database, std::shared_ptr<store::RuleStore> store, ConsoleOptions options);
+  // `folder`: where its own memory lies (console.db, metrics.db). kFailedPrecondition: it can't be used.
+  static base::Result<std::unique_ptr<Console>> open(io::Loop& loop, const std::string& folder, std::shared_ptr<store::RuleStore> store, ConsoleOptions options);
   ~Console();
   Console(const Console&) = delete;
   Console& operator=(const Console&) = delete;
@@ -46,6 +47,7 @@ class Console {
   const Router& router() const { return router_; }
 
  private:
+  Console(io::Loop& loop, std::unique_ptr<Database> database, std::unique_ptr<Metrics> metrics, std::shared_ptr<store::RuleStore> store, ConsoleOptions options);
   void add_session_routes();
   void add_user_routes();
   void add_app_routes();
@@ -79,7 +81,7 @@ class Console {
   Accounts accounts_;
   Machines machines_;
   Rulebook rulebook_;
-  Metrics metrics_;
+  std::unique_ptr<Metrics> metrics_;
   Clients clients_;
   Events events_;
   Router router_;

@@ -7,6 +7,7 @@
 #include <sstream>
 
 #include "base/strings.h"
+#include "console/temporary_folder.h"
 #include "http/client.h"
 #include "store/rules/memory_rule_store.h"
 
@@ -59,7 +60,9 @@ class ConsoleTest : public ::testing::Test {
 
   io::Loop loop_;
   std::shared_ptr<store::MemoryRuleStore> store_ = std::make_shared<store::MemoryRuleStore>();
-  Console console_{loop_, *Database::open(":memory:"), store_, {.version = "test"}};
+  TemporaryFolder folder_;
+  std::unique_ptr<Console> owned_ = *Console::open(loop_, folder_.path(), store_, {.version = "test"});
+  Console& console_ = *owned_;
   http::Server server_{loop_, {}, console_.handler()};
   http::Client client_{loop_, {}};
   std::string at_, password_, cookie_;

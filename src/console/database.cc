@@ -12,7 +12,7 @@ using base::Code;
 using base::fail;
 
 // Version 1. A later version adds its statements behind these and moves on from the file's user_version.
-static constexpr const char* kSchema = R"(
+const char* const Database::kConsoleSchema = R"(
 CREATE TABLE users (name TEXT PRIMARY KEY, role TEXT NOT NULL, apps TEXT NOT NULL, password TEXT NOT NULL, created INTEGER NOT NULL,
   last_login INTEGER, must_change INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;
 CREATE TABLE sessions (token TEXT PRIMARY KEY, user TEXT NOT NULL, created INTEGER NOT NULL, seen INTEGER NOT NULL) WITHOUT ROWID;
@@ -24,18 +24,13 @@ CREATE TABLE disabled (app TEXT NOT NULL, kind TEXT NOT NULL, revision INTEGER N
 CREATE TABLE changes (id INTEGER PRIMARY KEY, time INTEGER NOT NULL, user TEXT NOT NULL, source TEXT NOT NULL, app TEXT NOT NULL,
   kind TEXT NOT NULL, comment TEXT NOT NULL, version TEXT NOT NULL, before TEXT NOT NULL, after TEXT NOT NULL, pending INTEGER NOT NULL);
 CREATE INDEX changes_of ON changes (app, kind, id);
-CREATE TABLE apps (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, type INTEGER NOT NULL DEFAULT 0, seen INTEGER NOT NULL);
-CREATE TABLE resources (id INTEGER PRIMARY KEY, app INTEGER NOT NULL, name TEXT NOT NULL, UNIQUE (app, name));
-CREATE TABLE metrics (step INTEGER NOT NULL, time INTEGER NOT NULL, resource INTEGER NOT NULL, pass INTEGER NOT NULL, block INTEGER NOT NULL,
-  success INTEGER NOT NULL, exception INTEGER NOT NULL, rt INTEGER NOT NULL, PRIMARY KEY (step, resource, time)) WITHOUT ROWID;
-CREATE INDEX metrics_by_time ON metrics (step, time);
 PRAGMA user_version = 1;
 )";
 
-base::Result<std::unique_ptr<Database>> Database::open(const std::string& path) {
+base::Result<std::unique_ptr<Database>> Database::open(const std::string& path, const char* schema, bool durable) {
   std::unique_ptr<Database> database(new Database);
   database->path_ = path;
-  if (auto started = database->start(); !started) return std::unexpected(started.error());
+  if (auto started = database->start(schema, durable); !started) return std::unexpected(started.error());
   return database;
 }
 
@@ -44,15 +39,14 @@ Database::~Database() {
   sqlite3_close(handle_);
 }
 
-base::Status Database::start() {
+base::Status Database::start(const char* schema, bool durable) {
   // It holds hashes of passwords: for its owner alone, before SQLite makes it for everybody.
   if (path_ != ":memory:")
     if (int fd = ::open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600); fd >= 0) ::close(fd);
   if (sqlite3_open_v2(path_.c_str(), &handle_, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, nullptr) != SQLITE_OK)
     return fail(Code::kFailedPrecondition, "{}", problem());
   sqlite3_busy_timeout(handle_, 2000);
-  // FULL: a history entry that was acknowledged is there after a power cut, as its rules are.
-  if (!execute("PRAGMA journal_mode=WAL") || !execute("PRAGMA synchronous=FULL")) return fail(Code::kFailedPrecondition, "{}", problem());
+  if (!execute("PRAGMA journal_mode=WAL") || !execute(durable ? "PRAGMA synchronous=FULL" : "PRAGMA synchronous=NORMAL")) return fail(Code::kFailedPrecondition, "{}", problem());
   Query version = query("PRAGMA user_version");
   if (!version.next()) return fail(Code::kFailedPrecondition, "{}", problem());
   if (const auto found = version.integer(0); found > 1)
@@ -60,7 +54,7 @@ base::Status Database::start() {
   else if (found == 0) {
     version.run();
     Transaction all(*this);
-    if (!execute(kSchema) || !all.commit()) return fail(Code::kFailedPrecondition, "{}", problem());
+    if (!execute(schema) || !all.commit()) return fail(Code::kFailedPrecondition, "{}", problem());
   }
   return {};
 }

@@ -1,6 +1,6 @@
-// Database: the console's own memory in one SQLite file: accounts, sessions, history, audit, metrics.
+// Database: one SQLite file of the console's own memory.
 //
-// Loop thread only. Errors are sentences that name the file and what to do. A statement that fails inside the console is not expected
+// One thread at a time. Errors are sentences that name the file and what to do. A statement that fails inside the console is not expected
 // (the schema is our own): it is logged once by its owner and reported upwards.
 #pragma once
 
@@ -59,8 +59,10 @@ class Query {
 
 class Database {
  public:
-  // ":memory:" for tests. Makes the file (0600) and its tables.
-  static base::Result<std::unique_ptr<Database>> open(const std::string& path);
+  // Makes the file (0600, ":memory:" for tests) and its tables. `durable`: what was committed survives a power cut; otherwise the death
+  // of the process only, and a commit waits for no disk.
+  static base::Result<std::unique_ptr<Database>> open(const std::string& path, const char* schema = kConsoleSchema, bool durable = true);
+  static const char* const kConsoleSchema;  // accounts, sessions, audit, documents, history
   ~Database();
   Database(const Database&) = delete;
   Database& operator=(const Database&) = delete;
@@ -86,7 +88,7 @@ class Database {
 
  private:
   Database() = default;
-  base::Status start();
+  base::Status start(const char* schema, bool durable);
 
   sqlite3* handle_ = nullptr;
   std::string path_;

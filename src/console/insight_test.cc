@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "console/temporary_folder.h"
 #include "store/rules/memory_rule_store.h"
 
 namespace fairlead::console {
@@ -54,7 +55,9 @@ class InsightTest : public ::testing::Test {
   std::unique_ptr<Database> database_ = *Database::open(":memory:");
   std::int64_t now_ = 7'200'000;
   Rulebook book_{loop_, store_, *database_, [this] { return now_; }};
-  Metrics metrics_{*database_, [this] { return now_; }, {}};
+  TemporaryFolder folder_;
+  std::unique_ptr<Metrics> owned_ = *Metrics::open(folder_.path() + "/metrics.db", [this] { return now_; }, {});
+  Metrics& metrics_ = *owned_;
 };
 
 TEST_F(InsightTest, EffectiveRulesStandInTheOrderOfTheChecks) {
@@ -68,6 +71,7 @@ TEST_F(InsightTest, ADryRunCountsWhatIsAboveTheThreshold) {
   // 30 calls in each of 10 seconds, 5 in each of 10 others.
   for (int i = 0; i < 20; ++i) metrics_.add("a", "/y", 6'000'000 + i * 1000, {.pass = i < 10 ? 28 : 5, .block = i < 10 ? 2 : 0, .success = 5, .exception = i == 0 ? 4 : 0, .rt_ms = 5 * 10});
   metrics_.flush();
+  metrics_.settle();
   const DryRun one = dry_run(RuleKind::Flow, rules(R"([{"resource":"/y","count":20}])")[0], metrics_, "a", now_, 1, Language::English);
   EXPECT_EQ(one.requests, 350);
   EXPECT_EQ(one.blocked, 20);

@@ -1,15 +1,21 @@
 // Metrics: what all instances of an app counted, kept in seconds, minutes and hours.
 //
 // Seconds are kept for an hour, minutes for two days, hours for a year, and each no more rows than its bound: the oldest go first.
-// Loop thread only. Minutes and hours are gathered in memory and written every few seconds: a crash loses those seconds of them.
+// Minutes and hours are gathered in memory and written every few seconds: a crash loses those seconds of them.
+// Loop thread only; rows are written by a thread of its own, with a connection of its own, so that no page waits for a disk.
 #pragma once
 
+#include <condition_variable>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <map>
+#include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <unordered_map>
 #include <vector>
 
@@ -39,12 +45,16 @@ class Metrics {
     std::int64_t rows[3] = {4'000'000, 4'000'000, 4'000'000};  // of seconds, minutes, hours: 250 MB each at most
   };
 
-  Metrics(Database& database, std::function<std::int64_t()> now_ms, Limits limits);
+  static base::Result<std::unique_ptr<Metrics>> open(const std::string& path, std::function<std::int64_t()> now_ms, Limits limits);
+  ~Metrics();  // writes what is left
+  Metrics(const Metrics&) = delete;
+  Metrics& operator=(const Metrics&) = delete;
 
   // One second of one resource on one machine; those of several machines add up.
   void add(const std::string& app, const std::string& resource, std::int64_t second_ms, const Sums& sums);
-  void flush();  // once a second
-  void prune();  // once a minute
+  void flush();   // once a second: hands over what came
+  void prune();   // once a minute
+  void settle();  // waits until all that was handed over is written: for tests
 
   void forget(std::string_view app);
   std::vector<std::string> apps() const;
@@ -67,17 +77,28 @@ class Metrics {
     std::int64_t resource, time_ms;
     auto operator<=>(const Cell&) const = default;
   };
+  using Job = std::function<void(Database&)>;
+  Metrics(std::unique_ptr<Database> reading, std::unique_ptr<Database> writing, std::function<std::int64_t()> now_ms, Limits limits);
   App& app(const std::string& name);
   std::int64_t resource(App& app, const std::string& name);
-  void write(int step, std::map<Cell, Sums>& cells);
+  void run(Job job);  // on the writer's thread, in order
+  void work(const std::stop_token& stop);
 
-  Database& database_;
+  std::unique_ptr<Database> database_;  // for reading
   std::function<std::int64_t()> now_ms_;
   Limits limits_;
   std::map<std::string, App, std::less<>> apps_;
+  std::int64_t last_app_ = 0, last_resource_ = 0;
   std::map<Cell, Sums> seconds_, minutes_, hours_;
   int flushes_ = 0;
   std::uint64_t overflow_ = 0;
+
+  std::unique_ptr<Database> writing_;  // the writer's
+  std::mutex mutex_;                   // guards jobs_, busy_
+  std::condition_variable_any wake_;
+  std::deque<Job> jobs_;
+  bool busy_ = false;
+  std::jthread writer_;                // last: it uses all of the above
 };
 
 }  // namespace fairlead::console

@@ -115,12 +115,12 @@ void Console::add_original_routes() {
     const std::int64_t to = r->number("endTime", now_ms_(), 0, INT64_MAX / 2), from = r->number("startTime", to - 60'000 * 5, 0, INT64_MAX / 2);
     if (to - from > 3'600'000) return refuse(r, -1, "time intervals is too big, must <= 1h");
     const std::int64_t size = r->number("pageSize", 6, 1, 20), page = r->number("pageIndex", 1, 1, 1'000'000);
-    auto top = metrics_.top(app, from, to, search, Metrics::kMaxResourcesPerApp);
+    auto top = metrics_->top(app, from, to, search, Metrics::kMaxResourcesPerApp);
     if (r->parameter("desc") == "false") std::ranges::reverse(top);
     Value metric = Value::object();
     for (std::size_t i = static_cast<std::size_t>((page - 1) * size); i < std::min(top.size(), static_cast<std::size_t>(page * size)); ++i) {
       Value points = Value::array();
-      for (const MetricPoint& point : metrics_.series(app, top[i].first, from, to, 1)) points.push(metric_value(app, top[i].first, point.time_ms, point.sums));
+      for (const MetricPoint& point : metrics_->series(app, top[i].first, from, to, 1)) points.push(metric_value(app, top[i].first, point.time_ms, point.sums));
       metric.set(top[i].first, std::move(points));
     }
     answer(r, Value::object({{"totalCount", top.size()}, {"totalPage", (top.size() + static_cast<std::size_t>(size) - 1) / static_cast<std::size_t>(size)}, {"pageIndex", page}, {"pageSize", size}, {"metric", std::move(metric)}}));
@@ -131,7 +131,7 @@ void Console::add_original_routes() {
     const std::int64_t to = r->number("endTime", now_ms_(), 0, INT64_MAX / 2), from = r->number("startTime", to - 60'000, 0, INT64_MAX / 2);
     if (to - from > 3'600'000) return refuse(r, -1, "time intervals is too big, must <= 1h");
     Value points = Value::array();
-    for (const MetricPoint& point : metrics_.series(app, resource, from, to, 1)) points.push(metric_value(app, resource, point.time_ms, point.sums));
+    for (const MetricPoint& point : metrics_->series(app, resource, from, to, 1)) points.push(metric_value(app, resource, point.time_ms, point.sums));
     answer(r, std::move(points));
   });
 }
