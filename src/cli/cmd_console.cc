@@ -32,7 +32,9 @@ base::Result<std::string> read_secret(const std::string& path) {
 }
 
 struct Settings {
-  std::string listen = "127.0.0.1:8080", store, data_dir, certificate, key, registration_secret_file, digest_file;
+  std::vector<std::string> listen;
+  int listen_fd = -1;  // a socket that listens already: `fairlead up` opens one on the host
+  std::string store, data_dir, certificate, key, registration_secret_file, digest_file;
   store::RuleStoreOptions store_options;
   std::int64_t session_timeout_ms = 10'000, operation_timeout_ms = 5'000;
 };
@@ -51,8 +53,13 @@ int serve(Settings& settings) {
   std::error_code made;
   std::filesystem::create_directories(settings.data_dir, made);
   if (made) return complain({base::Code::kFailedPrecondition, "cannot make " + settings.data_dir + ": " + made.message() + "; name another folder with --data", {}});
-  auto at = io::Address::parse(settings.listen);
-  if (!at) return complain(at.error());
+  if (settings.listen.empty()) settings.listen = {"127.0.0.1:8080"};
+  std::vector<io::Address> addresses;
+  for (const std::string& text : settings.listen) {
+    auto at = io::Address::parse(text);
+    if (!at) return complain(at.error());
+    addresses.push_back(*at);
+  }
   auto store = open_store(settings);
   if (!store) return complain(store.error());
   auto secret = read_secret(settings.registration_secret_file);
@@ -85,8 +92,17 @@ int serve(Settings& settings) {
   if (!password) return complain(password.error());
 
   http::Server server(loop, server_options, console.handler());
-  auto bound = server.listen(*at);
-  if (!bound) return complain({bound.error().code, bound.error().text() + "; name another address with --listen", {}});
+  std::vector<std::string> bound;
+  if (settings.listen_fd >= 0) {
+    io::Fd given(settings.listen_fd);
+    if (auto at = io::local_address(given.get())) bound.push_back(at->text());
+    server.listen(std::move(given));
+  }
+  for (const io::Address& at : addresses) {
+    auto opened_at = server.listen(at);
+    if (!opened_at) return complain({opened_at.error().code, opened_at.error().text() + "; name another address with --listen", {}});
+    bound.push_back(opened_at->text());
+  }
 
   sigset_t signals;
   sigemptyset(&signals);
@@ -98,7 +114,7 @@ int serve(Settings& settings) {
 
   if (*password) std::printf("user admin, password %s (shown once; change it after the first log-in)\n", (*password)->c_str());
   console.start([&] {
-    std::printf("console on %s://%s, rules in %s\n", server_options.tls ? "https" : "http", bound->text().c_str(), settings.store.c_str());
+    std::printf("console on %s://%s, rules in %s\n", server_options.tls ? "https" : "http", base::join(bound, ", ").c_str(), settings.store.c_str());
     std::fflush(stdout);
   });
   std::fflush(stdout);
@@ -112,7 +128,8 @@ int cmd_console(int argc, char** argv) {
   Settings settings;
   settings.data_dir = state_folder("console");
   CLI::App app("Keeps flow-control rules, tells them to Sentinel's clients, shows what they count", "fairlead console");
-  app.add_option("--listen", settings.listen, "ADDRESS:PORT of pages, API and heartbeats; other than loopback only where you trust the network, or with --cert")->capture_default_str();
+  app.add_option("--listen", settings.listen, "ADDRESS:PORT of pages, API and heartbeats; other than loopback only where you trust the network, or with --cert (default 127.0.0.1:8080)");
+  app.add_option("--listen-fd", settings.listen_fd)->group("");
   app.add_option("--store", settings.store, "where rules live: sqlite:PATH, dir:PATH or zk:HOST:PORT[,HOST:PORT][/CHROOT] (default: sqlite:DATA/rules.db)");
   app.add_option("--data", settings.data_dir, "folder of its own memory: users, history, metrics")->capture_default_str();
   app.add_option("--cert", settings.certificate, "certificate (PEM): serve https")->type_name("FILE");

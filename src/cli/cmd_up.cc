@@ -289,8 +289,13 @@ int cmd_up(int argc, char** argv) {
   app.add_flag("--rootless", rootless, "one user id inside (default for everybody else)")->excludes(full);
   app.add_option("--outside", outside, "HOST=SAMPLE: a host beyond the mesh, played by a sample (httpbin.org=httpbin)");
   app.add_option("--port,--api-port", port, "port of the API server on 127.0.0.1 (default 6443, for a mesh with a --name the first free one from there; 0: any free one)")->check(CLI::Range(0, 65535));
+  std::vector<std::string> with;
+  int console_port = -1;
+  app.add_option("--with", with, "more beside the mesh: console (flow control)")->check(CLI::IsMember({"console"}));
+  app.add_option("--console-port", console_port, "port of the console on 127.0.0.1, and for pods on 10.244.0.1 (default 8080)")->check(CLI::Range(1, 65535));
   if (int code = parse_flags(app, argc, argv); code >= 0) return code;
   if (!mesh.settle()) return 1;
+  if (console_port > 0 && with.empty()) with = {"console"};
   if (rootful && ::geteuid() != 0) return complain("--rootful needs root: sudo fairlead up --rootful, or leave the flag away");
 
   // Secrets and keys are in it.
@@ -322,6 +327,7 @@ int cmd_up(int argc, char** argv) {
   config.rootful = ::geteuid() == 0 && !rootless;
   if (!profile.empty() || config.profile.empty()) config.profile = profile.empty() ? "demo" : profile;
   if (port >= 0) config.api_port = static_cast<uint16_t>(port);
+  if (!with.empty()) config.console_port = static_cast<uint16_t>(console_port > 0 ? console_port : 8080);
   if (!outside.empty()) config.outside.clear();
   for (auto& o : outside) {
     size_t equals = o.find('=');
@@ -417,7 +423,7 @@ int cmd_down(int argc, char** argv) {
   if (purge) {
     // Only what is ours: somebody may have named a folder with other things in it.
     std::error_code error;
-    for (const char* name : {"pods", "logs", "pki", "outside", "state.db", "state.db-wal", "state.db-shm", "config.json", "kubeconfig", "kubeconfig.json", "control.sock", "node.lock", "lock"})
+    for (const char* name : {"pods", "logs", "pki", "outside", "console", "state.db", "state.db-wal", "state.db-shm", "config.json", "kubeconfig", "kubeconfig.json", "control.sock", "node.lock", "lock"})
       std::filesystem::remove_all(mesh.data_dir + "/" + name, error);
     std::filesystem::remove(mesh.data_dir, error);
     auto parent = std::filesystem::path(mesh.data_dir).parent_path();

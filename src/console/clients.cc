@@ -17,6 +17,8 @@ using namespace std::chrono_literals;
 namespace {
 
 constexpr base::Nanos kTimeout = 5s;
+constexpr base::Nanos kSecond = 1s;
+constexpr std::uint64_t kSlices = 20;           // of a second
 constexpr std::uint64_t kLookEvery = 30;        // seconds
 constexpr std::int64_t kSettledMs = 2'000;      // a second is complete in a client's log after this
 constexpr std::int64_t kFetchMost = 60'000;     // of metrics at a time
@@ -71,7 +73,7 @@ Clients::Clients(io::Loop& loop, Machines& machines, Rulebook& rulebook, Metrics
 
 Clients::~Clients() = default;
 
-void Clients::start() { timer_.arm(1s); }
+void Clients::start() { timer_.arm(kSecond / kSlices); }
 
 // One request to a machine. Its answer is bounded: whoever sends heartbeats is asked.
 struct Clients::Asking {
@@ -199,22 +201,22 @@ void Clients::look(const MachineKey& key, RuleKind kind, bool may_push) {
   });
 }
 
+// A slice of the machines each time, so that thousands are not asked in one breath while pages wait.
 void Clients::tick() {
-  timer_.arm(1s);
-  ++ticks_;
-  std::size_t index = 0;
+  timer_.arm(kSecond / kSlices);
+  const std::uint64_t slice = ticks_++ % kSlices, second = ticks_ / kSlices;
+  std::uint64_t index = 0;
   for (Machine* machine : machines_.all()) {
-    ++index;
-    if (!machines_.healthy(*machine)) continue;
+    if (++index % kSlices != slice || !machines_.healthy(*machine)) continue;
     fetch_metrics(*machine);
-    if ((ticks_ + index) % kLookEvery == 0) look_at_all({machine->app, machine->id()});
+    if ((second + index / kSlices) % kLookEvery == 0) look_at_all({machine->app, machine->id()});
   }
+  if (slice != 0) return;
   metrics_.flush();
-  if (ticks_ % 60 == 0) {
-    metrics_.prune();
-    machines_.forget_old();
-    std::erase_if(fetched_until_, [this](const auto& each) { return !machines_.find(each.first.first, each.first.second); });
-  }
+  if (second % 60 != 0) return;
+  metrics_.prune();
+  machines_.forget_old();
+  std::erase_if(fetched_until_, [this](const auto& each) { return !machines_.find(each.first.first, each.first.second); });
 }
 
 void Clients::fetch_metrics(Machine& machine) {

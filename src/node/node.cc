@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "http/server.h"
 #include "node/bring_up.h"
+#include "node/console_process.h"
 #include "node/controllers/controllers.h"
 #include "node/kubelet/kubelet.h"
 #include "node/service_sync.h"
@@ -32,7 +33,9 @@ class Node {
   void report(std::string_view event, std::string_view message);
 
  private:
+  void tell(std::string_view event, std::string_view message);
   Status serve(const Pki& pki);
+  void start_console();
   Status seed_endpoints();
   TokenSource token_source();
 
@@ -50,10 +53,15 @@ class Node {
   std::unique_ptr<ServiceSync> service_sync_;
   std::unique_ptr<http::Server> server_;
   std::unique_ptr<BringUp> bring_up_;
+  std::unique_ptr<ConsoleProcess> console_;
 };
 
 void Node::report(std::string_view event, std::string_view message) {
   FL_LOG_INFO("node", "{}{}{}", event, message.empty() ? "" : ": ", message);
+  tell(event, message);
+}
+
+void Node::tell(std::string_view event, std::string_view message) {
   if (!config_.report.valid()) return;
   std::string line = Value::object({{"event", event}, {"message", message}}).dump() + "\n";
   // A pipe takes a line whole; when the reader is gone there is nobody to tell.
@@ -127,6 +135,22 @@ Status Node::serve(const Pki& pki) {
   return {};
 }
 
+void Node::start_console() {
+  parts_.host->listen_tcp(*io::Address::parse_ip(kHostIp, config_.console_port), [this](base::Result<io::Fd> listener) {
+    if (!listener) {
+      const std::string why = fmt::format("no console: {}; another port: --console-port", listener.error().text());
+      FL_LOG_ERROR("node", "{}", why);
+      return report("progress", why);
+    }
+    ConsoleProcess::Options options{.executable = config_.executable, .data_dir = config_.data_dir + "/console", .node_address = fmt::format("{}:{}", kNodeIp, config_.console_port)};
+    console_ = std::make_unique<ConsoleProcess>(loop_, std::move(options), std::move(*listener), [this](const std::string& line) {
+      // Its first password is for the person alone, unless nobody listens any more.
+      if (config_.report.valid()) tell("progress", line);
+      else FL_LOG_INFO("console", "{}", line);
+    });
+  });
+}
+
 Status Node::start() {
   sigset_t signals;
   sigemptyset(&signals);
@@ -171,6 +195,7 @@ Status Node::start() {
   controllers_ = std::make_unique<Controllers>(loop_, *store_, api_->client(), *events_, controllers);
   service_sync_ = std::make_unique<ServiceSync>(loop_, *store_, parts_.service_sinks);
   kubelet_->start();
+  if (config_.console_port != 0) start_console();
 
   BringUp::Report told;
   told.progress = [this](const std::string& line) { report("progress", line); };
@@ -183,6 +208,7 @@ Status Node::start() {
 
 void Node::stop() {
   bring_up_.reset();
+  console_.reset();
   server_.reset();
   service_sync_.reset();
   controllers_.reset();

@@ -36,6 +36,7 @@ struct NodeConfig {
   std::string executable;                   // path of the fairlead binary, valid inside the node's mount namespace
   io::Fd api_listener;                      // listening on the host's 127.0.0.1:api_port
   uint16_t api_port = 6443;
+  uint16_t console_port = 0;                // --with console: on the host's 127.0.0.1 and on the node's address; 0: none
   io::Fd agent;                             // the node's end of the socket pair with the host agent
   io::Fd report;                            // pipe: one JSON object a line (Report below); may be invalid
   std::vector<std::pair<std::string, std::string>> outside;  // --outside HOST=SAMPLE

@@ -288,7 +288,7 @@ Value to_value(const AgentConfig& c) {
   Value outside = Value::array();
   for (auto& [host, sample] : c.outside) outside.push(Value::array({host, sample}));
   return Value::object({{"name", c.name}, {"dataDir", c.data_dir}, {"profile", c.profile}, {"executable", c.executable}, {"rootful", c.rootful},
-                        {"apiPort", c.api_port}, {"outside", outside}});
+                        {"apiPort", c.api_port}, {"consolePort", c.console_port}, {"outside", outside}});
 }
 
 AgentConfig agent_config_from_value(const Value& v) {
@@ -299,6 +299,7 @@ AgentConfig agent_config_from_value(const Value& v) {
   c.executable = v["executable"].as_string();
   c.rootful = v["rootful"].as_bool();
   c.api_port = static_cast<uint16_t>(v["apiPort"].as_int(6443));
+  c.console_port = static_cast<uint16_t>(v["consolePort"].as_int(0));
   for (auto& o : v["outside"].items()) c.outside.emplace_back(o[0].as_string(), o[1].as_string());
   return c;
 }

@@ -20,6 +20,7 @@ struct AgentConfig {
   std::string name, data_dir, profile, executable;
   bool rootful = false;
   uint16_t api_port = 6443;
+  uint16_t console_port = 0;  // 0: no console
   std::vector<std::pair<std::string, std::string>> outside;
 };
 base::Value to_value(const AgentConfig& config);

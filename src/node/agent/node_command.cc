@@ -25,6 +25,7 @@ int run_node_command() {
   config.rootful = c.rootful;
   config.executable = c.executable;
   config.api_port = c.api_port;
+  config.console_port = c.console_port;
   config.outside = c.outside;
   config.agent = io::Fd(4);
   config.api_listener = io::Fd(5);
