@@ -383,6 +383,7 @@ int cmd_up(int argc, char** argv) {
     merged = ok.has_value();
   }
   if (code != 0) return code;
+  if (config.console_port != 0) std::printf("  console http://127.0.0.1:%u, for pods http://%s:%u\n", config.console_port, node::kNodeIp, config.console_port);
   std::printf("Ready in %.1fs. Try: kubectl %sget pods -A\n", std::chrono::duration<double>(Clock::now() - began).count(),
               merged ? "" : ("--kubeconfig " + mesh.data_dir + "/kubeconfig ").c_str());
   return 0;

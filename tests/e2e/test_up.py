@@ -75,6 +75,31 @@ def test_pods_reach_each_other_by_address_and_by_service(machine):
     assert machine.sh("getent hosts no-such-name.default.svc.cluster.local", check=False).returncode == 2
 
 
+def test_the_console_comes_with_the_mesh(machine):
+    port = free_port()
+    machine.serve("--with", "console", "--console-port", str(port))
+
+    def page(path):
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as answer:
+            return answer.read().decode()
+    eventually(lambda: "fairlead_console_store_reachable 1" in page("/metrics"))
+    # A pod says that it is there, by the address of the node, and is asked for its rules.
+    machine.run_pod()
+    pod = machine.kubectl("get", "pod", "shell", "-o", "jsonpath={.status.podIP}").stdout
+    beat = machine.sh(f"curl -sS 'http://10.244.0.1:{port}/registry/machine?app=shop&ip={pod}&port=8719'").stdout
+    assert '"success":true' in beat
+    assert 'fairlead_console_machines{app="shop"} 1' in page("/metrics")
+
+    # It comes again when it dies, and after the mesh did.
+    process, = (pid for pid, name in below(machine.status()["nodePid"]).items() if name.startswith("fairlead") and
+                b"--listen-fd" in pathlib.Path(f"/proc/{pid}/cmdline").read_bytes())
+    os.kill(process, signal.SIGKILL)
+    eventually(lambda: "fairlead_console_store_reachable 1" in page("/metrics"))
+    machine.fairlead("down", check=True)
+    machine.serve()
+    eventually(lambda: "fairlead_console_store_reachable 1" in page("/metrics"))
+
+
 def test_node_ports_are_on_loopback_of_the_host(machine):
     machine.serve()
     machine.run_pod("web", image="kennethreitz/httpbin", command='["gunicorn", "-b", "0.0.0.0:80", "httpbin:app"]', labels="{app: web}")
