@@ -66,5 +66,6 @@ class RuleSignals {
 
 base::Result<std::unique_ptr<RuleStore>> open_sqlite_rules(const std::string& path, const RuleStoreOptions& options);
 base::Result<std::unique_ptr<RuleStore>> open_directory_rules(const std::string& path, const RuleStoreOptions& options);
+base::Result<std::unique_ptr<RuleStore>> open_zookeeper_rules(const std::string& hosts_and_chroot, const RuleStoreOptions& options);
 
 }  // namespace fairlead::store

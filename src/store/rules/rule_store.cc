@@ -22,10 +22,11 @@ base::Result<std::unique_ptr<RuleStore>> open_rule_store(std::string_view where,
   const std::size_t colon = where.find(':');
   const std::string_view scheme = where.substr(0, colon);
   const std::string rest(colon == std::string_view::npos ? std::string_view() : where.substr(colon + 1));
-  if (colon == std::string_view::npos || (scheme != "sqlite" && scheme != "dir"))
-    return fail(Code::kInvalidArgument, "\"{}\" is no store of rules; say sqlite:PATH or dir:PATH", where);
-  if (rest.empty()) return fail(Code::kInvalidArgument, "\"{}\" lacks a path; say {}:PATH", where, scheme);
-  return scheme == "sqlite" ? open_sqlite_rules(rest, options) : open_directory_rules(rest, options);
+  if (rest.empty() && (scheme == "sqlite" || scheme == "dir")) return fail(Code::kInvalidArgument, "\"{}\" lacks a path; say {}:PATH", where, scheme);
+  if (scheme == "sqlite") return open_sqlite_rules(rest, options);
+  if (scheme == "dir") return open_directory_rules(rest, options);
+  if (scheme == "zk") return open_zookeeper_rules(rest, options);
+  return fail(Code::kInvalidArgument, "\"{}\" is no store of rules; say sqlite:PATH, dir:PATH or zk:HOST:PORT,HOST:PORT/CHROOT", where);
 }
 
 }  // namespace fairlead::store

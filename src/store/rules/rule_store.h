@@ -83,6 +83,7 @@ struct RuleStoreOptions {
   std::chrono::milliseconds session_timeout{10'000};
   std::chrono::milliseconds operation_timeout{5'000};
   std::string digest;                           // "user:password": identity and, for new nodes, the ACL; "": open to all
+  bool digest_reads_too = false;                // with a digest: others may not read new nodes either; Sentinel's clients need it then
 };
 
 // `where` as name() has it. Errors say what is wrong with it and what to do. A ZooKeeper that is not there is no error: its store opens
