@@ -207,6 +207,7 @@ Verdict Engine::check_system(const Call& call, std::int64_t now) {
 }
 
 Entry Engine::enter(std::string_view name, const Call& call) {
+  if (!on()) return {};
   const std::size_t hash = std::hash<std::string_view>{}(name);
   for (;;) {
     {
@@ -218,6 +219,7 @@ Entry Engine::enter(std::string_view name, const Call& call) {
 }
 
 Entry Engine::enter(Resource& resource, const Call& call) {
+  if (!on()) return {};
   const Epoch::Reading reading;
   return enter_reading(resource, call);
 }
