@@ -53,7 +53,7 @@ TEST(FlowEngine, RulesForManyResourcesHoldForOldAndNewOnesAndBeyondTheLimit) {
 TEST(FlowEngine, SwitchedOffItPassesAndCountsNothing) {
   Manual clock;
   Engine engine(clock.options());
-  engine.load({FlowRule{.resource = "a", .count = 1, .grade = kGradeThread}});
+  engine.load({FlowRule{.resource = "a", .grade = kGradeThread, .count = 1}});
   auto before = engine.enter("a");
   EXPECT_FALSE(engine.enter("a"));
   engine.set_on(false);
