@@ -70,7 +70,7 @@ struct Agent::Core {
   Core(flow::Engine& engine_of_program, AgentOptions given)
       : engine(engine_of_program), options(complete(std::move(given))), ip(options.heartbeat_ip.empty() ? io::own_address() : options.heartbeat_ip),
         log({.folder = options.log_folder, .app = options.app, .pid = options.log_name_has_pid ? getpid() : 0, .max_file_bytes = options.log_file_bytes, .max_files = options.log_files}),
-        commands(engine, {.host = host_name(), .ip = ip, .metrics = [this](const MetricQuery& query) { return options.metric_log ? log.find(query) : std::vector<MetricLine>(); }, .on_gateway = options.on_gateway}),
+        commands(engine, {.host = host_name(), .ip = ip, .metrics = [this](const MetricQuery& query) { return find(query); }, .on_gateway = options.on_gateway}),
         second(loop, [this] { each_second(); }), beat(loop, [this] { send_heartbeats(); }) {}
 
   static AgentOptions complete(AgentOptions options) {
@@ -80,6 +80,7 @@ struct Agent::Core {
     return options;
   }
 
+  std::vector<MetricLine> find(const MetricQuery& query) const { return options.metric_log ? log.find(query) : std::vector<MetricLine>(); }
   void start();
   void listen();
   void serve(const std::shared_ptr<http::Exchange>& exchange);
