@@ -32,7 +32,7 @@ char* copy(const std::string& text) {
 std::string_view view(const char* text) { return text != nullptr ? std::string_view(text) : std::string_view(); }
 
 // Calls `with` for the kind of rules; false: there is no such kind.
-bool by_kind(fairlead_flow_rules kind, auto with) {
+bool by_kind(int kind, auto with) {
   switch (kind) {
     case FAIRLEAD_FLOW_RULES_FLOW: with(flow::FlowRule{}); return true;
     case FAIRLEAD_FLOW_RULES_DEGRADE: with(flow::DegradeRule{}); return true;
@@ -40,8 +40,8 @@ bool by_kind(fairlead_flow_rules kind, auto with) {
     case FAIRLEAD_FLOW_RULES_SYSTEM: with(flow::SystemRule{}); return true;
     case FAIRLEAD_FLOW_RULES_PARAM: with(flow::ParamFlowRule{}); return true;
     case FAIRLEAD_FLOW_RULES_GATEWAY: with(flow::GatewayFlowRule{}); return true;
+    default: return false;
   }
-  return false;
 }
 
 flow::Param param(const fairlead_flow_param& from) {
@@ -51,9 +51,8 @@ flow::Param param(const fairlead_flow_param& from) {
     case FAIRLEAD_FLOW_PARAM_LONG: return from.integer;
     case FAIRLEAD_FLOW_PARAM_DOUBLE: return from.number;
     case FAIRLEAD_FLOW_PARAM_STRING: return from.text != nullptr ? flow::Param(std::string_view(from.text, from.text_bytes)) : flow::Param();
-    case FAIRLEAD_FLOW_PARAM_NONE: break;
+    default: return {};
   }
-  return {};
 }
 
 }  // namespace
@@ -70,7 +69,7 @@ fairlead_flow_engine* fairlead_flow_engine_new(void) {
 
 void fairlead_flow_engine_free(fairlead_flow_engine* engine) { delete engine; }
 
-int fairlead_flow_load(fairlead_flow_engine* engine, fairlead_flow_rules kind, const char* json, char** problem) {
+int fairlead_flow_load(fairlead_flow_engine* engine, int kind, const char* json, char** problem) {
   if (problem != nullptr) *problem = nullptr;
   std::string text;
   bool refused = false;
@@ -97,7 +96,7 @@ int fairlead_flow_load(fairlead_flow_engine* engine, fairlead_flow_rules kind, c
   return refused ? -1 : 0;
 }
 
-char* fairlead_flow_rules_text(const fairlead_flow_engine* engine, fairlead_flow_rules kind) {
+char* fairlead_flow_rules_text(const fairlead_flow_engine* engine, int kind) {
   if (engine == nullptr) return nullptr;
   char* out = nullptr;
   try {
@@ -144,7 +143,7 @@ void fairlead_flow_trace(fairlead_flow_entry* entry) {
 
 void fairlead_flow_exit(fairlead_flow_entry* entry) { delete entry; }
 
-const char* fairlead_flow_verdict_text(fairlead_flow_verdict verdict) {
+const char* fairlead_flow_verdict_text(int verdict) {
   if (verdict < FAIRLEAD_FLOW_PASS || verdict > FAIRLEAD_FLOW_GATEWAY) return "not checked";
   return flow::to_string(static_cast<flow::Verdict>(verdict)).data();
 }

@@ -66,7 +66,7 @@ typedef enum {
 
 /* An argument of a call, for parameter rules. */
 typedef struct {
-  fairlead_flow_param_type type;
+  int type; /* a fairlead_flow_param_type; of others no rule asks */
   int64_t integer;
   double number;
   const char* text;
@@ -97,11 +97,11 @@ typedef struct {
 fairlead_flow_engine* fairlead_flow_engine_new(void);
 void fairlead_flow_engine_free(fairlead_flow_engine* engine);
 
-/* Replaces all rules of the kind by a JSON list. 0: done. -1: the list is refused and the old rules stay. `problem`, if not null, is set to
+/* Replaces all rules of the kind (a fairlead_flow_rules) by a JSON list. 0: done. -1: the list is refused and the old rules stay. `problem`, if not null, is set to
    sentences, a line each, or to null: why it is refused, or what of valid rules is not acted on. Free it with fairlead_flow_text_free. */
-int fairlead_flow_load(fairlead_flow_engine* engine, fairlead_flow_rules kind, const char* json, char** problem);
+int fairlead_flow_load(fairlead_flow_engine* engine, int kind, const char* json, char** problem);
 /* The rules that hold, as a JSON list; null: out of memory or no such kind. Free it with fairlead_flow_text_free. */
-char* fairlead_flow_rules_text(const fairlead_flow_engine* engine, fairlead_flow_rules kind);
+char* fairlead_flow_rules_text(const fairlead_flow_engine* engine, int kind);
 void fairlead_flow_text_free(char* text);
 
 /* `call` may be null. */
@@ -111,7 +111,7 @@ void fairlead_flow_trace(fairlead_flow_entry* entry);
 /* Ends the call; also on another thread. The entry is gone. Null is nothing. */
 void fairlead_flow_exit(fairlead_flow_entry* entry);
 
-const char* fairlead_flow_verdict_text(fairlead_flow_verdict verdict);
+const char* fairlead_flow_verdict_text(int verdict);
 
 /* Load (1 minute average) and CPU (0..1) for system rules; -1: unknown. */
 void fairlead_flow_set_system_status(fairlead_flow_engine* engine, double load, double cpu);

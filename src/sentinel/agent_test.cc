@@ -184,6 +184,15 @@ TEST_F(AgentTest, AsksNothingOfOtherPeersAndOfPagesOfOtherSites) {
   EXPECT_TRUE(engine.on());
 }
 
+TEST_F(AgentTest, ServesAllInterfacesIfNoneIsNamed) {
+  AgentOptions all = options();
+  all.address.clear();
+  all.peers = {"127.0.0.1"};
+  const Agent agent(engine, all);
+  ASSERT_NE(agent.port(), 0) << agent.problem();
+  EXPECT_EQ(ask(agent, "GET", "/version")->status, 200);
+}
+
 TEST_F(AgentTest, RefusesBodiesBeyondTheLimit) {
   const Agent agent(engine, options());
   http::Headers form;

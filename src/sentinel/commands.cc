@@ -240,13 +240,13 @@ Answer Commands::replace(const Parameters& parameters) {
     std::string text;
     for (std::size_t i = 0; i < std::min(list.faults.size(), kMaxFaultsAnswered); ++i) text += list.faults[i].sentence() + "\n";
     if (list.faults.size() > kMaxFaultsAnswered) text += fmt::format("and {} more\n", list.faults.size() - kMaxFaultsAnswered);
-    FL_LOG_WARN("sentinel", "{} rules are refused, the old ones stay: {}", kKind<Rule>, list.faults[0].sentence());
+    FL_LOG_WARN("sentinel", "{} rules are refused, the old ones stay: {}", kKind<Rule>, shown(list.faults[0].sentence()));
     return refuse(to_utf8(text));
   }
-  for (const flow::RuleFault& note : list.notes) FL_LOG_DEBUG("sentinel", "{} rules: {}", kKind<Rule>, note.sentence());
+  for (const flow::RuleFault& note : list.notes) FL_LOG_DEBUG("sentinel", "{} rules: {}", kKind<Rule>, shown(note.sentence()));
   FL_LOG_INFO("sentinel", "{} {} rules set by a command", list.rules.size(), kKind<Rule>);
   if constexpr (!std::is_same_v<Rule, flow::ApiDefinition>)
-    for (const std::string& note : engine_.load(list.plain())) FL_LOG_WARN("sentinel", "{} rules: {}", kKind<Rule>, note);
+    for (const std::string& note : engine_.load(list.plain())) FL_LOG_WARN("sentinel", "{} rules: {}", kKind<Rule>, shown(note));
   std::get<std::vector<flow::ListedRule<Rule>>>(set_) = std::move(list.rules);
   if constexpr (std::is_same_v<Rule, flow::ApiDefinition> || std::is_same_v<Rule, flow::GatewayFlowRule>) {
     if (options_.on_gateway) {
