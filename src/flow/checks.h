@@ -88,6 +88,8 @@ struct Engine::Loaded {
   std::vector<Degrade> degrade;
   std::vector<Authority> authority;
   std::vector<ParamFlow> gateway, params;
+  std::vector<SystemRule> system;                // as they came: what is checked is the strictest of each field
+  std::vector<GatewayFlowRule> gateway_rules;    // as they came
 
   void each(auto visit) const {
     for (const auto& loaded : authority) visit(loaded);

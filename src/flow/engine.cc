@@ -1,12 +1,11 @@
 #include "flow/engine.h"
 
-#include <time.h>
-
 #include <algorithm>
 #include <bit>
 #include <utility>
 
 #include "flow/checks.h"
+#include "flow/clock.h"
 #include "flow/epoch.h"
 #include "flow/resource.h"
 
@@ -75,9 +74,7 @@ Engine::~Engine() {
 
 std::int64_t Engine::now() const {
   if (options_.now_ms != nullptr) return options_.now_ms(options_.clock);
-  timespec time{};
-  clock_gettime(CLOCK_REALTIME, &time);
-  return std::int64_t{time.tv_sec} * 1000 + time.tv_nsec / 1'000'000;
+  return SystemClock::now_ms();
 }
 
 Resource* Engine::find(std::string_view name, std::size_t hash) const {
@@ -207,6 +204,7 @@ Verdict Engine::check_system(const Call& call, std::int64_t now) {
 }
 
 Entry Engine::enter(std::string_view name, const Call& call) {
+  if (!on()) return {};
   const std::size_t hash = std::hash<std::string_view>{}(name);
   for (;;) {
     {
@@ -218,6 +216,7 @@ Entry Engine::enter(std::string_view name, const Call& call) {
 }
 
 Entry Engine::enter(Resource& resource, const Call& call) {
+  if (!on()) return {};
   const Epoch::Reading reading;
   return enter_reading(resource, call);
 }

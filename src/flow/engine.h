@@ -130,6 +130,10 @@ class Engine {
   // Their arguments are those that flow::Gateway finds in a request.
   std::vector<std::string> load(std::vector<GatewayFlowRule> rules);
 
+  // The rules that are held, as load() took them: without the invalid ones and those that equal an earlier one. For each kind of load().
+  template <class Rule>
+  std::vector<Rule> rules() const;
+
   Entry enter(std::string_view resource, const Call& call = {});
   // The same without the search by name. A resource that was asked for here lives as long as the engine.
   Entry enter(Resource& resource, const Call& call = {});
@@ -137,6 +141,11 @@ class Engine {
 
   // For the rules of load (1 minute average) and CPU (0..1), which the program measures; -1: unknown.
   void set_system_status(double load, double cpu);
+  double system_load() const { return load_now_.load(std::memory_order_relaxed); }
+  double cpu_usage() const { return cpu_now_.load(std::memory_order_relaxed); }
+  // Sentinel's switch: while it is off every call passes, unchecked and uncounted. Calls in progress end as they began.
+  void set_on(bool on) { on_.store(on, std::memory_order_relaxed); }
+  bool on() const { return on_.load(std::memory_order_relaxed); }
   void on_breaker_change(BreakerListener listener);  // before the first load()
   void on_limit(LimitListener listener);             // before the first load() and call
 
@@ -144,6 +153,7 @@ class Engine {
   // make a resource used.
   std::vector<NamedStatistics> statistics() const;                               // of every resource
   std::optional<Statistics> statistics(std::string_view resource) const;         // nothing: it is not known
+  Statistics inbound_statistics() const;                                         // of all inbound calls
   std::vector<NamedStatistics> origins(std::string_view resource) const;         // of one resource by origin
   std::vector<NamedStatistics> contexts(std::string_view resource) const;        // and by context
   StatisticsTree tree() const;
@@ -153,6 +163,7 @@ class Engine {
 
   Node& node(Resource& resource);
   Node& inbound() { return inbound_; }
+  std::int64_t now() const;  // milliseconds, of the engine's clock
   std::size_t resources() const { return resources_.load(std::memory_order_relaxed); }
   // How often a limit was met: calls counted together (resources, nodes, threads), values forgotten while they still counted.
   std::uint64_t limit_hits(Limit limit) const { return limit_hits_[static_cast<std::size_t>(limit)].load(std::memory_order_relaxed); }
@@ -165,7 +176,6 @@ class Engine {
 
   Entry enter_reading(Resource& resource, const Call& call);
   void leave(Entry& entry);
-  std::int64_t now() const;
   Resource* make(std::string_view name, std::size_t hash, bool hold);
   void make_room(std::int64_t now);
   bool may_make_room(std::int64_t now) const;
@@ -195,7 +205,7 @@ class Engine {
 
   std::atomic<double> max_load_{-1}, max_cpu_{-1}, max_qps_{-1};
   std::atomic<std::int64_t> max_rt_{-1}, max_thread_{-1};
-  std::atomic<bool> system_set_{false};
+  std::atomic<bool> system_set_{false}, on_{true};
   std::atomic<double> load_now_{-1}, cpu_now_{-1};
 
   std::atomic<const std::vector<std::shared_ptr<const Regex>>*> expressions_{nullptr};  // of rules for many resources

@@ -50,6 +50,37 @@ TEST(FlowEngine, RulesForManyResourcesHoldForOldAndNewOnesAndBeyondTheLimit) {
   EXPECT_TRUE(engine.enter("/a/3"));
 }
 
+TEST(FlowEngine, SwitchedOffItPassesAndCountsNothing) {
+  Manual clock;
+  Engine engine(clock.options());
+  engine.load({FlowRule{.resource = "a", .grade = kGradeThread, .count = 1}});
+  auto before = engine.enter("a");
+  EXPECT_FALSE(engine.enter("a"));
+  engine.set_on(false);
+  EXPECT_TRUE(engine.enter("a"));
+  EXPECT_TRUE(engine.enter(engine.resource("a")));
+  before.leave();
+  EXPECT_EQ(engine.statistics("a")->threads, 0);
+  EXPECT_EQ(engine.statistics("a")->pass, 1);
+  engine.set_on(true);
+  auto after = engine.enter("a");
+  EXPECT_FALSE(engine.enter("a"));
+}
+
+TEST(FlowEngine, AnswersTheRulesThatItHolds) {
+  Engine engine;
+  const FlowRule good{.resource = "a", .count = 1};
+  engine.load({good, FlowRule{.resource = "a", .count = -1}, good});
+  EXPECT_EQ(engine.rules<FlowRule>(), std::vector{good});
+  const std::vector<SystemRule> system{{.qps = 5}, {.qps = 7}};
+  engine.load(system);
+  EXPECT_EQ(engine.rules<SystemRule>(), system);
+  const std::vector<GatewayFlowRule> gateway{{.resource = "route", .count = 3}};
+  engine.load(gateway);
+  EXPECT_EQ(engine.rules<GatewayFlowRule>(), gateway);
+  EXPECT_TRUE(engine.rules<DegradeRule>().empty());
+}
+
 TEST(FlowEngine, RelatesRulesForManyResourcesThatMatchEachOthersReference) {
   Manual clock;
   Engine engine(clock.options());

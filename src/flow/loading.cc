@@ -1,5 +1,6 @@
 // Rules come in: each list is judged, kept, made into the checks of every resource that it concerns, and swapped in.
 #include <algorithm>
+#include <concepts>
 #include <sstream>
 #include <unordered_map>
 
@@ -95,7 +96,8 @@ std::vector<std::string> Engine::load(std::vector<ParamFlowRule> rules) {
 std::vector<std::string> Engine::load(std::vector<GatewayFlowRule> rules) {
   const std::scoped_lock lock(changing_);
   loaded_->gateway.clear();
-  auto problems = sift(rules, [](const GatewayFlowRule&, int) {});
+  loaded_->gateway_rules.clear();
+  auto problems = sift(rules, [this](const GatewayFlowRule& rule, int) { loaded_->gateway_rules.push_back(rule); });
   for (const auto& [index, rule] : to_param_rules(rules))
     loaded_->gateway.push_back({.rule = rule, .index = index, .verdict = Verdict::Gateway, .expression = nullptr, .plan = std::make_shared<const ParamPlan>(rule)});
   publish();
@@ -121,6 +123,7 @@ std::vector<std::string> Engine::load(std::vector<SystemRule> rules) {
     lower(least.avg_rt, rule.avg_rt);
     lower(least.max_thread, rule.max_thread);
   }
+  loaded_->system = rules;
   max_load_ = least.highest_system_load;
   max_cpu_ = least.highest_cpu_usage;
   max_qps_ = least.qps;
@@ -129,6 +132,28 @@ std::vector<std::string> Engine::load(std::vector<SystemRule> rules) {
   system_set_ = any;
   return problems;
 }
+
+template <class Rule>
+std::vector<Rule> Engine::rules() const {
+  const std::scoped_lock lock(changing_);
+  std::vector<Rule> out;
+  const auto take = [&out](const auto& list) {
+    for (const auto& each : list) out.push_back(each.rule);
+  };
+  if constexpr (std::same_as<Rule, FlowRule>) take(loaded_->flow);
+  else if constexpr (std::same_as<Rule, DegradeRule>) take(loaded_->degrade);
+  else if constexpr (std::same_as<Rule, AuthorityRule>) take(loaded_->authority);
+  else if constexpr (std::same_as<Rule, ParamFlowRule>) take(loaded_->params);
+  else if constexpr (std::same_as<Rule, SystemRule>) out = loaded_->system;
+  else out = loaded_->gateway_rules;
+  return out;
+}
+template std::vector<FlowRule> Engine::rules<FlowRule>() const;
+template std::vector<DegradeRule> Engine::rules<DegradeRule>() const;
+template std::vector<AuthorityRule> Engine::rules<AuthorityRule>() const;
+template std::vector<SystemRule> Engine::rules<SystemRule>() const;
+template std::vector<ParamFlowRule> Engine::rules<ParamFlowRule>() const;
+template std::vector<GatewayFlowRule> Engine::rules<GatewayFlowRule>() const;
 
 void Engine::Loaded::Flow::add(Engine& engine, Resource&, Checks& checks) const {
   if (rule.cluster_mode && !rule.cluster_config->fallback_to_local_when_fail) return;

@@ -79,6 +79,8 @@ std::optional<Statistics> Engine::statistics(std::string_view resource) const {
   return found != nullptr ? std::optional(found->node.read(now())) : std::nullopt;
 }
 
+Statistics Engine::inbound_statistics() const { return inbound_.read(now()); }
+
 std::vector<NamedStatistics> Engine::origins(std::string_view resource) const {
   const std::scoped_lock lock(changing_);
   const Resource* found = find(resource, std::hash<std::string_view>{}(resource));

@@ -4,6 +4,8 @@
 #include <ctime>
 #include <limits>
 
+#include "sentinel/utf8.h"
+
 namespace fairlead::sentinel {
 namespace {
 
@@ -15,7 +17,7 @@ void append_number(std::string& out, std::int64_t value) {
 }
 
 void append_name(std::string& out, std::string_view name) {
-  for (const char c : name) out += c == '|' || static_cast<unsigned char>(c) < 0x20 || c == 0x7F ? '_' : c;
+  for (const char c : to_utf8(name)) out += c == '|' || static_cast<unsigned char>(c) < 0x20 || c == 0x7F ? '_' : c;
 }
 
 void append_from_name(std::string& out, const MetricLine& line) {
@@ -25,28 +27,6 @@ void append_from_name(std::string& out, const MetricLine& line) {
     out += '|';
     append_number(out, value);
   }
-}
-
-bool is_utf8(std::string_view text) {
-  for (std::size_t at = 0; at < text.size();) {
-    const auto first = static_cast<unsigned char>(text[at]);
-    if (first < 0x80) {
-      ++at;
-      continue;
-    }
-    const std::size_t size = first >= 0xF0 && first < 0xF5 ? 4 : first >= 0xE0 && first < 0xF0 ? 3 : first >= 0xC2 && first < 0xE0 ? 2 : 0;
-    if (size == 0 || size > text.size() - at) return false;
-    unsigned point = first & (0x7FU >> size);
-    for (std::size_t i = 1; i < size; ++i) {
-      const auto next = static_cast<unsigned char>(text[at + i]);
-      if ((next & 0xC0U) != 0x80) return false;
-      point = point << 6 | (next & 0x3FU);
-    }
-    constexpr unsigned kLeast[] = {0, 0, 0x80, 0x800, 0x10000};
-    if (point < kLeast[size] || point > 0x10FFFF || (point >= 0xD800 && point < 0xE000)) return false;
-    at += size;
-  }
-  return true;
 }
 
 class Fields {

@@ -29,7 +29,8 @@ struct MetricLine {
 inline constexpr std::size_t kMaxMetricLineBytes = 16 * 1024;
 inline constexpr std::int64_t kMaxMetricTimeMs = 253'402'300'799'999;  // the end of the year 9999
 
-// Bars and control characters in the name become '_', so that a name can't end a field or a line. Thin: without an end of line.
+// Bars and control characters in the name become '_', so that a name can't end a field or a line; what is no UTF-8 becomes '?'.
+// Thin: without an end of line.
 void append_thin(std::string& out, const MetricLine& line);
 // The date is in the local time zone, as Java writes it; nobody reads it back.
 void append_fat(std::string& out, const MetricLine& line);

@@ -21,8 +21,17 @@ public final class Main {
         }
         ClassLoader loader = new Redirecting(path.toArray(new URL[0]));
         Thread.currentThread().setContextClassLoader(loader);
+        if (args[0].equals("write") || args[0].equals("search")) {
+            Class<?> commands = loader.loadClass("replay.Commands");
+            if (args[0].equals("write")) {
+                commands.getMethod("write", String.class, String.class).invoke(null, args[1], args[2]);
+            } else {
+                commands.getMethod("search", String[].class).invoke(null, (Object) java.util.Arrays.copyOfRange(args, 1, args.length));
+            }
+            System.exit(0);
+        }
         String name = Paths.get(args[0]).getFileName().toString();
-        String answers = name.equals("rules.txt") ? "replay.Rules" : name.equals("patterns.txt") || name.equals("paths.txt") ? "replay.Patterns" : "replay.Replay";
+        String answers = name.equals("script.txt") ? "replay.Commands" : name.equals("rules.txt") ? "replay.Rules" : name.equals("patterns.txt") || name.equals("paths.txt") ? "replay.Patterns" : "replay.Replay";
         loader.loadClass(answers).getMethod("run", String.class, String.class).invoke(null, args[0], args[1]);
         System.exit(0);
     }
@@ -32,7 +41,7 @@ public final class Main {
 
         @Override
         protected Class<?> loadClass(String name, boolean resolve) throws ClassNotFoundException {
-            if (!name.startsWith("com.alibaba.csp.") && !name.startsWith("replay.Replay") && !name.equals("replay.Rules")) {
+            if (!name.startsWith("com.alibaba.csp.") && !name.startsWith("replay.Replay") && !name.equals("replay.Rules") && !name.equals("replay.Commands")) {
                 return super.loadClass(name, resolve);
             }
             synchronized (getClassLoadingLock(name)) {
