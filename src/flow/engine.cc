@@ -115,7 +115,7 @@ Resource* Engine::make(std::string_view name, std::size_t hash, bool hold) {
   if (resource == nullptr && full && !checked && may_make_room(now)) make_room(now);
   if (resource == nullptr && (checked || resources() < options_.max_resources)) {
     auto born = std::make_unique<Resource>(name);
-    born->checks.store(matching(*born, nullptr).release(), std::memory_order_relaxed);
+    swap_checks(*born, matching(*born, nullptr));
     resource = link(std::move(born), hash);
   }
   if (resource == nullptr) met(Limit::Resources, name);
@@ -341,7 +341,7 @@ void Engine::leave(Entry& entry) {
   if (entry.held_ != nullptr) ParamThreads::release(std::exchange(entry.held_, nullptr));
   const std::int64_t now = this->now();
   const std::int64_t rt = now - entry.begun_ms_;
-  if (entry.resource_->checks.load(std::memory_order_relaxed) != nullptr) {
+  if (entry.resource_->has_breakers.load(std::memory_order_relaxed)) {
     const Epoch::Reading reading;
     if (const auto* checks = static_cast<const Checks*>(entry.resource_->checks.load(std::memory_order_seq_cst)))
       for (const BreakerCheck& each : checks->breakers) each.breaker->done(now, rt, entry.failed_);
