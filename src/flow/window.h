@@ -131,12 +131,14 @@ class Node {
     minute_.current(now).block.fetch_add(count, std::memory_order_relaxed);
   }
   void add_done(std::int64_t now, std::int64_t rt, int count, bool failed) {
-    for (Bucket* bucket : {&second(now), &minute_.current(now)}) {
-      bucket->success.fetch_add(count, std::memory_order_relaxed);
-      if (rt != 0) bucket->rt.fetch_add(rt, std::memory_order_relaxed);  // most calls end within their millisecond
-      if (rt < bucket->min_rt.load(std::memory_order_relaxed)) bucket->min_rt.store(rt, std::memory_order_relaxed);
-      if (failed) bucket->error.fetch_add(count, std::memory_order_relaxed);
-    }
+    const auto add = [=](Bucket& bucket) {
+      bucket.success.fetch_add(count, std::memory_order_relaxed);
+      if (rt != 0) bucket.rt.fetch_add(rt, std::memory_order_relaxed);  // most calls end within their millisecond
+      if (rt < bucket.min_rt.load(std::memory_order_relaxed)) bucket.min_rt.store(rt, std::memory_order_relaxed);
+      if (failed) bucket.error.fetch_add(count, std::memory_order_relaxed);
+    };
+    add(second(now));
+    add(minute_.current(now));
   }
   void add_threads(int by) { threads_.fetch_add(by, std::memory_order_relaxed); }
   // The last that a call does with the node: who then sees threads() at 0 sees all that it did.
