@@ -115,7 +115,7 @@ Resource* Engine::make(std::string_view name, std::size_t hash, bool hold) {
   if (resource == nullptr && full && !checked && may_make_room(now)) make_room(now);
   if (resource == nullptr && (checked || resources() < options_.max_resources)) {
     auto born = std::make_unique<Resource>(name);
-    born->checks.store(matching(*born, nullptr).release(), std::memory_order_relaxed);
+    swap_checks(*born, matching(*born, nullptr));
     resource = link(std::move(born), hash);
   }
   if (resource == nullptr) met(Limit::Resources, name);
@@ -245,16 +245,18 @@ Entry Engine::enter_reading(Resource& resource, const Call& call) {
     borrowed = check(entry, *checks, call, now);
     if (!checks->threads.empty() && entry.verdict_ == Verdict::Pass) hold_params(entry, *checks, call);
   }
-  const std::array<Node*, 4> nodes{&resource.node, entry.context_, entry.origin_, call.inbound ? &inbound_ : nullptr};
-  for (Node* node : nodes) {
-    if (node == nullptr) continue;
+  const auto count = [&](Node& node) {
     if (entry.verdict_ != Verdict::Pass) {
-      node->add_block(now, call.count);
+      node.add_block(now, call.count);
     } else {
-      node->add_threads(1);
-      if (!borrowed) node->add_pass(now, call.count);
+      node.add_threads(1);
+      if (!borrowed) node.add_pass(now, call.count);
     }
-  }
+  };
+  count(resource.node);
+  if (entry.context_ != nullptr) count(*entry.context_);
+  if (entry.origin_ != nullptr) count(*entry.origin_);
+  if (call.inbound) count(inbound_);
   if (entry.verdict_ != Verdict::Pass) entry.engine_ = nullptr;
   return entry;
 }
@@ -341,17 +343,20 @@ void Engine::leave(Entry& entry) {
   if (entry.held_ != nullptr) ParamThreads::release(std::exchange(entry.held_, nullptr));
   const std::int64_t now = this->now();
   const std::int64_t rt = now - entry.begun_ms_;
-  if (entry.resource_->checks.load(std::memory_order_relaxed) != nullptr) {
+  if (entry.resource_->has_breakers.load(std::memory_order_relaxed)) {
     const Epoch::Reading reading;
     if (const auto* checks = static_cast<const Checks*>(entry.resource_->checks.load(std::memory_order_seq_cst)))
       for (const BreakerCheck& each : checks->breakers) each.breaker->done(now, rt, entry.failed_);
   }
   // The resource last: when its calls have ended it may go, with the other nodes.
-  for (Node* node : {entry.context_, entry.origin_, entry.inbound_ ? &inbound_ : nullptr, &entry.resource_->node}) {
-    if (node == nullptr) continue;
-    node->add_done(now, rt, entry.count_, entry.failed_);
-    node->end_thread();
-  }
+  const auto done = [&](Node& node) {
+    node.add_done(now, rt, entry.count_, entry.failed_);
+    node.end_thread();
+  };
+  if (entry.context_ != nullptr) done(*entry.context_);
+  if (entry.origin_ != nullptr) done(*entry.origin_);
+  if (entry.inbound_) done(inbound_);
+  done(entry.resource_->node);
 }
 
 }  // namespace fairlead::flow

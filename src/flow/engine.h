@@ -185,6 +185,7 @@ class Engine {
   struct Loaded;
   void publish();
   std::unique_ptr<Checks> matching(Resource& resource, std::unique_ptr<Checks> checks);
+  static std::unique_ptr<const Checks> swap_checks(Resource& resource, std::unique_ptr<const Checks> checks);
   bool matches_some(std::string_view name) const;
   Verdict check_system(const Call& call, std::int64_t now);
   bool check(Entry& entry, const Checks& checks, const Call& call, std::int64_t now);

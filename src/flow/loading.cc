@@ -217,6 +217,12 @@ std::unique_ptr<Engine::Checks> Engine::matching(Resource& resource, std::unique
   return checks;
 }
 
+// Answers the old ones, which readers may still look at.
+std::unique_ptr<const Engine::Checks> Engine::swap_checks(Resource& resource, std::unique_ptr<const Checks> checks) {
+  resource.has_breakers.store(checks != nullptr && !checks->breakers.empty(), std::memory_order_relaxed);
+  return std::unique_ptr<const Checks>(static_cast<const Checks*>(resource.checks.exchange(checks.release())));
+}
+
 bool Engine::matches_some(std::string_view name) const {
   const Epoch::Reading reading;
   const auto* expressions = expressions_.load(std::memory_order_seq_cst);
@@ -251,8 +257,7 @@ void Engine::publish() {
       const auto at = fresh.find(resource);
       std::unique_ptr<Checks> checks = at != fresh.end() ? std::move(at->second) : nullptr;
       if (any) checks = matching(*resource, std::move(checks));
-      if (resource->checks.load(std::memory_order_relaxed) != checks.get())
-        old.emplace_back(static_cast<const Checks*>(resource->checks.exchange(checks.release())));
+      if (resource->checks.load(std::memory_order_relaxed) != checks.get()) old.push_back(swap_checks(*resource, std::move(checks)));
     }
   Epoch::wait_for_readers();
 }

@@ -86,6 +86,7 @@ class Resource {
   NodeTable origins, contexts;
   std::map<int, ParamThreads> threads;       // by argument; they stay, because calls in progress hold them
   std::atomic<const void*> checks{nullptr};  // Engine::Checks
+  std::atomic<bool> has_breakers{false};     // among them
 };
 
 }  // namespace fairlead::flow

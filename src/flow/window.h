@@ -37,12 +37,12 @@ class Window {
  public:
   static constexpr std::int64_t kIntervalMs = kCount * kLengthMs;
 
-  static std::int64_t start_of(std::int64_t now) { return now - now % kLengthMs; }
+  static std::int64_t start_of(std::int64_t now) { return now - offset_in(now); }
 
   // The bucket of `now`, emptied if its window is a new one; `refill(bucket, start)` may put something in before it is seen.
   template <class Refill>
   Bucket& current(std::int64_t now, Refill refill) {
-    Bucket& bucket = buckets_[static_cast<std::size_t>(now / kLengthMs % kCount)];
+    Bucket& bucket = buckets_[place_of(now)];
     const std::int64_t start = start_of(now);
     while (bucket.start.load(std::memory_order_acquire) < start) {
       if (turning_.exchange(true, std::memory_order_acquire)) continue;
@@ -61,14 +61,14 @@ class Window {
 
   // The bucket whose window holds `time`, or null.
   const Bucket* at(std::int64_t time) const {
-    const Bucket& bucket = buckets_[static_cast<std::size_t>(time / kLengthMs % kCount)];
+    const Bucket& bucket = buckets_[place_of(time)];
     return bucket.start.load(std::memory_order_acquire) == start_of(time) ? &bucket : nullptr;
   }
 
   // As LeapArray.getPreviousWindow: the neighbour may be up to the whole interval old as long as it holds now - length.
   const Bucket* previous(std::int64_t now) const {
     const std::int64_t before = now - kLengthMs;
-    const Bucket& bucket = buckets_[static_cast<std::size_t>(before / kLengthMs % kCount)];
+    const Bucket& bucket = buckets_[place_of(before)];
     const std::int64_t start = bucket.start.load(std::memory_order_acquire);
     if (start < 0 || now - start > kIntervalMs || start + kLengthMs < before) return nullptr;
     return &bucket;
@@ -111,6 +111,10 @@ class Window {
   }
 
  private:
+  // Without a sign a division is a multiplication and nothing more. Times are not negative.
+  static std::size_t place_of(std::int64_t time) { return static_cast<std::uint64_t>(time) / kLengthMs % kCount; }
+  static std::int64_t offset_in(std::int64_t time) { return static_cast<std::int64_t>(static_cast<std::uint64_t>(time) % kLengthMs); }
+
   std::array<Bucket, kCount> buckets_;
   std::atomic<bool> turning_{false};
 };
@@ -127,12 +131,14 @@ class Node {
     minute_.current(now).block.fetch_add(count, std::memory_order_relaxed);
   }
   void add_done(std::int64_t now, std::int64_t rt, int count, bool failed) {
-    for (Bucket* bucket : {&second(now), &minute_.current(now)}) {
-      bucket->success.fetch_add(count, std::memory_order_relaxed);
-      bucket->rt.fetch_add(rt, std::memory_order_relaxed);
-      if (rt < bucket->min_rt.load(std::memory_order_relaxed)) bucket->min_rt.store(rt, std::memory_order_relaxed);
-      if (failed) bucket->error.fetch_add(count, std::memory_order_relaxed);
-    }
+    const auto add = [=](Bucket& bucket) {
+      bucket.success.fetch_add(count, std::memory_order_relaxed);
+      if (rt != 0) bucket.rt.fetch_add(rt, std::memory_order_relaxed);  // most calls end within their millisecond
+      if (rt < bucket.min_rt.load(std::memory_order_relaxed)) bucket.min_rt.store(rt, std::memory_order_relaxed);
+      if (failed) bucket.error.fetch_add(count, std::memory_order_relaxed);
+    };
+    add(second(now));
+    add(minute_.current(now));
   }
   void add_threads(int by) { threads_.fetch_add(by, std::memory_order_relaxed); }
   // The last that a call does with the node: who then sees threads() at 0 sees all that it did.
