@@ -1,12 +1,15 @@
 // A store of rules driven by lines, for tests/store: each request on standard input is answered by one line on standard output.
 //   rule_store_tool WHERE [root=/R] [digest=USER:PASSWORD] [session=MS] [timeout=MS]
-// Requests and answers are JSON: {"do":"read","app":A,"kind":K}; "write" and "remove" with "expected" (and "text"); "list", "health", "watch", "name".
+// Requests and answers are JSON: {"do":"read","app":A,"kind":K}; "write" and "remove" with "expected" (and "text"); "list", "health", "watch", "name";
+// "migrate" with "carry_out" and "clear_old" (booleans).
 // A watch tells {"told":[A,K]} or {"told":null} at any time; everything else answers in order.
-#include <cstdio>
+#include <algorithm>
 #include <iostream>
 #include <mutex>
+#include <string>
 
 #include "base/value.h"
+#include "store/rules/migrate.h"
 #include "store/rules/rule_store.h"
 
 namespace fairlead::store {
@@ -55,6 +58,13 @@ base::Value answer(RuleStore& store, const base::Value& request, std::unique_ptr
     out["detail"] = health.detail;
   } else if (what == "name") {
     out["name"] = store.name();
+  } else if (what == "migrate") {
+    auto plan = plan_migration(store);
+    if (!plan) return refusal(plan.error());
+    if (request["carry_out"].as_bool())
+      if (auto done = carry_out(store, *plan, request["clear_old"].as_bool()); !done) return refusal(done.error());
+    out["plan"] = to_text(*plan);
+    out["anything"] = plan->anything();
   } else if (what == "watch") {
     auto begun = store.watch([](const std::optional<RuleKey>& changed) {
       base::Value line;

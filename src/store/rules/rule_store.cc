@@ -18,6 +18,10 @@ std::optional<RuleKind> rule_kind(std::string_view text) {
   return std::nullopt;
 }
 
+base::Status RuleStore::clear_flat(const std::string& app, std::string_view) {
+  return fail(Code::kFailedPrecondition, "{} has no value of the flat layout for {}; there is nothing to clear", name(), app);
+}
+
 base::Result<std::unique_ptr<RuleStore>> open_rule_store(std::string_view where, const RuleStoreOptions& options) {
   const std::size_t colon = where.find(':');
   const std::string_view scheme = where.substr(0, colon);

@@ -47,6 +47,12 @@ class RuleWatch {
   virtual ~RuleWatch() = default;
 };
 
+// A value in the layout of Sentinel's own sample: an app's node holds its flow rules (or whatever was written there) itself.
+struct FlatRules {
+  std::string app;
+  RuleDocument document;
+};
+
 struct RuleStoreHealth {
   bool reachable = true;
   bool writable = true;
@@ -76,6 +82,10 @@ class RuleStore {
   // (session lost and found): read everything again then. Health changes call with nullopt too. From a thread of the store's, one
   // call at a time; the callback must not block for long and must not call the store.
   virtual base::Result<std::unique_ptr<RuleWatch>> watch(std::function<void(const std::optional<RuleKey>&)> changed) = 0;
+
+  // Sorted by app; only ZooKeeper has any. Whether a value makes sense is for migrate.h to say.
+  virtual base::Result<std::vector<FlatRules>> flat() { return std::vector<FlatRules>{}; }
+  virtual base::Status clear_flat(const std::string& app, std::string_view expected);  // to an empty value; errors as write()'s
 };
 
 struct RuleStoreOptions {

@@ -76,6 +76,8 @@ class ZooKeeperRuleStore final : public RuleStore {
   base::Result<std::string> write(const RuleKey& key, std::string_view text, std::string_view expected) override;
   base::Status remove(const RuleKey& key, std::string_view expected) override;
   base::Result<std::unique_ptr<RuleWatch>> watch(std::function<void(const std::optional<RuleKey>&)> changed) override;
+  base::Result<std::vector<FlatRules>> flat() override;
+  base::Status clear_flat(const std::string& app, std::string_view expected) override;
 
  private:
   using SessionPtr = std::shared_ptr<ZooKeeperSession>;
@@ -355,6 +357,51 @@ base::Result<std::unique_ptr<RuleWatch>> ZooKeeperRuleStore::watch(std::function
   const auto until = down_ ? std::min(deadline(), down_since_ + options_.operation_timeout) : deadline();
   connection_.wait_until(lock, until, [this] { return followed_ || refused_; });
   return watch;
+}
+
+base::Result<std::vector<FlatRules>> ZooKeeperRuleStore::flat() {
+  const auto until = deadline();
+  auto session = connected(until);
+  if (!session) return failure(ZCONNECTIONLOSS, top());
+  auto synced = session->sync(top());
+  auto nodes = session->children(top(), false).wait(until);
+  if (nodes.code == ZNONODE) {
+    if (auto there = check_chroot(*session, until); !there) return std::unexpected(there.error());
+    return std::vector<FlatRules>{};
+  }
+  if (nodes.code != ZOK) return failure(nodes.code, top());
+  std::ranges::sort(nodes.children);
+  std::vector<FlatRules> out;
+  for (std::size_t from = 0; from < nodes.children.size(); from += kMaxPending) {
+    const std::size_t to = std::min(nodes.children.size(), from + kMaxPending);
+    std::vector<ZooKeeperCall> calls;
+    for (std::size_t i = from; i < to; ++i) calls.push_back(session->get(base_ + "/" + nodes.children[i]));
+    for (std::size_t i = from; i < to; ++i) {
+      auto reply = calls[i - from].wait(until);
+      auto app = app_of(nodes.children[i]);
+      if (reply.code != ZOK && reply.code != ZNONODE) return failure(reply.code, base_ + "/" + nodes.children[i]);
+      if (app && reply.code == ZOK && !reply.data.empty()) out.push_back({*app, {std::move(reply.data), text_of(version_of(reply.stat))}});
+    }
+  }
+  std::ranges::sort(out, {}, &FlatRules::app);
+  return out;
+}
+
+base::Status ZooKeeperRuleStore::clear_flat(const std::string& app, std::string_view expected) {
+  if (auto fine = check_app(app); !fine) return fine;
+  const auto until = deadline();
+  const std::string path = path_of(app);
+  auto session = connected(until);
+  if (!session) return failure(ZCONNECTIONLOSS, path);
+  auto now = look(session, path, until);
+  if (now.code != ZOK && now.code != ZNONODE) return failure(now.code, path);
+  const auto from = parse_version(expected);
+  const bool same = now.code == ZOK && from == version_of(now.stat);
+  // No answer is no harm: the value is an old one, whether it is still there or not.
+  const int code = same ? session->set(path, "", from->change).wait(until).code : ZBADVERSION;
+  if (code == ZBADVERSION || code == ZNONODE) return fail(Code::kConflict, "{} was changed since version {} was read; plan the migration again", path, expected);
+  if (code != ZOK) return failure(code, path);
+  return {};
 }
 
 void ZooKeeperRuleStore::renew() {
