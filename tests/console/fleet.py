@@ -128,7 +128,7 @@ def quote(text):
 
 
 class Console:
-    def __init__(self, folder, *arguments, port=None, store=None, tls=False):
+    def __init__(self, *arguments, folder, port=None, store=None, tls=False):
         self.folder, self.port, self.tls = pathlib.Path(folder), port or free_port(), tls
         self.arguments = [*arguments, "--store", store] if store else list(arguments)
         self.password = self.process = None
@@ -202,7 +202,7 @@ class FakeClient:
         self.server.daemon_threads = True
         self.port = self.server.server_port
         self.id = f"127.0.0.1:{self.port}"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
 
     def heartbeat(self, **other):
         return self.console.nobody().raw("POST", "/registry/machine", form={**self.beat_with, "port": str(self.port), **other}).json()
