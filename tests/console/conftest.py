@@ -29,6 +29,20 @@ def run(tmp_path):
         each.stop()
 
 
+@pytest.fixture(scope="module")
+def keep():
+    """As `run`, for what a whole file uses."""
+    started = []
+
+    def start(kind, *arguments, **more):
+        started.append(kind(*arguments, **more))
+        return started[-1]
+
+    yield start
+    for each in reversed(started):
+        each.stop()
+
+
 @pytest.fixture(scope="session")
 def classpaths():
     """The class paths of plain, spring and dubbo: built once into a cache, by the programs' sources."""

@@ -301,6 +301,21 @@ class Java:
         self.process.stdout.close()
 
 
+def plain_client(start, classpaths, console, app, folder, **properties):
+    port = free_port()
+    program = start(Java, classpaths["plain"], "clients.Plain", folder=folder, properties={
+        "project.name": app, "csp.sentinel.dashboard.server": f"127.0.0.1:{console.port}", "csp.sentinel.api.port": port,
+        "csp.sentinel.heartbeat.interval.ms": 1000, "csp.sentinel.heartbeat.client.ip": "127.0.0.1", **properties})
+    program.line("^ready$")
+    program.id = f"{properties.get('csp.sentinel.heartbeat.client.ip', '127.0.0.1')}:{port}"
+    return program
+
+
+def registered(person, app, program):
+    """Waits until the console knows it and has seen its rules."""
+    eventually(lambda: person.state(app, program.id)["flow"] == "same", f"{program.id} of {app} is known", 60)
+
+
 class ZooKeeper:
     SERVER = pathlib.Path("/usr/share/zookeeper/bin/zkServer.sh")
     CLIENT = pathlib.Path("/usr/share/zookeeper/bin/zkCli.sh")

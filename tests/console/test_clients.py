@@ -1,44 +1,15 @@
-"""Real clients (plain Java, Spring Boot, Dubbo) under a real console: rules written by people are obeyed by all instances of an app."""
+"""Real clients (plain Java, Dubbo; Spring Boot is in test_zookeeper.py) under a real console: rules written by people are obeyed by all instances of an app."""
 import time
 import urllib.parse
 import urllib.request
 
 import pytest
 
-from fleet import Console, Java, Person, ZooKeeper, eventually
+from fleet import Console, Java, Person, eventually, plain_client, registered
 from ports import free_port
 
 # Far below the half minute after which every client is looked at: what comes in this time was told because it changed.
 TOLD = 10
-
-
-def plain(run, classpaths, console, app, folder, **properties):
-    port = free_port()
-    program = run(Java, classpaths["plain"], "clients.Plain", folder=folder, properties={
-        "project.name": app, "csp.sentinel.dashboard.server": f"127.0.0.1:{console.port}", "csp.sentinel.api.port": port,
-        "csp.sentinel.heartbeat.interval.ms": 1000, "csp.sentinel.heartbeat.client.ip": "127.0.0.1", **properties})
-    program.line("^ready$")
-    program.id = f"{properties.get('csp.sentinel.heartbeat.client.ip', '127.0.0.1')}:{port}"
-    return program
-
-
-def registered(person, app, program):
-    """Waits until the console knows it and has seen its rules."""
-    eventually(lambda: person.state(app, program.id)["flow"] == "same", f"{program.id} of {app} is known", 60)
-
-
-@pytest.fixture(scope="module")
-def keep():
-    """As `run`, for what the whole file uses."""
-    started = []
-
-    def start(kind, *arguments, **more):
-        started.append(kind(*arguments, **more))
-        return started[-1]
-
-    yield start
-    for each in reversed(started):
-        each.stop()
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +29,7 @@ def admin(console):
 
 @pytest.fixture(scope="module")
 def shop(keep, classpaths, console, admin, place):
-    program = plain(keep, classpaths, console, "shop", place / "shop")
+    program = plain_client(keep, classpaths, console, "shop", place / "shop")
     registered(admin, "shop", program)
     return program
 
@@ -255,10 +226,10 @@ def test_the_resource_tree_and_list_are_the_clients(shop, admin, console):
 def test_a_client_that_comes_again_elsewhere_has_the_rules(run, classpaths, console, admin, tmp_path):
     admin.write("moving", "flow", [{"enabled": True, "resource": "R", "grade": 1, "count": 0}])
     admin.write("moving", "param-flow", [{"enabled": True, "resource": "P", "paramIdx": 0, "grade": 1, "count": 0, "durationInSec": 1}])
-    first = plain(run, classpaths, console, "moving", tmp_path / "first")
+    first = plain_client(run, classpaths, console, "moving", tmp_path / "first")
     eventually(lambda: first.calls("CALL R - - 2")[1] == 2 and first.calls("CALL P - a 2")[1] == 2, "obeyed by one that came after the rules", 60)
     first.stop()
-    second = plain(run, classpaths, console, "moving", tmp_path / "second", **{"csp.sentinel.heartbeat.client.ip": "127.0.0.2"})
+    second = plain_client(run, classpaths, console, "moving", tmp_path / "second", **{"csp.sentinel.heartbeat.client.ip": "127.0.0.2"})
     assert second.id.split(":")[1] != first.id.split(":")[1]
     eventually(lambda: second.calls("CALL R - - 2")[1] == 2 and second.calls("CALL P - a 2")[1] == 2, "obeyed at another address and port", 60)
     assert {m["id"] for m in admin.machines("moving")} >= {second.id}
@@ -267,7 +238,7 @@ def test_a_client_that_comes_again_elsewhere_has_the_rules(run, classpaths, cons
 def test_a_console_that_comes_again_has_lost_nothing_and_tells_clients(run, classpaths, tmp_path):
     console = run(Console, folder=tmp_path / "own")
     admin = console.admin()
-    program = plain(run, classpaths, console, "kept", tmp_path / "kept")
+    program = plain_client(run, classpaths, console, "kept", tmp_path / "kept")
     registered(admin, "kept", program)
     written = {"flow": admin.write("kept", "flow", [{"enabled": True, "resource": "R", "grade": 1, "count": 0}, {"enabled": False, "resource": "off", "grade": 1, "count": 0}]),
                "degrade": admin.write("kept", "degrade", [{"enabled": True, "resource": "D", "grade": 2, "count": 7, "timeWindow": 5}])}
