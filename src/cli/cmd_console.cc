@@ -13,6 +13,7 @@
 #include "cli/state_folder.h"
 #include "console/console.h"
 #include "http/server.h"
+#include "store/rules/migrate.h"
 
 namespace fairlead::cli {
 
@@ -122,6 +123,23 @@ int serve(Settings& settings) {
   return 0;
 }
 
+// `fairlead console migrate`: the flat layout of Sentinel's sample becomes a document for each kind.
+int migrate(Settings& settings, bool dry_run, bool clear_old) {
+  auto store = open_store(settings);
+  if (!store) return complain(store.error());
+  auto plan = store::plan_migration(**store);
+  if (!plan) return complain(plan.error());
+  std::printf("%s", store::to_text(*plan).c_str());
+  if (dry_run) {
+    if (plan->anything()) std::printf("Nothing was written (--dry-run).\n");
+    return 0;
+  }
+  if (!plan->anything() && !clear_old) return 0;
+  if (auto done = store::carry_out(**store, *plan, clear_old); !done) return complain(done.error());
+  std::printf("Done. %s\n", clear_old ? "Old values of which nothing is left were emptied." : "The old values are kept; --clear-old empties them once no client reads them.");
+  return 0;
+}
+
 }  // namespace
 
 int cmd_console(int argc, char** argv) {
@@ -139,7 +157,13 @@ int cmd_console(int argc, char** argv) {
   app.add_option("--zk-digest-file", settings.digest_file, "ZooKeeper: a file with USER:PASSWORD, as identity and ACL")->type_name("FILE");
   app.add_option("--zk-session-timeout-ms", settings.session_timeout_ms, "ZooKeeper: session time-out")->capture_default_str()->check(CLI::Range(100, 600'000));
   app.add_option("--store-timeout-ms", settings.operation_timeout_ms, "how long one call to the store may take")->capture_default_str()->check(CLI::Range(100, 600'000));
+  auto* move = app.add_subcommand("migrate", "move rules from the flat layout of Sentinel's sample (one node for an app) to a document for each kind; --store goes before it or after");
+  bool dry_run = false, clear_old = false;
+  move->add_flag("--dry-run", dry_run, "show what would be written, and write nothing");
+  move->add_flag("--clear-old", clear_old, "empty the old value once all its rules are in their documents");
+  move->fallthrough();
   if (int code = parse_flags(app, argc, argv); code >= 0) return code;
+  if (*move) return migrate(settings, dry_run, clear_old);
   return serve(settings);
 }
 

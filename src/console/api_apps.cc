@@ -211,7 +211,7 @@ void Console::add_app_routes() {
     for (const std::string& id : ids) machines_.remove(app, id);
     metrics_->forget(app);
     audit(*r, "forget app", app, true, "");
-    r->answer(Value::object());
+    rulebook_.remove_empty(app, [r] { r->answer(Value::object()); });
   });
   router_.add("GET", "/api/apps/{}/machines", Access::Session, [this](const RequestPtr& r) {
     Value list = Value::array();

@@ -15,6 +15,10 @@ Value sums_value(std::string_view resource, const Sums& sums, double seconds) {
                         {"pass_qps", static_cast<double>(sums.pass) / seconds}, {"block_qps", static_cast<double>(sums.block) / seconds}});
 }
 
+// A second is told by clients three seconds after its begin, asked for within another, and kept within one more; younger ones would
+// miss some clients, or all.
+constexpr std::int64_t kComplete = 6'000;
+
 // A label's value in Prometheus' text format.
 std::string label(std::string_view text) {
   std::string out;
@@ -57,12 +61,12 @@ void Console::prometheus(const RequestPtr& r) {
   const auto head = [&](std::string_view name, std::string_view type, std::string_view help) {
     out.append("# HELP ").append(name).append(" ").append(help).append("\n# TYPE ").append(name).append(" ").append(type).append("\n");
   };
-  const std::int64_t to = now_ms_() / 1000 * 1000 - 2000;
+  const std::int64_t to = now_ms_() / 1000 * 1000 - kComplete;
   struct Column {
     std::string_view name, help;
     double (*of)(const Sums&);
   };
-  // The newest complete second, as gauges: the console did not count them itself, and a restart must not look like a reset.
+  // The newest second that is complete, as gauges: the console did not count them itself, and a restart must not look like a reset.
   static constexpr Column kColumns[] = {
       {"sentinel_pass_qps", "Calls that passed, of the last complete second", [](const Sums& s) { return static_cast<double>(s.pass); }},
       {"sentinel_block_qps", "Calls that were blocked", [](const Sums& s) { return static_cast<double>(s.block); }},

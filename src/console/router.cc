@@ -68,7 +68,7 @@ void Router::serve(std::shared_ptr<http::Exchange> exchange) const {
   if (!allowed.empty()) {
     http::Headers headers;
     headers.set("allow", allowed);
-    return request->answer(405, base::Value::object({{"error", base::Value::object({{"code", "invalid"}, {"message", "use " + allowed + " here"}})}}), std::move(headers));
+    return request->answer(405, base::Value::object({{"error", base::Value::object({{"code", "invalid"}, {"message", request->say("use " + allowed + " here", "该路径请使用 " + allowed)}})}}), std::move(headers));
   }
   otherwise_(request);
 }

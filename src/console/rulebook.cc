@@ -383,6 +383,31 @@ void Rulebook::finish(const std::shared_ptr<Pending>& pending, WriteOutcome outc
   if (next) attempt(next);
 }
 
+void Rulebook::remove_empty(const std::string& app, std::function<void()> done) {
+  std::vector<std::pair<RuleKey, std::string>> empty;
+  for (RuleKind kind : store::kRuleKinds)
+    if (const Document& document = find({app, kind}); !document.stored_version.empty() && document.all().empty() && document.faults.empty())
+      empty.emplace_back(RuleKey{app, kind}, document.stored_version);
+  run([this, empty = std::move(empty), done = std::move(done), alive = std::weak_ptr(alive_)] {
+    std::vector<std::pair<RuleKey, std::string>> gone;
+    for (const auto& each : empty) {
+      if (const auto removed = store_->remove(each.first, each.second)) gone.push_back(each);
+      else FL_LOG_WARN("console", "{} {} can't be removed: {}", each.first.app, store::to_string(each.first.kind), removed.error().text());
+    }
+    loop_.post([this, gone = std::move(gone), done, alive] {
+      if (alive.expired()) return;
+      for (const auto& [key, version] : gone) {
+        Document& document = documents_[key];
+        if (document.stored_version != version) continue;
+        document.stored_version.clear(), document.text.clear(), document.good.clear();
+        remember(key, document);
+        tell(key);
+      }
+      done();
+    });
+  });
+}
+
 std::vector<Change> Rulebook::history(std::string_view app, std::optional<RuleKind> kind, std::int64_t before, int limit) const {
   std::vector<Change> out;
   const std::string_view of = kind ? store::to_string(*kind) : "";
