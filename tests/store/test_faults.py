@@ -260,6 +260,32 @@ def test_a_foreign_writer_and_a_root_that_comes_and_goes(server, root):
     client.stop()
 
 
+def test_more_nodes_than_one_packet_of_watches_holds(server, root):
+    client = server.client()
+    client.ensure_path(root)
+    apps = [f"{number}-{'x' * 200}" for number in range(2600)]
+    for first in range(0, len(apps), 650):
+        batch = client.transaction()
+        for app in apps[first:first + 650]:
+            batch.create(f"{root}/{app}")
+            batch.create(f"{root}/{app}/flow_rule", b"[]")
+        assert not any(isinstance(each, Exception) for each in batch.commit())
+    with zk(server, root=root, session=4000, timeout=10000) as store:
+        store.ask("watch")
+        # A client that comes back names all its watches at once, and the server closes the connection of whoever says too much.
+        server.kill()
+        server.start()
+        eventually(store.healthy, 20)
+        store.write("[]", app="after")
+        store.told.clear()
+        client.set(f"{root}/{apps[0]}/flow_rule", b"[0]")
+        client.set(f"{root}/{apps[-1]}/flow_rule", b"[1]")
+        client.create(f"{root}/{apps[-1]}/degrade_rule", b"[]")
+        for app, kind in ((apps[0], "flow_rule"), (apps[-1], "flow_rule"), (apps[-1], "degrade_rule")):
+            store.hears(f"{app}/{kind}")
+    client.stop()
+
+
 def test_values_near_the_limit(server, root):
     with zk(server, root=root) as store:
         fits = "x" * (0xFFFFF - 400)

@@ -9,6 +9,7 @@
 #include <deque>
 #include <map>
 #include <set>
+#include <utility>
 
 #include "base/log.h"
 #include "base/strings.h"
@@ -27,6 +28,7 @@ namespace {
 constexpr std::size_t kMaxPacketBytes = 0xfffff;  // jute.maxbuffer's default: a server closes the connection of whoever sends more
 constexpr std::size_t kPacketOverhead = 128;      // of a write, beside path and value
 constexpr auto kTick = 1000ms;
+constexpr std::size_t kMaxWatchBytes = 800'000;   // paths of all watches: a client that reconnects sends them in one packet
 constexpr std::size_t kMaxPending = 500;          // requests sent before the first answer is waited for
 
 // ZooKeeper has neither these code points (PathUtils counts in UTF-16) nor an app "zookeeper" beneath "/".
@@ -112,6 +114,8 @@ class ZooKeeperRuleStore final : public RuleStore {
   int follow_apps(const std::vector<std::string>& apps, bool tell);
   int follow_nodes(const std::vector<RuleKey>& keys, bool tell);
   int handle(const ZooKeeperEvent& event);
+  bool arm(const std::string& path);
+  int look_at_unarmed();
   void tell(const RuleKey& key) { signals_.changed(key); }
 
   const std::string where_;
@@ -134,8 +138,12 @@ class ZooKeeperRuleStore final : public RuleStore {
   bool followed_ = false;  // every node has its watch in this session
   bool refused_ = false;   // they could not be set: again after a while
 
-  std::set<std::string> apps_;  // those whose children are watched
+  // The keeper's alone.
+  std::set<std::string> apps_;  // those whose children are followed
   std::map<RuleKey, NodeVersion> seen_;
+  std::set<std::string> armed_;  // paths with a watch
+  std::size_t armed_bytes_ = 0;
+  bool unarmed_ = false;         // there are some that have no room for one: these are looked at each tick
   std::jthread thread_;
 };
 
@@ -228,7 +236,8 @@ base::Result<std::vector<RuleKey>> ZooKeeperRuleStore::list() {
     auto finish = [&] {
       for (auto& [app, call] : calls) {
         auto kinds = call.wait(until);
-        if (kinds.code != ZOK && kinds.code != ZNONODE && code == ZOK) code = kinds.code;
+        // An app that is closed to us does not hide the others.
+        if (kinds.code != ZOK && kinds.code != ZNONODE && kinds.code != ZNOAUTH && code == ZOK) code = kinds.code;
         for (const auto& name : kinds.children)
           if (auto kind = rule_kind(name)) keys.push_back({app, *kind});
       }
@@ -431,6 +440,7 @@ void ZooKeeperRuleStore::keep(const std::stop_token& stop) {
   bool was_connected = false;
   std::uint64_t seen_events = 0;
   auto renewed = Clock::now() - kTick;
+  auto looked = renewed;
   while (!stop.stop_requested()) {
     if (!session_ || (!session_->usable() && Clock::now() - renewed >= kTick)) {
       renew();
@@ -481,6 +491,10 @@ void ZooKeeperRuleStore::keep(const std::stop_token& stop) {
     } else {
       for (const auto& event : events)
         if (code == ZOK) code = handle(event);
+      if (code == ZOK && unarmed_ && Clock::now() - looked >= kTick) {
+        code = look_at_unarmed();
+        looked = Clock::now();
+      }
     }
     std::lock_guard lock(mutex_);
     followed_ = code == ZOK;
@@ -512,7 +526,35 @@ void ZooKeeperRuleStore::probe() {
 int ZooKeeperRuleStore::scan() {
   apps_.clear();
   seen_.clear();
+  armed_.clear();
+  armed_bytes_ = 0;
+  unarmed_ = false;
   return follow_root(false);
+}
+
+// Whether a path gets a watch.
+bool ZooKeeperRuleStore::arm(const std::string& path) {
+  if (armed_.contains(path)) return true;
+  const std::size_t bytes = path.size() + sizeof(std::int32_t);
+  if (armed_bytes_ + bytes > kMaxWatchBytes) {
+    if (!std::exchange(unarmed_, true))
+      FL_LOG_WARN("store", "{} has more nodes than can be watched; the last of them are looked at every {} ms", where_, kTick.count());
+    return false;
+  }
+  armed_bytes_ += bytes;
+  armed_.insert(path);
+  return true;
+}
+
+int ZooKeeperRuleStore::look_at_unarmed() {
+  std::vector<std::string> apps;
+  std::vector<RuleKey> keys;
+  for (const auto& app : apps_)
+    if (!armed_.contains(path_of(app))) apps.push_back(app);
+  for (const auto& [key, version] : seen_)
+    if (!armed_.contains(path_of(key))) keys.push_back(key);
+  if (int code = follow_apps(apps, true); code != ZOK) return code;
+  return follow_nodes(keys, true);
 }
 
 int ZooKeeperRuleStore::follow_root(bool tell) {
@@ -536,7 +578,10 @@ int ZooKeeperRuleStore::follow_apps(const std::vector<std::string>& apps, bool t
   for (std::size_t from = 0; from < apps.size(); from += kMaxPending) {
     const std::size_t to = std::min(apps.size(), from + kMaxPending);
     std::vector<ZooKeeperCall> calls;
-    for (std::size_t i = from; i < to; ++i) calls.push_back(session_->children(path_of(apps[i]), true));
+    for (std::size_t i = from; i < to; ++i) {
+      const std::string path = path_of(apps[i]);
+      calls.push_back(session_->children(path, arm(path)));
+    }
     for (std::size_t i = from; i < to; ++i) {
       const std::string& app = apps[i];
       auto reply = calls[i - from].wait(until);
@@ -562,7 +607,10 @@ int ZooKeeperRuleStore::follow_nodes(const std::vector<RuleKey>& keys, bool tell
   for (std::size_t from = 0; from < keys.size(); from += kMaxPending) {
     const std::size_t to = std::min(keys.size(), from + kMaxPending);
     std::vector<ZooKeeperCall> calls;
-    for (std::size_t i = from; i < to; ++i) calls.push_back(session_->exists(path_of(keys[i]), true));
+    for (std::size_t i = from; i < to; ++i) {
+      const std::string path = path_of(keys[i]);
+      calls.push_back(session_->exists(path, arm(path)));
+    }
     for (std::size_t i = from; i < to; ++i) {
       auto reply = calls[i - from].wait(until);
       if (reply.code != ZOK && reply.code != ZNONODE) return reply.code;
