@@ -1,7 +1,6 @@
 // The styles of the components in use, and of no other.
 import 'element-plus/es/components/base/style/css'
 import 'element-plus/es/components/alert/style/css'
-import 'element-plus/es/components/autocomplete/style/css'
 import 'element-plus/es/components/button/style/css'
 import 'element-plus/es/components/checkbox/style/css'
 import 'element-plus/es/components/config-provider/style/css'
