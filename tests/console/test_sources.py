@@ -1,8 +1,9 @@
 """The pages' sources: types hold, and the list of packages can be installed from any registry."""
 import json
+import pathlib
 import subprocess
 
-from conftest import WEB
+WEB = pathlib.Path(__file__).resolve().parent.parent.parent / "web"
 
 
 def test_types_hold(console):
