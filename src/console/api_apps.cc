@@ -210,8 +210,11 @@ void Console::add_app_routes() {
     for (const Machine* machine : machines_.of(app)) ids.push_back(machine->id());
     for (const std::string& id : ids) machines_.remove(app, id);
     metrics_->forget(app);
-    audit(*r, "forget app", app, true, "");
-    rulebook_.remove_empty(app, [r] { r->answer(Value::object()); });
+    rulebook_.remove_empty(app, [this, r, app](const base::Status& removed) {
+      audit(*r, "forget app", app, removed.has_value(), removed ? "" : removed.error().text());
+      if (!removed) return r->refuse(removed.error());
+      r->answer(Value::object());
+    });
   });
   router_.add("GET", "/api/apps/{}/machines", Access::Session, [this](const RequestPtr& r) {
     Value list = Value::array();

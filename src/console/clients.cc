@@ -51,6 +51,26 @@ Commands commands(RuleKind kind) {
   return {"/gateway/getApiDefinitions", "/gateway/updateApiDefinitions", ""};
 }
 
+// Java's handlers of rules decode `data` once more than its form asks for, so that "+" would become a blank and "%2B" a plus. Written
+// without either, a document says the same to clients that decode once and to those that do it twice.
+std::string without_plus_and_percent(std::string_view json) {
+  std::string out;
+  out.reserve(json.size());
+  bool in_string = false;
+  for (std::size_t i = 0; i < json.size(); ++i) {
+    const char c = json[i];
+    if (in_string && c == '\\' && i + 1 < json.size()) {
+      out.append(json.substr(i++, 2));
+      continue;
+    }
+    if (c == '"') in_string = !in_string;
+    if (c == '%') out += "\\u0025";
+    else if (c != '+') out += c;
+    else if (in_string) out += "\\u002b";  // outside it is the sign of an exponent, which needs none
+  }
+  return out;
+}
+
 bool unknown_command(const base::Error& error) { return error.code == Code::kUnimplemented; }
 
 http::ClientOptions options() {
@@ -154,7 +174,7 @@ void Clients::push(const MachineKey& key, RuleKind kind) {
     return;
   }
   const Commands with = commands(kind);
-  std::string body = "data=" + base::url_encode(document.good.empty() ? "[]" : document.good);
+  std::string body = "data=" + base::url_encode(document.good.empty() ? "[]" : without_plus_and_percent(document.good));
   if (!with.type.empty()) body = "type=" + std::string(with.type) + "&" + body;
   command(*machine, with.set, std::move(body), [this, key, kind, alive = std::weak_ptr(alive_)](base::Result<std::string> answer) {
     if (alive.expired()) return;

@@ -108,6 +108,19 @@ TEST_F(ClientsTest, ANewMachineIsToldWhatIsStored) {
   EXPECT_EQ(client.sets, 1);
 }
 
+TEST_F(ClientsTest, AClientThatDecodesTwiceReadsTheSame) {
+  const RuleKey key{"shop", RuleKind::Flow};
+  store_->put(key, R"([{"resource":"/a.+\"\\.","regex":true,"count":1e+2},{"resource":"%2B + 100%","count":1}])");
+  until([&] { return book_.find(key).rules.size() == 2; });
+  FakeClient client(loop_);
+  come(client);
+  until([&] { return state(client, RuleKind::Flow) == RuleState::Same; });
+  const std::string twice = base::url_decode(client.rules["flow"]);
+  EXPECT_EQ(twice, client.rules["flow"]);
+  EXPECT_TRUE(compare_rules(RuleKind::Flow, book_.find(key).good, twice).none());
+  EXPECT_EQ(read_document(RuleKind::Flow, twice).rules[1]["resource"].as_string(), "%2B + 100%");
+}
+
 TEST_F(ClientsTest, AChangeReachesAllMachinesOfTheAppAndNoOther) {
   FakeClient one(loop_), two(loop_), other(loop_);
   come(one);

@@ -383,18 +383,19 @@ void Rulebook::finish(const std::shared_ptr<Pending>& pending, WriteOutcome outc
   if (next) attempt(next);
 }
 
-void Rulebook::remove_empty(const std::string& app, std::function<void()> done) {
+void Rulebook::remove_empty(const std::string& app, std::function<void(base::Status)> done) {
   std::vector<std::pair<RuleKey, std::string>> empty;
   for (RuleKind kind : store::kRuleKinds)
     if (const Document& document = find({app, kind}); !document.stored_version.empty() && document.all().empty() && document.faults.empty())
       empty.emplace_back(RuleKey{app, kind}, document.stored_version);
   run([this, empty = std::move(empty), done = std::move(done), alive = std::weak_ptr(alive_)] {
     std::vector<std::pair<RuleKey, std::string>> gone;
+    base::Status result;
     for (const auto& each : empty) {
-      if (const auto removed = store_->remove(each.first, each.second)) gone.push_back(each);
-      else FL_LOG_WARN("console", "{} {} can't be removed: {}", each.first.app, store::to_string(each.first.kind), removed.error().text());
+      if (auto removed = store_->remove(each.first, each.second)) gone.push_back(each);
+      else if (result) result = std::move(removed);
     }
-    loop_.post([this, gone = std::move(gone), done, alive] {
+    loop_.post([this, gone = std::move(gone), result = std::move(result), done, alive] {
       if (alive.expired()) return;
       for (const auto& [key, version] : gone) {
         Document& document = documents_[key];
@@ -403,7 +404,7 @@ void Rulebook::remove_empty(const std::string& app, std::function<void()> done) 
         remember(key, document);
         tell(key);
       }
-      done();
+      done(result);
     });
   });
 }

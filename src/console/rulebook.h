@@ -86,8 +86,9 @@ class Rulebook {
 
   void write(RuleWrite write, std::function<void(WriteOutcome)> done);
 
-  // Takes an app's documents that hold no rule out of the store; others stay, and so does what somebody writes meanwhile.
-  void remove_empty(const std::string& app, std::function<void()> done);
+  // Takes an app's documents that hold no rule out of the store; others stay, and so does what somebody writes meanwhile. Answers the
+  // store's first error.
+  void remove_empty(const std::string& app, std::function<void(base::Status)> done);
 
   // Newest first, of one app ("": all) and kind; ids below `before` (0: from the newest).
   std::vector<Change> history(std::string_view app, std::optional<store::RuleKind> kind, std::int64_t before, int limit) const;

@@ -194,6 +194,33 @@ TEST_F(RulebookTest, ADocumentThatWasRemovedIsGone) {
   EXPECT_EQ(write(kFlow, {rule("b", 1)}, "").what, What::Done);
 }
 
+TEST_F(RulebookTest, EmptyDocumentsAreRemovedWhenAskedAndOthersStay) {
+  const auto remove = [&] {
+    std::optional<base::Status> done;
+    book_->remove_empty("shop", [&](base::Status status) { done = std::move(status); });
+    until([&] { return done.has_value(); });
+    return done->has_value();
+  };
+  write_now(kFlow, {rule("/a", 1)});
+  write_now(kFlow, {});
+  write_now(kDegrade, {Value::object({{"resource", "/a"}, {"count", 1}, {"timeWindow", 1}})});
+  const auto history = sources(kFlow);
+  EXPECT_TRUE(remove());
+  EXPECT_EQ(store_->list()->size(), 1u);
+  EXPECT_EQ(book_->apps(), std::vector<std::string>{"shop"});
+  write_now(kDegrade, {});
+  store_->away = true;
+  EXPECT_FALSE(remove());
+  EXPECT_EQ(book_->apps(), std::vector<std::string>{"shop"});
+  store_->away = false;
+  EXPECT_TRUE(remove());
+  EXPECT_EQ(book_->apps(), std::vector<std::string>{});
+  open();
+  EXPECT_EQ(book_->apps(), std::vector<std::string>{});
+  EXPECT_EQ(sources(kFlow), history);
+  EXPECT_EQ(write_now(kFlow, {rule("/b", 2)}).what, What::Done);
+}
+
 TEST(RuleDocuments, CompareTakesTheSameRulesInAnyOrder) {
   const char* stored = R"([{"resource":"a","count":1,"id":7},{"resource":"b","count":2.0}])";
   EXPECT_TRUE(compare_rules(RuleKind::Flow, stored, R"([{"resource":"b","count":2,"limitApp":"default"},{"resource":"a","count":1}])").none());

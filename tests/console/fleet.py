@@ -260,7 +260,7 @@ class Java:
         flags = [f"-D{name}={value}" for name, value in {"csp.sentinel.log.dir": self.folder, **(properties or {})}.items()]
         with open(self.folder / "stderr", "a") as errors:
             self.process = subprocess.Popen(["java", *self.FLAGS, *flags, "-cp", classpath, main, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                            stderr=errors, text=True, env={**os.environ, **(environment or {})})
+                                            stderr=errors, encoding="utf-8", env={**os.environ, **(environment or {})})
         self.lines = queue.Queue()
         threading.Thread(target=self._read, daemon=True).start()
 

@@ -489,7 +489,8 @@ def test_bodies_that_are_no_json_are_refused_with_a_position(admin):
 
 
 def test_wrong_methods_are_told_the_right_ones(admin):
-    for method, path, allowed in (("POST", "/api/apps", {"GET"}), ("PATCH", "/api/apps/shop/rules/flow", {"GET", "PUT"}), ("DELETE", "/api/users", {"GET", "POST"}), ("GET", "/auth/login", {"POST"})):
+    for method, path, allowed in (("POST", "/api/apps", {"GET"}), ("PATCH", "/api/apps/shop/rules/flow", {"GET", "PUT"}), ("DELETE", "/api/users", {"GET", "POST"}), ("GET", "/auth/login", {"POST"}),
+                                  ("GET", "/system/new.json", {"POST"}), ("GET", "/system/delete.json", {"POST"})):
         answer = admin.raw(method, path)
         assert answer.status == 405 and set(answer.headers["allow"].split(", ")) == allowed and all(m in answer.message for m in allowed)
         assert is_chinese(admin.raw(method, path, headers=CHINESE).message)
