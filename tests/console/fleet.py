@@ -119,6 +119,10 @@ class Person:
     def state(self, app, machine):
         return next((m["state"] for m in self.machines(app) if m["id"] == machine), dict.fromkeys(KINDS, "not here"))
 
+    def has(self, app, machine, kind, count):
+        """Whether the console has seen as many rules there, and that they are the stored ones."""
+        return any(m["id"] == machine and m["state"][kind] == "same" and m["loaded"][kind] == count for m in self.machines(app))
+
     def loaded(self, app, machine, kind):
         return self.get(f"/api/apps/{quote(app)}/machines/{machine}/rules/{kind}")
 
