@@ -38,6 +38,7 @@ bool code_point_escaped(std::string_view app, std::size_t at) {
   return (c >= 0xE000 && c <= 0xF8FF) || c >= 0xFFF0;
 }
 
+// The client says ZOPERATIONTIMEOUT also when its connection was silent for too long; whether time is up, the clock knows.
 bool unanswered(int code) {
   return code == ZCONNECTIONLOSS || code == ZOPERATIONTIMEOUT || code == ZSESSIONEXPIRED || code == ZINVALIDSTATE || code == ZCLOSING || code == ZSESSIONMOVED;
 }
@@ -207,7 +208,7 @@ base::Result<RuleDocument> ZooKeeperRuleStore::read_node(const std::string& path
     auto session = connected(until);
     if (!session) return noted(base::Result<RuleDocument>(failure(ZCONNECTIONLOSS, path)));
     auto reply = look(session, path, until);
-    if (unanswered(reply.code) && reply.code != ZOPERATIONTIMEOUT && Clock::now() < until) {
+    if (unanswered(reply.code) && Clock::now() < until) {
       std::this_thread::sleep_for(10ms);
       continue;
     }
@@ -250,7 +251,7 @@ base::Result<std::vector<RuleKey>> ZooKeeperRuleStore::list() {
       if (calls.size() == kMaxPending) finish();
     }
     finish();
-    if (unanswered(code) && code != ZOPERATIONTIMEOUT && Clock::now() < until) {
+    if (unanswered(code) && Clock::now() < until) {
       std::this_thread::sleep_for(10ms);
       continue;
     }
@@ -352,7 +353,7 @@ base::Result<std::string> ZooKeeperRuleStore::change(const RuleKey& key, std::op
       if (now.code == ZNOTEMPTY) return fail(Code::kFailedPrecondition, "{} has children, which are not ours to remove; remove them with zkCli.sh", path);
     }
     if (!unanswered(now.code)) return failed(now.code);
-    if (now.code == ZOPERATIONTIMEOUT || Clock::now() >= until) return failed(ZOPERATIONTIMEOUT);
+    if (Clock::now() >= until) return failed(ZOPERATIONTIMEOUT);
     std::this_thread::sleep_for(10ms);
   }
 }
