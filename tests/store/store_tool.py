@@ -26,7 +26,7 @@ class Refused(Exception):
         self.message = answer["message"]
 
 
-def eventually(what, seconds=15):
+def eventually(what, seconds=60):
     """The first true answer of `what`."""
     end = time.monotonic() + seconds
     while True:
