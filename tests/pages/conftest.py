@@ -48,7 +48,7 @@ class Console:
         urllib.request.urlopen(request, timeout=10).read()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def console():
     real = os.environ.get("FAIRLEAD_CONSOLE")
     if real:
@@ -80,7 +80,8 @@ def console():
         server.wait()
 
 
-@pytest.fixture(scope="session")
+# Not for the session: as long as Playwright lives, this thread has a running event loop, and no other test could run one.
+@pytest.fixture(scope="module")
 def browser():
     chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if not chromium:
