@@ -17,6 +17,7 @@
 #include "envoy/extensions/filters/http/header_mutation/v3/header_mutation.pb.h"
 #include "envoy/extensions/filters/http/health_check/v3/health_check.pb.h"
 #include "envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit.pb.h"
+#include "fairlead/flow/v1/flow.pb.h"
 #include "envoy/extensions/filters/http/router/v3/router.pb.h"
 #include "envoy/extensions/filters/listener/http_inspector/v3/http_inspector.pb.h"
 #include "envoy/extensions/filters/listener/original_dst/v3/original_dst.pb.h"
@@ -52,6 +53,7 @@ static void link_types() {
   google::protobuf::LinkMessageReflection<ext::filters::http::header_mutation::v3::HeaderMutation>();
   google::protobuf::LinkMessageReflection<ext::filters::http::health_check::v3::HealthCheck>();
   google::protobuf::LinkMessageReflection<ext::filters::http::local_ratelimit::v3::LocalRateLimit>();
+  google::protobuf::LinkMessageReflection<fairlead::flow::v1::FlowControl>();
   google::protobuf::LinkMessageReflection<ext::filters::http::fault::v3::HTTPFault>();
   google::protobuf::LinkMessageReflection<ext::filters::http::router::v3::Router>();
   google::protobuf::LinkMessageReflection<ext::filters::listener::http_inspector::v3::HttpInspector>();
