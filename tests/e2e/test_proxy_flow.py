@@ -4,10 +4,13 @@ import concurrent.futures
 import http.client
 import http.server
 import json
+import os
 import socket
 import subprocess
 import threading
 import time
+import urllib.parse
+import urllib.request
 
 import pytest
 
@@ -379,3 +382,55 @@ def test_what_a_connection_has_not_is_refused(proxy):
     (proxy.folder / "bad.json").write_text(json.dumps({"static_resources": {"listeners": [listener], "clusters": [{"name": "origin"}]}}))
     done = subprocess.run([FAIRLEAD, "proxy", "--mode", "validate", "-c", proxy.folder / "bad.json"], capture_output=True, text=True, timeout=30)
     assert done.returncode == 1 and "origin.header" in done.stderr and "a connection has no header fields" in done.stderr
+
+
+class Dashboard(http.server.BaseHTTPRequestHandler):
+    """Takes heartbeats."""
+
+    def do_POST(self):
+        fields = urllib.parse.parse_qs(self.rfile.read(int(self.headers.get("content-length", 0))).decode() or urllib.parse.urlsplit(self.path).query)
+        self.server.heartbeats.append({k: v[0] for k, v in fields.items()})
+        self.send_response(200)
+        self.send_header("content-length", "0")
+        self.end_headers()
+
+    def log_message(self, *_):
+        pass
+
+
+def test_a_reverse_proxy_obeys_a_dashboard(tmp_path):
+    origin, dashboard = Origin(), http.server.ThreadingHTTPServer(("127.0.0.1", 0), Dashboard)
+    dashboard.heartbeats = []
+    threading.Thread(target=dashboard.serve_forever, daemon=True).start()
+    proxy = Proxy(tmp_path, origin)
+    proxy.process = subprocess.Popen(
+        [FAIRLEAD, "proxy", "--listen", f"127.0.0.1:{proxy.port}", "--to", f"127.0.0.1:{origin.server_address[1]}", "--admin", f"127.0.0.1:{proxy.admin}",
+         "--flow-app", "shop", "--flow-path", "/items/{id}", "--flow-dashboard", f"127.0.0.1:{dashboard.server_address[1]}", "--flow-port", str(free_port())],
+        stderr=open(tmp_path / "stderr", "w"), env={**os.environ, "HOME": str(tmp_path)})
+    try:
+        beat = eventually(lambda: dashboard.heartbeats and dashboard.heartbeats[-1])
+        assert beat["app"] == "shop" and beat["ip"] == "127.0.0.1"
+
+        def command(path, **fields):
+            return urllib.request.urlopen(f"http://127.0.0.1:{beat['port']}/{path}", urllib.parse.urlencode(fields).encode() or None, timeout=20).read().decode()
+        assert [proxy.status(p) for p in ("/items/1", "/orders/1", "/users/2")] == [200] * 3
+        seen = {n["resource"] for n in json.loads(command("clusterNode"))}
+        assert {"/items/{id}", "/orders", "/users"} <= seen
+        assert command("setRules", type="flow", data=json.dumps([flow("/items/{id}"), flow("/users/{id}"), flow("/orders", limitApp="thief")])).startswith("success")
+        assert proxy.status("/items/1") == 429
+        eventually(lambda: proxy.status("/users/2") == 429)  # a rule's own template
+        assert [proxy.status("/orders/1"), proxy.status("/orders/1", s_user="thief")] == [200, 429]
+        command("setRules", type="flow", data="[]")
+        command("gateway/updateApiDefinitions", data=json.dumps([{"apiName": "all", "predicateItems": [{"pattern": "/**", "matchStrategy": 1}]}]))
+        command("gateway/updateRules", data=json.dumps([{"resource": "all", "resourceMode": 1, "count": 0, "intervalSec": DAY}]))
+        eventually(lambda: proxy.ask("/items/1")[1] == 'Blocked by flow control: resource "all" (gateway rule)')
+    finally:
+        proxy.process.terminate()
+        assert proxy.process.wait(20) == 0
+        origin.shutdown()
+        dashboard.shutdown()
+
+
+def test_a_dashboard_without_an_app_is_refused():
+    done = subprocess.run([FAIRLEAD, "proxy", "--listen", ":0", "--to", "127.0.0.1:1", "--flow-dashboard", "127.0.0.1:1"], capture_output=True, text=True, timeout=20)
+    assert done.returncode == 1 and "add --flow-app NAME" in done.stderr

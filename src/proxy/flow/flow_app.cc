@@ -100,21 +100,27 @@ void FlowApp::set_gateway(const std::vector<flow::GatewayFlowRule>& rules, const
   rename();
 }
 
-void FlowApp::rename() {
-  auto names = std::make_shared<Names>();
+// Of all rules in force, whoever loaded them.
+std::vector<PathTemplate> FlowApp::templates() const {
+  std::vector<PathTemplate> out;
   auto take = [&](const auto& rules) {
-    if (!rules) return;
-    for (const auto& rule : *rules) {
+    for (const auto& rule : rules) {
       PathTemplate made;
       std::string problem;
       if (!PathTemplate::looks_like(rule.resource) || rule.regex || !PathTemplate::compile(rule.resource, made, problem)) continue;
-      if (std::ranges::find(names->templates, made) == names->templates.end()) names->templates.push_back(std::move(made));
+      if (std::ranges::find(out, made) == out.end()) out.push_back(std::move(made));
     }
   };
-  take(loaded_.flow);
-  take(loaded_.degrade);
-  take(loaded_.param_flow);
-  take(loaded_.authority);
+  take(engine_.rules<flow::FlowRule>());
+  take(engine_.rules<flow::DegradeRule>());
+  take(engine_.rules<flow::ParamFlowRule>());
+  take(engine_.rules<flow::AuthorityRule>());
+  return out;
+}
+
+void FlowApp::rename() {
+  auto names = std::make_shared<Names>();
+  names->templates = templates();
   if (!gateway_rules_.empty() || !gateway_apis_.empty()) names->gateway = std::make_unique<const flow::Gateway>(gateway_rules_, gateway_apis_);
   names_ = std::move(names);
   names_version_.fetch_add(1, std::memory_order_release);
@@ -125,10 +131,11 @@ std::shared_ptr<const FlowApp::Names> FlowApp::names() const {
   return names_;
 }
 
-void FlowApp::measured_elsewhere() {
+void FlowApp::follow_engine() {
   std::lock_guard lock(changing_);
   measures_ = false;
   measured_ = false;
+  if (templates() != names_->templates) rename();
 }
 
 // Once a second, by whoever enters a call then: only checks want to know. These files are the kernel's own, so reading them does not wait.

@@ -50,8 +50,8 @@ class FlowApp {
   void load(const FlowRules& rules);
   // Those that came by other ways than load().
   void set_gateway(const std::vector<flow::GatewayFlowRule>& rules, const std::vector<flow::ApiDefinition>& apis);
-  // Load and CPU are told to the engine by somebody else.
-  void measured_elsewhere();
+  // The engine has another master as well, who loads rules and tells load and CPU: to be asked now and then whether rules have changed.
+  void follow_engine();
 
   // What requests are called by the rules.
   struct Names {
@@ -64,6 +64,7 @@ class FlowApp {
  private:
   explicit FlowApp(std::string name);
   void rename();
+  std::vector<PathTemplate> templates() const;
   void measure();
 
   const std::string name_;
