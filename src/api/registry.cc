@@ -51,7 +51,7 @@ static Applier applier_of(const Kind& kind, const WriteOptions& options) {
 
 static bool counts_generations(const Kind& kind, const KindTable& kinds) {
   return kinds.is_custom(kind) || kind.group == "apps" || kind.group == "admissionregistration.k8s.io" ||
-         kind.group == "apiextensions.k8s.io" || kind.group == "discovery.k8s.io" || kind.kind == "Pod";
+         kind.group == "apiextensions.k8s.io" || kind.group == "discovery.k8s.io" || kind.group == "flow.fairlead.dev" || kind.kind == "Pod";
 }
 
 Outcome<Value> Registry::checked_shape(const Kind& kind, Value object, std::string_view name, const WriteOptions& options,

@@ -31,11 +31,22 @@ class ControlPlane::Core final : xds::Delegate {
     for (std::string_view resource : Registry::resources()) {
       ++unsynced_;
       std::string name(resource);
+      // Said once of a kind that the API server does not have: the others must not wait for it.
+      auto listed = std::make_shared<bool>(false);
       informers_.push_back(client_->inform(
           resource, "", "", "",
-          {.on_event = [this, name](store::EventType type, const store::ObjectPtr& object) { changed(registry_.apply(name, type, object)); },
-           .on_synced = [this] { synced(); },
-           .on_error = [name](const base::Error& e) { FL_LOG_WARN("api", "{}: {}", name, e.text()); }}));
+          {.on_event = [this, name](store::EventType type, const store::ObjectPtr& object) {
+             changed(registry_.apply(name, type, object));
+             if (Registry::optional(name) && type != store::EventType::kDeleted) tell_accepted(name, *object);
+           },
+           .on_synced = [this, listed] {
+             if (!std::exchange(*listed, true)) synced();
+           },
+           .on_error = [this, name, listed](const base::Error& e) {
+             bool missing = Registry::optional(name) && e.code == base::Code::kNotFound;
+             if (!missing) FL_LOG_WARN("api", "{}: {}", name, e.text());
+             else if (!std::exchange(*listed, true)) synced();
+           }}));
     }
     if (options_.https.valid()) {
       certificate_ = std::make_unique<IstiodCertificate>(loop_, *client_, options_.ns, [this](std::shared_ptr<const io::TlsContext> tls, const SigningCa& ca) {
@@ -82,6 +93,22 @@ class ControlPlane::Core final : xds::Delegate {
     if (!debounce_.armed()) first_change_ = now;
     base::Nanos left = options_.debounce_max - (now - first_change_);
     debounce_.arm(std::min(options_.debounce_after, std::max(left, base::Nanos(0))));
+  }
+
+  // The status of flow control's rules: which of their versions is in force.
+  void tell_accepted(const std::string& resource, const Value& object) {
+    const Value& metadata = object["metadata"];
+    const Value& generation = metadata["generation"];
+    if (object["status"]["observedGeneration"] == generation && !generation.is_null()) return;
+    const auto rules = static_cast<int64_t>(object["spec"]["rules"].size());
+    Value condition = Value::object({{"type", "Accepted"}, {"status", "True"}, {"reason", "Valid"}, {"lastTransitionTime", base::format_rfc3339(std::chrono::system_clock::now())},
+                                     {"message", fmt::format("{} rule{} told to the workloads that are selected", rules, rules == 1 ? "" : "s")}});
+    Value status = Value::object({{"observedGeneration", generation}, {"acceptedRules", rules}, {"conditions", Value::array({condition})}});
+    std::string name = metadata["namespace"].as_string() + "/" + metadata["name"].as_string();
+    client_->patch(resource, metadata["namespace"].as_string(), metadata["name"].as_string(), store::PatchType::kMerge, Value::object({{"status", status}}),
+                   [resource, name](base::Result<Value> done) {
+                     if (!done && done.error().code != base::Code::kNotFound) FL_LOG_WARN("api", "the status of {} {} is not told: {}", resource, name, done.error().text());
+                   }, "status");
   }
 
   void push() {

@@ -11,6 +11,8 @@
 namespace fairlead::control {
 namespace {
 
+constexpr std::string_view kFlowGroup = ".flow.fairlead.dev";
+
 constexpr std::string_view kResources[] = {
     "namespaces",
     "configmaps",
@@ -25,6 +27,13 @@ constexpr std::string_view kResources[] = {
     "workloadentries.networking.istio.io",
     "sidecars.networking.istio.io",
     "peerauthentications.security.istio.io",
+    "flowrules.flow.fairlead.dev",
+    "degraderules.flow.fairlead.dev",
+    "paramflowrules.flow.fairlead.dev",
+    "systemrules.flow.fairlead.dev",
+    "authorityrules.flow.fairlead.dev",
+    "gatewayflowrules.flow.fairlead.dev",
+    "apidefinitions.flow.fairlead.dev",
 };
 
 std::string name_of(const base::Value& object) {
@@ -67,6 +76,8 @@ std::shared_ptr<const Credential> read_credential(const base::Value& secret) {
 
 std::span<const std::string_view> Registry::resources() { return kResources; }
 
+bool Registry::optional(std::string_view resource) { return resource.ends_with(kFlowGroup); }
+
 Scope Registry::apply(std::string_view resource, store::EventType type, const store::ObjectPtr& object) {
   bool gone = type == store::EventType::kDeleted;
   std::string name = name_of(*object);
@@ -97,6 +108,8 @@ Scope Registry::apply(std::string_view resource, store::EventType type, const st
     scope = config(sidecars_, "Sidecar");
   } else if (resource == "peerauthentications.security.istio.io") {
     scope = config(peer_authentications_, "PeerAuthentication");
+  } else if (resource.ends_with(kFlowGroup)) {
+    scope = config(flow_rules_[std::string(resource)], (*object)["kind"].as_string());
   } else if (resource == "services") {
     if (gone) {
       if (services_.erase(name) != 0) scope = Scope::kAll;
@@ -423,6 +436,9 @@ SnapshotPtr Registry::snapshot() {
   for (const auto& [name, config] : sidecars_) out->sidecars.push_back(config);
   for (const auto& [name, config] : peer_authentications_) out->peer_authentications.push_back(config);
   for (const auto& [name, config] : destination_rules_) rules.push_back(config);
+  for (const auto& [resource, configs] : flow_rules_)
+    for (const auto& [name, config] : configs) out->flow_rules.push_back(config);
+  by_age(out->flow_rules);
   by_age(out->virtual_services);
   by_age(out->gateways);
   by_age(out->sidecars);

@@ -26,6 +26,8 @@ class Registry {
  public:
   // The resources it reads ("services", "virtualservices.networking.istio.io" ...).
   static std::span<const std::string_view> resources();
+  // Whether an API server may not have it: our own kinds, where their definitions are not installed.
+  static bool optional(std::string_view resource);
 
   // An object was added, changed or deleted.
   Scope apply(std::string_view resource, store::EventType type, const store::ObjectPtr& object);
@@ -67,6 +69,7 @@ class Registry {
   std::map<Name, PodPtr> pods_;
   std::map<Name, ConfigPtr> virtual_services_, destination_rules_, gateways_, service_entries_, workload_entries_, sidecars_,
       peer_authentications_;
+  std::map<std::string, std::map<Name, ConfigPtr>> flow_rules_;  // by resource
   std::map<std::string, Labels> namespaces_;
   std::map<Name, std::shared_ptr<const Credential>> credentials_;
   mutable std::map<Name, EndpointsPtr> endpoint_cache_;  // by service; dropped when a slice or pod of it changes

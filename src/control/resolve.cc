@@ -72,6 +72,9 @@ void make_whole(Config& config, std::string_view domain) {
     config.selector = labels_of(config.spec["selector"]);
   } else if (config.kind == "PeerAuthentication") {
     config.selector = labels_of(config.spec["selector"]["matchLabels"]);
+  } else if (const base::Value& spec = config.spec; spec["rules"].is_array()) {  // flow control
+    config.selector = labels_of(spec["selector"]["matchLabels"]);
+    if (const std::string& app = spec["app"].as_string(); !app.empty()) config.selector["app"] = app;
   } else if (config.kind == "Sidecar") {
     config.selector = labels_of(config.spec["workloadSelector"]["labels"]);
   }

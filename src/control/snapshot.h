@@ -23,6 +23,7 @@ struct Snapshot {
   std::unordered_map<std::string, PodPtr> pods_by_ip, pods_by_name;   // name: "ns/name"
   std::vector<ConfigPtr> virtual_services, gateways, sidecars;        // oldest first
   std::vector<ConfigPtr> peer_authentications;                        // oldest first
+  std::vector<ConfigPtr> flow_rules;                                  // of group flow.fairlead.dev, all kinds; oldest first
   std::unordered_map<std::string, std::vector<ConfigPtr>> destination_rules;  // by host (wildcards too)
   std::vector<std::string> wildcard_rules;                            // hosts of destination_rules with '*', longest first
   std::map<std::string, Labels> namespaces;

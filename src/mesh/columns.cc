@@ -383,6 +383,31 @@ constexpr Column kServiceEntry[] = {kName, path("Hosts", ".spec.hosts", "Hosts o
 constexpr Column kWorkloadEntry[] = {kName, kCrdAge, path("Address", ".spec.address", "Address of the workload, without port.")};
 constexpr Column kAuthorizationPolicy[] = {kName, path("Action", ".spec.action", "What happens to requests that match."), kCrdAge};
 constexpr Column kPeerAuthentication[] = {kName, path("Mode", ".spec.mtls.mode", "Mutual TLS mode."), kCrdAge};
+
+// --- flow.fairlead.dev ------------------------------------------------------------------------------------------------
+
+Value flow_selects(const Value& o, WallTime) {
+  const Value& spec = o["spec"];
+  if (!spec["app"].as_string().empty()) return spec["app"];
+  std::string out;
+  for (const auto& m : spec["selector"]["matchLabels"].members()) out += (out.empty() ? "" : ",") + m.key + "=" + m.value.as_string();
+  return out.empty() ? std::string("<all>") : out;
+}
+
+Value flow_resources(const Value& o, WallTime) {
+  std::string out;
+  std::set<std::string> seen;
+  for (const Value& rule : o["spec"]["rules"].items()) {
+    const std::string& name = rule["resource"].is_null() ? rule["apiName"].as_string() : rule["resource"].as_string();
+    if (!name.empty() && seen.insert(name).second) out += (out.empty() ? "" : ",") + name;
+  }
+  return out.empty() ? std::string(kNone) : out;
+}
+
+Value flow_accepted(const Value& o, WallTime) { return o["status"]["acceptedRules"]; }
+
+constexpr Column kFlow[] = {kName, text("Workloads", flow_selects), text("Resources", flow_resources), number("Accepted", flow_accepted), kAge};
+
 constexpr Column kPlainCrd[] = {kName, kCrdAge};
 constexpr Column kPlain[] = {kName, kAge};
 
@@ -405,6 +430,7 @@ std::span<const Column> columns_of(std::string_view group, std::string_view kind
   for (const Entry& e : kEntries)
     if (e.kind == kind) return e.columns;
   if (group.ends_with("istio.io")) return kPlainCrd;
+  if (group == "flow.fairlead.dev") return kFlow;
   return kPlain;
 }
 

@@ -37,6 +37,13 @@ constexpr Row kRows[] = {
     {"discovery.k8s.io", "v1", "EndpointSlice", "endpointslices", "", 0, ""},
     {"events.k8s.io", "v1", "Event", "events", "ev", 0, "EventsEvent"},
     {"extensions.istio.io", "v1alpha1", "WasmPlugin", "wasmplugins", "", kStatus | kIstio, ""},
+    {"flow.fairlead.dev", "v1", "ApiDefinition", "apidefinitions", "", kStatus, ""},
+    {"flow.fairlead.dev", "v1", "AuthorityRule", "authorityrules", "", kStatus, ""},
+    {"flow.fairlead.dev", "v1", "DegradeRule", "degraderules", "", kStatus, ""},
+    {"flow.fairlead.dev", "v1", "FlowRule", "flowrules", "", kStatus, ""},
+    {"flow.fairlead.dev", "v1", "GatewayFlowRule", "gatewayflowrules", "", kStatus, ""},
+    {"flow.fairlead.dev", "v1", "ParamFlowRule", "paramflowrules", "", kStatus, ""},
+    {"flow.fairlead.dev", "v1", "SystemRule", "systemrules", "", kStatus, ""},
     {"networking.istio.io", "v1 v1beta1 v1alpha3", "DestinationRule", "destinationrules", "dr", kStatus | kIstio, ""},
     {"networking.istio.io", "v1alpha3", "EnvoyFilter", "envoyfilters", "", kStatus | kIstio, ""},
     {"networking.istio.io", "v1 v1beta1 v1alpha3", "Gateway", "gateways", "gw", kStatus | kIstio, ""},
@@ -81,6 +88,8 @@ struct Registry {
       k.istio = row.flags & kIstio;
       if (k.istio) {
         k.categories = keep_words(keep("istio-io " + base::replace_all(row.group, ".", "-")));
+      } else if (row.group == "flow.fairlead.dev") {
+        k.categories = keep_words("flow");
       } else if (row.flags & kAll) {
         k.categories = keep_words("all");
       } else if (row.group == "admissionregistration.k8s.io" || row.group == "apiextensions.k8s.io") {

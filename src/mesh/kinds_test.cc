@@ -28,7 +28,7 @@ std::string all(const Problems& problems) {
 
 TEST(Tables, HaveNoMistakes) {
   SchemaSet set;
-  for (const char* text : {kMetaTables, kPodTables, kVolumeTables, kCoreTables, kDiscoveryTables, kNetworkingTables, kPolicyTables}) set.add(text);
+  for (const char* text : {kMetaTables, kPodTables, kVolumeTables, kCoreTables, kDiscoveryTables, kNetworkingTables, kPolicyTables, kFlowTables}) set.add(text);
   EXPECT_EQ(set.resolve(), std::vector<std::string>{});
 }
 
@@ -46,7 +46,7 @@ TEST(Tables, ExplainTheFieldsOfTheKindsThatPeopleWrite) {
     }
   };
   for (const char* kind : {"VirtualServiceSpec", "DestinationRuleSpec", "GatewaySpec", "ServiceEntrySpec", "SidecarSpec", "WorkloadEntrySpec", "WorkloadGroupSpec",
-                           "PeerAuthenticationSpec", "ServiceSpec", "DeploymentStatus"}) {
+                           "PeerAuthenticationSpec", "FlowRuleSpec", "DegradeRuleSpec", "ParamFlowRuleSpec", "SystemRuleSpec", "AuthorityRuleSpec", "GatewayFlowRuleSpec", "ApiDefinitionSpec", "ServiceSpec", "DeploymentStatus"}) {
     const Schema* schema = schema_set().find(kind);
     ASSERT_TRUE(schema) << kind;
     look(*schema);

@@ -32,7 +32,7 @@ class Builder {
   std::string component(const Schema& schema) const {
     static constexpr std::string_view kPrefixes[] = {"io.k8s.apimachinery.pkg.apis.meta.v1.", "io.k8s.api.core.v1.", "io.k8s.api.core.v1.",
                                                      "io.k8s.api.core.v1.", "io.k8s.api.discovery.v1.", "io.istio.networking.v1.",
-                                                     "io.istio.policy.v1."};
+                                                     "io.istio.policy.v1.", "dev.fairlead.flow.v1."};
     return std::string(kPrefixes[schema_set().text_of(&schema)]) + std::string(schema.name);
   }
 

@@ -47,6 +47,7 @@ void pod_warnings(const base::Value& spec, const std::string& path, std::vector<
 std::vector<std::string_view> port_name_errors(std::string_view s);
 bool is_ip_address(std::string_view s);
 inline constexpr std::string_view kNoIpAddress = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)";
+void validate_flow(const Kind& kind, const base::Value& object, Problems& out);
 void validate_istio(const Kind& kind, const base::Value& object, Problems& out);
 std::vector<std::string> istio_warnings(const Kind& kind, const base::Value& object);
 

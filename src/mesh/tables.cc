@@ -168,7 +168,7 @@ std::vector<std::string> SchemaSet::resolve() {
 const SchemaSet& schema_set() {
   static const SchemaSet* set = [] {
     auto* s = new SchemaSet;
-    for (const char* text : {kMetaTables, kPodTables, kVolumeTables, kCoreTables, kDiscoveryTables, kNetworkingTables, kPolicyTables})
+    for (const char* text : {kMetaTables, kPodTables, kVolumeTables, kCoreTables, kDiscoveryTables, kNetworkingTables, kPolicyTables, kFlowTables})
       s->add(text);
     s->resolve();
     return s;

@@ -33,6 +33,7 @@ extern const char* const kCoreTables;
 extern const char* const kDiscoveryTables;
 extern const char* const kNetworkingTables;
 extern const char* const kPolicyTables;
+extern const char* const kFlowTables;
 
 // All schemas, compiled. Owns everything that Schema and Field point to, save the text itself.
 class SchemaSet {

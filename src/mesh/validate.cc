@@ -161,6 +161,8 @@ Problems validate_all(const Kind& kind, const Value& object) {
   }
   if (kind.istio) {
     if (out.empty()) validate_istio(kind, object, out);  // the webhook runs after the schema
+  } else if (kind.group == "flow.fairlead.dev") {
+    validate_flow(kind, object, out);
   } else {
     validate_core(kind, object, out);
   }

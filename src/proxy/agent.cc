@@ -41,6 +41,7 @@ base::Result<AgentIdentity> make_identity(const AgentOptions& o) {
   metadata.set("INSTANCE_IPS", o.ip);
   metadata.set("CLUSTER_ID", env("ISTIO_META_CLUSTER_ID", "Kubernetes"));
   metadata.set("ISTIO_VERSION", env("ISTIO_META_ISTIO_VERSION", "1.28.0"));
+  metadata.set("FLOW_CONTROL", true);  // it has the filters of fairlead.flow.v1
   metadata.set("SERVICE_ACCOUNT", env("SERVICE_ACCOUNT"));
   metadata.set("PILOT_SAN", base::Value::array({"istiod.istio-system.svc"}));
   // ISTIO_META_X becomes X, ISTIO_METAJSON_X becomes X as JSON.

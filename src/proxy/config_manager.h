@@ -17,6 +17,7 @@
 #include "proxy/config/compile.h"
 #include "proxy/discovery_streams.h"
 #include "proxy/file_config.h"
+#include "proxy/flow/flow_config.h"
 #include "proxy/secrets.h"
 #include "proxy/upstream/health_checker.h"
 #include "proxy/upstream/outlier.h"
@@ -203,6 +204,7 @@ class ConfigManager final : public xds::ClientSink {
   std::map<std::string, std::unique_ptr<ClusterState>> clusters_;
   std::map<std::string, ListenerState> listeners_;
   Changes cluster_changes_, listener_changes_;
+  FlowRuleBook flow_rules_;
   uint64_t listeners_refused_ = 0;
   std::map<std::string, RouteState> routes_;
   std::vector<LeftOut> left_out_;

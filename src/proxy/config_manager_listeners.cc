@@ -50,6 +50,7 @@ Status ConfigManager::update_listeners(const xds::ReceivedUpdate& update) {
     auto at = listeners_.find(name);
     if (at == listeners_.end() || !at->second.source.dynamic) continue;
     listeners_.erase(at);
+    flow_rules_.remove(name);
     ++listener_changes_.removed;
     bound_.erase(name);
     if (auto fds = pending_fds_.extract(name); fds)
@@ -171,6 +172,7 @@ void ConfigManager::activate_listeners(ConfigUpdate& out) {
   for (auto& [name, l] : listeners_) {
     if (l.active || !listener_warm(*l.config)) continue;
     l.active = true;
+    flow_rules_.put(*l.config);
     out.listeners.push_back({l.config, {}});
   }
 }

@@ -4,6 +4,7 @@
 #include "io/happy_eyeballs.h"
 #include "proxy/downstream.h"
 #include "proxy/filters/istio_stats.h"
+#include "proxy/flow/flow_call.h"
 #include "proxy/handshake.h"
 #include "proxy/header_mutation.h"
 #include "proxy/stream_info.h"
@@ -68,11 +69,27 @@ class TcpConnection final : public DownstreamConnection, Flushable {
 
   void flush() override {
     if (closed_) return;
-    if (std::exchange(begin_, false)) connect();
+    if (std::exchange(begin_, false) && may_connect()) connect();
     if (!closed_ && std::exchange(read_again_, false)) {
       pump(down_, up_);
       if (!closed_ && up_.transport) pump(up_, down_);
     }
+  }
+
+  // Flow control. False: it has ended, or connects later.
+  bool may_connect() {
+    if (!config_->flow) return true;
+    std::string_view cluster = config_->cluster_by_sni && !info_.server_name.empty() ? std::string_view(info_.server_name) : config_->clusters[0].name;
+    flow_ = enter_connection(*config_->flow, info_, cluster);
+    if (!flow_) return true;
+    if (flow_->verdict() != flow::Verdict::Pass) {
+      log_.termination_details = flow_kind(flow_->verdict()).details;
+      end(kFlagRateLimited);
+      return false;
+    }
+    if (flow_->wait_ns() <= 0) return true;
+    flow_->wait(worker_.loop(), [this] { connect(); });
+    return false;
   }
 
   void connect() {
@@ -357,6 +374,10 @@ class TcpConnection final : public DownstreamConnection, Flushable {
     if (std::exchange(closed_, true)) return;
     idle_.cancel();
     life_.cancel();
+    if (flow_) {
+      flow_->cancel();
+      flow_->leave(flag & (kFlagNoCluster | kFlagUpstreamUnhealthy | kFlagUpstreamOverflow | kFlagUpstreamConnectFailure | kFlagUpstreamTermination));
+    }
     worker_.loop().dispose(std::move(connecting_));
     worker_.loop().dispose(std::move(handshake_));
     if (tunnel_) {
@@ -403,6 +424,7 @@ class TcpConnection final : public DownstreamConnection, Flushable {
   std::unique_ptr<io::Connecting> connecting_;
   std::unique_ptr<Handshake> handshake_;
   std::unique_ptr<Tunnel> tunnel_;         // until its endpoint agreed
+  std::unique_ptr<FlowCall> flow_;         // nullptr: it is not asked about
   StreamInfo log_;
   http::ByteCounts downstream_bytes_, upstream_bytes_;
   uint64_t reported_sent_ = 0, reported_received_ = 0;

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/strings.h"
 #include "control/discovery/filters.h"
+#include "control/discovery/flow.h"
 #include "control/discovery/gateway_tls.h"
 #include "control/discovery/mutual_tls.h"
 #include "control/discovery/proto.h"
@@ -109,6 +110,7 @@ void add_http_chain(const Context& context, listener::Listener& l, const std::st
   }
   auto manager = connection_manager(context, ListenerClass::kGateway, "outbound_" + l.name());
   use_rds(manager, rds);
+  add_flow_filter(context, manager, "");
   add_connection_manager(*chain, manager);
 }
 

@@ -8,6 +8,7 @@
 #include "base/strings.h"
 #include "control/discovery/context.h"
 #include "control/discovery/filters.h"
+#include "control/discovery/flow.h"
 #include "control/discovery/gateway.h"
 #include "control/discovery/generate.h"
 #include "control/discovery/mutual_tls.h"
@@ -224,8 +225,9 @@ listener::Listener virtual_outbound(const Context& context) {
 }
 
 HttpConnectionManager inbound_manager(const Context& context, const std::string& cluster, const std::string& operation, int port,
-                                      const std::string& stat_prefix, bool grpc) {
+                                      const std::string& stat_prefix, const std::string& service, bool grpc) {
   auto manager = connection_manager(context, ListenerClass::kSidecarInbound, stat_prefix);
+  add_flow_filter(context, manager, service);
   fill_inbound_routes(*manager.mutable_route_config(), cluster, operation, port, grpc);
   return manager;
 }
@@ -264,7 +266,7 @@ listener::Listener virtual_inbound(const Context& context) {
   add_tcp_proxy(context, *hole, "BlackHoleCluster", false);
 
   enum class Kind { kHttp, kAuto, kTcp };
-  auto add = [&](int port, const std::string& name, const std::string& tcp_name, Kind kind, const std::string& cluster, const auto& manager) {
+  auto add = [&](int port, const std::string& name, const std::string& tcp_name, Kind kind, const std::string& cluster, const std::string& service, const auto& manager) {
     // Istio's order and matches of chains for a port by mode (pilot/pkg/networking/core/filterchain_options.go).
     auto chain = [&](bool http, const char* transport, std::initializer_list<const char*> protocols, bool secure) {
       auto* out = l.add_filter_chains();
@@ -274,8 +276,9 @@ listener::Listener virtual_inbound(const Context& context) {
       match.set_transport_protocol(transport);
       for (const char* p : protocols) match.add_application_protocols(p);
       if (secure) inbound_mutual_tls(*out, http, context.snapshot().mesh.trust_domains);
-      if (http) add_connection_manager(*out, manager());
-      else add_tcp_proxy(context, *out, cluster);
+      if (http) return add_connection_manager(*out, manager());
+      add_flow_filter(context, *out, service);
+      add_tcp_proxy(context, *out, cluster);
     };
     const std::initializer_list<const char*> any_istio = {"istio", "istio-peer-exchange", "istio-http/1.0", "istio-http/1.1", "istio-h2"},
                                              istio_http = {"istio-http/1.0", "istio-http/1.1", "istio-h2"},
@@ -311,8 +314,8 @@ listener::Listener virtual_inbound(const Context& context) {
 
   // Ports of no service.
   const std::string passthrough = "InboundPassthroughCluster";
-  add(0, "virtualInbound-catchall-http", "virtualInbound", Kind::kAuto, passthrough,
-      [&] { return inbound_manager(context, passthrough, ":0/*", 0, passthrough, false); });
+  add(0, "virtualInbound-catchall-http", "virtualInbound", Kind::kAuto, passthrough, "",
+      [&] { return inbound_manager(context, passthrough, ":0/*", 0, passthrough, "", false); });
 
   std::set<int> done;
   for (const auto& target : targets) {
@@ -320,9 +323,9 @@ listener::Listener virtual_inbound(const Context& context) {
     Protocol protocol = target.port->protocol;
     std::string cluster = cluster_name("inbound", target.endpoint_port, "", "");
     std::string name = fmt::format("0.0.0.0_{}", target.endpoint_port);
-    add(target.endpoint_port, name, name, is_http(protocol) ? Kind::kHttp : protocol == Protocol::kAuto ? Kind::kAuto : Kind::kTcp, cluster, [&] {
+    add(target.endpoint_port, name, name, is_http(protocol) ? Kind::kHttp : protocol == Protocol::kAuto ? Kind::kAuto : Kind::kTcp, cluster, target.service->name, [&] {
       return inbound_manager(context, cluster, fmt::format("{}:{}/*", target.service->host, target.port->number), target.port->number,
-                             "inbound_" + name, protocol == Protocol::kGrpc || protocol == Protocol::kGrpcWeb);
+                             "inbound_" + name, target.service->name, protocol == Protocol::kGrpc || protocol == Protocol::kGrpcWeb);
     });
   }
   return l;

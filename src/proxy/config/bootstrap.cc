@@ -17,6 +17,7 @@
 #include "envoy/extensions/filters/http/header_mutation/v3/header_mutation.pb.h"
 #include "envoy/extensions/filters/http/health_check/v3/health_check.pb.h"
 #include "envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit.pb.h"
+#include "fairlead/flow/v1/flow.pb.h"
 #include "envoy/extensions/filters/http/router/v3/router.pb.h"
 #include "envoy/extensions/filters/listener/http_inspector/v3/http_inspector.pb.h"
 #include "envoy/extensions/filters/listener/original_dst/v3/original_dst.pb.h"
@@ -52,6 +53,7 @@ static void link_types() {
   google::protobuf::LinkMessageReflection<ext::filters::http::header_mutation::v3::HeaderMutation>();
   google::protobuf::LinkMessageReflection<ext::filters::http::health_check::v3::HealthCheck>();
   google::protobuf::LinkMessageReflection<ext::filters::http::local_ratelimit::v3::LocalRateLimit>();
+  google::protobuf::LinkMessageReflection<fairlead::flow::v1::FlowControl>();
   google::protobuf::LinkMessageReflection<ext::filters::http::fault::v3::HTTPFault>();
   google::protobuf::LinkMessageReflection<ext::filters::http::router::v3::Router>();
   google::protobuf::LinkMessageReflection<ext::filters::listener::http_inspector::v3::HttpInspector>();
@@ -98,7 +100,7 @@ std::string explain(const base::Error& error, std::string_view text, std::string
 }
 
 base::Result<std::string> reverse_proxy_bootstrap(std::string_view listen, std::string_view targets, std::string_view certificate_file,
-                                                  std::string_view key_file) {
+                                                  std::string_view key_file, const ReverseFlow& flow) {
   auto at = io::Address::parse(listen);
   if (!at) return base::fail(base::Code::kInvalidArgument, "--listen {}: an address like :8080 or 127.0.0.1:8080 is expected", listen);
   using V = base::Value;
@@ -115,13 +117,25 @@ base::Result<std::string> reverse_proxy_bootstrap(std::string_view listen, std::
   }
   V router = V::object({{"name", "envoy.filters.http.router"},
                         {"typed_config", V::object({{"@type", "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"}})}});
+  V filters = V::array();
+  if (!flow.app.empty()) {
+    V templates = V::array();
+    for (const std::string& path : flow.paths) templates.push(path);
+    filters.push(V::object({{"name", "fairlead.filters.http.flow"},
+                            {"typed_config", V::object({{"@type", "type.googleapis.com/fairlead.flow.v1.FlowControl"},
+                                                        {"app", flow.app},
+                                                        {"resources", V::array({V::object({{"by", "PATH"}, {"path_templates", templates}, {"path_segments", 1}})})},
+                                                        {"origin", V::object({{"header", "S-user"}})},
+                                                        {"parameters", V::array({V::object({{"address", true}})})}})}}));
+  }
+  filters.push(router);
   V route = V::object({{"match", V::object({{"prefix", "/"}})}, {"route", V::object({{"cluster", "upstream"}, {"timeout", "0s"}})}});
   V hcm = V::object({{"@type", "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"},
                      {"stat_prefix", "ingress"},
                      {"use_remote_address", true},
                      {"upgrade_configs", V::array({V::object({{"upgrade_type", "websocket"}})})},
                      {"route_config", V::object({{"virtual_hosts", V::array({V::object({{"name", "all"}, {"domains", V::array({"*"})}, {"routes", V::array({route})}})})}})},
-                     {"http_filters", V::array({router})}});
+                     {"http_filters", filters}});
   V chain = V::object({{"filters", V::array({V::object({{"name", "envoy.filters.network.http_connection_manager"}, {"typed_config", hcm}})})}});
   if (!certificate_file.empty())
     chain.set("transport_socket",

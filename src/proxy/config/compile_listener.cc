@@ -21,7 +21,9 @@
 #include "proxy/config/compile_filters.h"
 #include "proxy/config/compile_tls.h"
 #include "proxy/filters/istio_stats.h"
+#include "fairlead/flow/v1/flow.pb.h"
 #include "proxy/filters/registry.h"
+#include "proxy/flow/flow_config.h"
 #include "proxy/upstream/balancer.h"
 #include "xds/wire.h"
 
@@ -341,11 +343,12 @@ std::shared_ptr<const HttpConfig> http_config(const CompileContext& at, const go
 }
 
 std::shared_ptr<const TcpConfig> tcp_config(const CompileContext& at, const google::protobuf::Any& any, std::shared_ptr<const IstioStatsConfig> stats,
-                                            bool by_sni) {
+                                            std::shared_ptr<const FlowConfig> flow, bool by_sni) {
   auto from = unpack<tcp_v3::TcpProxy>(at, any);
   auto c = std::make_shared<TcpConfig>();
   c->stat_prefix = from.stat_prefix();
   c->istio_stats = std::move(stats);
+  c->flow = std::move(flow);
   c->cluster_by_sni = by_sni;
   switch (from.cluster_specifier_case()) {
     case tcp_v3::TcpProxy::kCluster:
@@ -433,17 +436,23 @@ FilterChain filter_chain(const CompileContext& at, const listener_v3::FilterChai
   if (from.has_transport_socket()) chain.tls = downstream_tls(at.at("transport_socket"), from.transport_socket());
   if (from.has_transport_socket_connect_timeout()) chain.handshake_timeout = nanos(from.transport_socket_connect_timeout());
   std::shared_ptr<const IstioStatsConfig> stats;
+  std::shared_ptr<const FlowConfig> flow;
   bool by_sni = false;
   for (int i = 0; i < from.filters_size(); ++i) {
     const auto& f = from.filters(i);
     CompileContext here = at.at("filters", i).at("typed_config");
     const auto& any = f.typed_config();
     if (any_is<hcm_v3::HttpConnectionManager>(any)) {
+      if (flow) at.at("filters", i).refuse("flow control of connections stands before tcp_proxy; requests have the HTTP filter fairlead.filters.http.flow");
       chain.http = http_config(here, any, outbound);
     } else if (any_is<tcp_v3::TcpProxy>(any)) {
-      chain.tcp = tcp_config(here, any, stats, by_sni);
+      chain.tcp = tcp_config(here, any, stats, flow, by_sni);
     } else if (any_is<envoy::extensions::filters::network::sni_cluster::v3::SniCluster>(any)) {
       by_sni = true;
+      continue;
+    } else if (any_is<fairlead::flow::v1::FlowControl>(any)) {
+      if (flow) here.refuse("one of these filters is enough: it may name several resources");
+      flow = compile_flow(here, any, outbound, true);
       continue;
     } else if (FilterSource source(f.name(), any); source.type == "stats.PluginConfig") {
       source.outbound = outbound;

@@ -41,7 +41,7 @@ FieldRow parse_row(std::string_view line) {
 
 std::vector<MessageFields> parse_tables() {
   std::vector<MessageFields> out;
-  for (std::string_view text : {kBootstrapFields, kClusterFields, kCommonFields, kHttpFields, kListenerFields, kRouteFields, kTlsFields}) {
+  for (std::string_view text : {kBootstrapFields, kClusterFields, kCommonFields, kFlowFields, kHttpFields, kListenerFields, kRouteFields, kTlsFields}) {
     while (!text.empty()) {
       size_t end = std::min(text.find('\n'), text.size());
       std::string_view line = text.substr(0, end);

@@ -58,6 +58,6 @@ struct FieldProblem {
 void check_fields(std::string_view type, std::string_view bytes, const std::function<void(const FieldProblem&)>& report);
 
 // The text, one for each fields_*.cc.
-extern const std::string_view kBootstrapFields, kClusterFields, kCommonFields, kHttpFields, kListenerFields, kRouteFields, kTlsFields;
+extern const std::string_view kBootstrapFields, kClusterFields, kCommonFields, kFlowFields, kHttpFields, kListenerFields, kRouteFields, kTlsFields;
 
 }  // namespace fairlead::proxy

@@ -34,6 +34,7 @@ namespace fairlead::proxy {
 class Filter;          // filters/filter.h
 class TlsSource;       // tls_source.h
 struct RouteFilter;
+struct FlowConfig;     // flow/flow_config.h
 struct IstioStatsConfig;
 
 using base::Nanos;
@@ -426,6 +427,7 @@ struct TcpConfig {                               // tcp_proxy
   bool cluster_by_sni = false;                   // sni_cluster stands before it
   std::optional<TunnelConfig> tunnel;
   std::shared_ptr<const IstioStatsConfig> istio_stats;  // nullptr: not counted (filters/istio_stats.h)
+  std::shared_ptr<const FlowConfig> flow;        // nullptr: connections are not asked about
   std::vector<AccessLogConfig> access_logs;
   uint8_t log_needs = 0;
 };

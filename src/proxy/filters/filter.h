@@ -13,6 +13,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 
@@ -21,6 +22,7 @@
 namespace fairlead::proxy {
 
 class Exchange;
+struct FlowConfig;
 
 // Configuration of a filter at a route, virtual host, route table or weighted cluster.
 struct RouteFilter {
@@ -49,6 +51,9 @@ class Filter {
 
   const std::string& name() const { return name_; }  // as in the chain; typed_per_filter_config goes by it
   unsigned hooks() const { return hooks_; }
+
+  // Of a flow control filter: its rules hold while a listener has it (flow/flow_config.h).
+  virtual std::shared_ptr<const FlowConfig> flow() const { return nullptr; }
 
   // The request's head is complete and its route chosen (there may be none: Exchange::route()).
   virtual Next on_request(Exchange&) const { return Next::kGoOn; }

@@ -19,6 +19,7 @@ constexpr const FilterType* kTypes[] = {
     &kGrpcStatsFilter,
     &kPeerMetadataFilter,
     &kIstioStatsFilter,
+    &kFlowFilter,
 };
 
 }  // namespace

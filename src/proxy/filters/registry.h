@@ -37,6 +37,6 @@ const FilterType* find_route_filter(const FilterSource& source);
 
 // --- one for each file
 extern const FilterType kFaultFilter, kCorsFilter, kCompressorFilter, kHeaderMutationFilter, kHealthCheckFilter, kLocalRateLimitFilter;
-extern const FilterType kGrpcWebFilter, kGrpcStatsFilter, kPeerMetadataFilter, kIstioStatsFilter;
+extern const FilterType kGrpcWebFilter, kGrpcStatsFilter, kPeerMetadataFilter, kIstioStatsFilter, kFlowFilter;
 
 }  // namespace fairlead::proxy
