@@ -181,7 +181,7 @@ class Exchange final : UpstreamSink, StreamWaiter, MirrorOwner {
   void on_mirror_drained() override;
   void on_mirror_gone(MirrorStream& mirror) override;
 
-  bool upgrade_allowed() const;
+  bool upgrade_allowed();
   bool ends_here() const;
   bool wants_tls() const;
   void arm_stream_timers();

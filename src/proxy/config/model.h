@@ -389,7 +389,11 @@ struct HttpConfig {                              // the HTTP connection manager
   http::H2Floods floods;
   http::H2KeepAliveOptions keep_alive;
   uint32_t stream_window = 65536 * 4, connection_window = 65536 * 16;
-  StringMap<bool> upgrades;                      // lower-case type -> enabled
+  struct Upgrade {
+    bool enabled;
+    std::shared_ptr<const HttpConfig> config;    // with filters of its own; nullptr: as every request
+  };
+  StringMap<Upgrade> upgrades;                   // by lower-case type
 
   // From compile_hcm.cc.
   std::vector<IpDetection> ip_detection;         // without use_remote_address; the first that finds an address

@@ -49,6 +49,8 @@ class Filter {
 
   const std::string& name() const { return name_; }  // as in the chain; typed_per_filter_config goes by it
   unsigned hooks() const { return hooks_; }
+  bool off() const { return off_; }                  // `disabled` in the chain: runs where a route has something for it
+  void start_off() { off_ = true; }                  // main thread, before anybody else has it
 
   // The request's head is complete and its route chosen (there may be none: Exchange::route()).
   virtual Next on_request(Exchange&) const { return Next::kGoOn; }
@@ -68,6 +70,7 @@ class Filter {
  private:
   std::string name_;
   unsigned hooks_;
+  bool off_ = false;
 };
 
 }  // namespace fairlead::proxy

@@ -229,7 +229,7 @@ class H1Upstream final : public UpstreamConnection, UpstreamStream, io::Transpor
   void end_of_file() {
     if (!sink_) return on_broken(ResetReason::kTermination, {});
     if (tunnel_) {
-      close_when_idle_ = true;
+      close_when_idle_ = sink_->tunnel_cut = true;
       return finish();
     }
     if (parser_.finish() == Event::kEnd) {

@@ -59,6 +59,7 @@ class UpstreamSink {
   virtual void on_reset(ResetReason reason, std::string_view detail, bool reused) = 0;
   virtual void on_upstream_drained() = 0;                         // pending() fell under the low watermark
   http::ByteCounts upstream_bytes;                                // of all its streams; connections add to it
+  bool tunnel_cut = false;                                        // a tunnel over HTTP/1.1 ended, as such do: with its connection
 
  protected:
   ~UpstreamSink() = default;
