@@ -354,8 +354,6 @@ void Exchange::attempt() {
     ++cluster_->stats.upstream_rq_pending_overflow;
     return attempt_failed(ResetReason::kOverflow, {}, false);
   }
-  ++cluster_->stats.upstream_rq_total;
-  ++cluster_->stats.upstream_rq_active;
   std::string_view name = cluster_->config().auto_sni ? server_name_of(request_.authority) : std::string_view();
   std::string lead = cluster_->config().proxy_headers ? lead_for(cluster_->config(), *host_, *connection_) : std::string();
   pool_ = &cluster_->pool(*host_, ends_here() ? UpstreamProtocol::kTcp : cluster_->protocol_for(request_.version), name, lead);
@@ -723,7 +721,7 @@ void Exchange::tell() {
 }
 
 void Exchange::touch() {
-  base::Nanos timeout = route_ && route_->idle_timeout ? *route_->idle_timeout : config_->stream_idle_timeout;
+  base::Nanos timeout = idle_timeout();
   if (timeout.count() <= 0) return;
   if (!idle_) idle_.emplace(worker_.loop(), [this] { on_idle(); });
   idle_->arm(timeout);

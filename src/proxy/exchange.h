@@ -51,6 +51,9 @@ class Exchange final : UpstreamSink, StreamWaiter, MirrorOwner {
   // Back to the state after construction, keeping buffers.
   void recycle();
 
+  // How long nothing may move: the route's word, else the connection manager's. 0: for ever.
+  base::Nanos idle_timeout() const { return route_ && route_->idle_timeout ? *route_->idle_timeout : config_->stream_idle_timeout; }
+
   const StreamInfo& info() const { return info_; }
   StreamInfo& info() { return info_; }
   void start_times();
