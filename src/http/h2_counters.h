@@ -12,7 +12,7 @@ namespace fairlead::http {
   COUNTER(inbound_empty_frames_flood) COUNTER(inbound_priority_frames_flood) COUNTER(inbound_window_update_frames_flood) \
   COUNTER(keepalive_timeout) COUNTER(outbound_control_flood) COUNTER(outbound_flood)                                   \
   COUNTER(requests_rejected_with_underscores_in_headers) COUNTER(rx_messaging_error) COUNTER(rx_reset)                 \
-  COUNTER(stream_refused_errors) COUNTER(trailers) COUNTER(tx_reset)
+  COUNTER(stream_refused_errors) COUNTER(trailers) COUNTER(tx_flush_timeout) COUNTER(tx_reset)
 
 // trailers: of requests alone. goaway_sent: announcements of one, too.
 

@@ -150,14 +150,16 @@ void Exchange::route() {
     if (!wants_tls()) route_ = table_->find_route(*host_config_, request_, worker_.random());
   }
   filter_ = 0;
-  if (!route_) return resume_filters();
-  info_.route = route_->name;
-  info_.route_metadata = route_->metadata.get();
-  if (route_->max_stream_duration || route_->grpc_timeout_header_max) limit_duration();
-  if (upgrade_ && !upgrade_allowed()) {
+  if (route_) {
+    info_.route = route_->name;
+    info_.route_metadata = route_->metadata.get();
+    if (route_->max_stream_duration || route_->grpc_timeout_header_max) limit_duration();
+  }
+  if (upgrade_ && !upgrade_allowed() && route_) {
     ++stats_->downstream_rq_ws_on_non_ws_route;
     return void(refuse_request(403, {}, "upgrade_failed", 0));
   }
+  if (!route_) return resume_filters();
   if (route_->action == Route::Action::kForward && route_->cluster_header.empty()) {
     route_cluster_ = &route_->clusters[0];
     if (route_->total_weight) {
@@ -201,12 +203,21 @@ void Exchange::limit_duration() {
 
 bool Exchange::wants_tls() const { return host_config_->require_tls && request_.fields.get("x-forwarded-proto") != "https"; }
 
-// The route's word comes before the connection manager's; a type that neither names is refused.
-bool Exchange::upgrade_allowed() const {
+// The route's word comes before the connection manager's; a type that neither names is refused. The manager may have filters for
+// the type alone.
+bool Exchange::upgrade_allowed() {
   std::string type = request_.method == "CONNECT" ? "connect" : base::to_lower(request_.fields.get("upgrade"));
-  for (const StringMap<bool>* list : {&route_->upgrades, &config_->upgrades})
-    if (auto at = list->find(type); at != list->end()) return at->second;
-  return false;
+  bool allowed = false;
+  if (route_)
+    if (auto at = route_->upgrades.find(type); at != route_->upgrades.end()) {
+      if (!at->second) return false;
+      allowed = true;
+    }
+  auto at = config_->upgrades.find(type);
+  if (at == config_->upgrades.end()) return allowed;
+  if (!allowed && !at->second.enabled) return false;
+  if (at->second.config) config_ = at->second.config.get();
+  return true;
 }
 
 // The endpoint gets what the tunnel carries, not the request for it.
@@ -343,8 +354,6 @@ void Exchange::attempt() {
     ++cluster_->stats.upstream_rq_pending_overflow;
     return attempt_failed(ResetReason::kOverflow, {}, false);
   }
-  ++cluster_->stats.upstream_rq_total;
-  ++cluster_->stats.upstream_rq_active;
   std::string_view name = cluster_->config().auto_sni ? server_name_of(request_.authority) : std::string_view();
   std::string lead = cluster_->config().proxy_headers ? lead_for(cluster_->config(), *host_, *connection_) : std::string();
   pool_ = &cluster_->pool(*host_, ends_here() ? UpstreamProtocol::kTcp : cluster_->protocol_for(request_.version), name, lead);
@@ -642,6 +651,10 @@ void Exchange::check_done() {
   if (upgrade_ && !request_complete_) {
     // A tunnel whose upstream side ended.
     request_complete_ = true;
+    if (tunnel_cut) {
+      info_.flags |= kFlagUpstreamTermination;
+      info_.details = "upstream_reset_after_response_started{connection_termination}";
+    }
   }
   finish();
 }
@@ -708,7 +721,7 @@ void Exchange::tell() {
 }
 
 void Exchange::touch() {
-  base::Nanos timeout = route_ && route_->idle_timeout ? *route_->idle_timeout : config_->stream_idle_timeout;
+  base::Nanos timeout = idle_timeout();
   if (timeout.count() <= 0) return;
   if (!idle_) idle_.emplace(worker_.loop(), [this] { on_idle(); });
   idle_->arm(timeout);
@@ -744,6 +757,7 @@ void Exchange::forget_attempts() {
   response_trailers_.clear();
   info_ = StreamInfo{};
   upstream_bytes = {};
+  tunnel_cut = false;
   upstream_tls_.reset();
   table_.reset();
   host_config_ = nullptr;

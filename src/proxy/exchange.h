@@ -51,6 +51,9 @@ class Exchange final : UpstreamSink, StreamWaiter, MirrorOwner {
   // Back to the state after construction, keeping buffers.
   void recycle();
 
+  // How long nothing may move: the route's word, else the connection manager's. 0: for ever.
+  base::Nanos idle_timeout() const { return route_ && route_->idle_timeout ? *route_->idle_timeout : config_->stream_idle_timeout; }
+
   const StreamInfo& info() const { return info_; }
   StreamInfo& info() { return info_; }
   void start_times();
@@ -181,7 +184,7 @@ class Exchange final : UpstreamSink, StreamWaiter, MirrorOwner {
   void on_mirror_drained() override;
   void on_mirror_gone(MirrorStream& mirror) override;
 
-  bool upgrade_allowed() const;
+  bool upgrade_allowed();
   bool ends_here() const;
   bool wants_tls() const;
   void arm_stream_timers();

@@ -29,7 +29,7 @@ const PerFilter::Entry* Exchange::filter_entry(const Filter& filter) const {
 
 bool Exchange::filter_off(const Filter& filter) const {
   const auto* entry = filter_entry(filter);
-  return entry && entry->disabled;
+  return entry ? entry->disabled : filter.off();
 }
 
 const RouteFilter* Exchange::route_filter(const Filter& filter) const {

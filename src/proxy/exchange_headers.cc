@@ -423,21 +423,26 @@ void Exchange::mutate_request() {
 void Exchange::rewrite_for_route() {
   HeaderMap& fields = request_.fields;
   std::string_view old_target = request_.target;
-  if (!route_->prefix_rewrite.empty() || route_->regex_rewrite) {
+  if (!route_->prefix_rewrite.empty() || route_->regex_rewrite || route_->template_rewrite) {
     std::string_view path = request_.path();
     std::string target;
     if (route_->regex_rewrite) {
       target = route_->regex_rewrite->regex->replace_all(path, route_->regex_rewrite->substitution);
+    } else if (route_->template_rewrite) {
+      target = (*route_->template_rewrite)(path);
     } else {
       // A prefix, or the whole path of an exact match.
       size_t matched = route_->path.kind == PathMatch::Kind::kRegex ? path.size() : std::min(route_->path.text.size(), path.size());
       target = route_->prefix_rewrite;
       target += path.substr(matched);
     }
-    target += request_.target.substr(path.size());
-    if (target.empty() || target[0] != '/') target.insert(0, "/");
-    if (!config_->suppress_envoy_headers) fields.set("x-envoy-original-path", old_target);
-    request_.target = fields.store(target);
+    // Nothing: another change of the request took the path out of the route's template.
+    if (!target.empty() || !route_->template_rewrite) {
+      target += request_.target.substr(path.size());
+      if (target.empty() || target[0] != '/') target.insert(0, "/");
+      if (!config_->suppress_envoy_headers) fields.set("x-envoy-original-path", old_target);
+      request_.target = fields.store(target);
+    }
   }
   std::string authority;
   if (route_cluster_ && !route_cluster_->host_rewrite.empty()) {

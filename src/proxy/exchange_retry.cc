@@ -260,10 +260,7 @@ void Exchange::attempt_failed(ResetReason reason, std::string_view detail, bool 
 // Gives back what one attempt held.
 void Exchange::end_attempt() {
   if (!cluster_) return;
-  if (request_permit_ != Permit::kRefused) {
-    cluster_->give_back(request_permit_, Resource::kRequest, route_->high_priority);
-    --cluster_->stats.upstream_rq_active;
-  }
+  cluster_->give_back(request_permit_, Resource::kRequest, route_->high_priority);
   if (state_ == State::kOver) cluster_->give_back(retry_permit_, Resource::kRetry, route_->high_priority);
 }
 

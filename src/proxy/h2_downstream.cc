@@ -95,6 +95,7 @@ class H2Downstream final : public DownstreamConnection, http::H2Codec::Sink, io:
     HeaderMap trailers;
     bool has_trailers = false, paused = false;
     size_t held = 0;  // received while paused: its window opens on resuming
+    std::optional<io::Timer> window_;
 
     void send_interim(const ResponseHeaders& head) override {
       connection.codec_.respond(*codec, head.status, head.fields, false);
@@ -128,9 +129,20 @@ class H2Downstream final : public DownstreamConnection, http::H2Codec::Sink, io:
     }
     size_t pending() const override { return codec->pending(); }
     void exchange_done() override {
+      if (codec->pending() > 0) wait_for_window(exchange->idle_timeout());
       connection.worker_.give_back(std::move(exchange));
       if (size_t n = std::exchange(held, 0)) connection.codec_.consume(*codec, n);
       paused = false;
+    }
+    // The exchange is over, and what is left of its answer waits for the client's window: as long as a stream may be idle.
+    void wait_for_window(base::Nanos most) {
+      if (most.count() <= 0) return;
+      if (!window_) window_.emplace(connection.worker_.loop(), [this] {
+        ++connection.worker_.http2_stats.counters.tx_flush_timeout;
+        connection.codec_.reset(*codec, http::H2Error::kInternalError);
+        connection.worker_.mark(connection);
+      });
+      window_->arm(most);
     }
     void tunnel() override {}
   };
@@ -217,6 +229,7 @@ class H2Downstream final : public DownstreamConnection, http::H2Codec::Sink, io:
       worker_.give_back(std::move(s->exchange));
     }
     s->codec = nullptr;
+    if (s->window_) s->window_->cancel();
     if (spare_.size() < kSpareStreams) {
       s->has_trailers = s->paused = false;
       s->held = 0;

@@ -41,8 +41,6 @@ bool MirrorStream::start(const RequestHeaders& head, const Mirror& how, bool end
     ++cluster_.stats.upstream_rq_pending_overflow;
     return gone(), false;
   }
-  ++cluster_.stats.upstream_rq_total;
-  ++cluster_.stats.upstream_rq_active;
   std::string_view name = cluster_.config().auto_sni ? server_name_of(request_.authority) : std::string_view();
   bool overflow = false;
   if (end) complete();
@@ -137,10 +135,7 @@ void MirrorStream::gone() {
   if (timer_) timer_->cancel();
   if (stream_) std::exchange(stream_, nullptr)->cancel();
   if (waiting_in_) waiting_in_->cancel(*this);
-  if (permit_ != Permit::kRefused) {
-    cluster_.give_back(permit_, Resource::kRequest, false);
-    --cluster_.stats.upstream_rq_active;
-  }
+  cluster_.give_back(permit_, Resource::kRequest, false);
   if (owner_) std::exchange(owner_, nullptr)->on_mirror_gone(*this);
   worker_.forget(*this);
 }

@@ -135,6 +135,10 @@ class TcpConnection final : public DownstreamConnection, Flushable {
     if (config_->tunnel) return open_tunnel(*host);
     ++cluster_->stats.upstream_cx_total;
     ++cluster_->stats.upstream_cx_active;
+    // As requests of a pool, to which Envoy's count is the same.
+    ++cluster_->stats.upstream_rq_pending_total;
+    ++cluster_->stats.upstream_rq_pending_active;
+    waits_ = true;
     host_->connections.fetch_add(1, std::memory_order_relaxed);
     io::ConnectOptions options;
     options.timeout = cluster_->config().connect_timeout;
@@ -172,8 +176,6 @@ class TcpConnection final : public DownstreamConnection, Flushable {
   }
 
   void open_tunnel(Host& host) {
-    ++cluster_->stats.upstream_rq_total;
-    ++cluster_->stats.upstream_rq_active;
     const TunnelConfig& how = *config_->tunnel;
     tunnel_ = std::make_unique<Tunnel>(cluster_->config().watermark_bytes, [this] { tunnel_answered(); });
     RequestHeaders& request = tunnel_->request();
@@ -205,6 +207,7 @@ class TcpConnection final : public DownstreamConnection, Flushable {
 
   // Elsewhere, or it was the last attempt: that flag stands also where there is one attempt only, as in Envoy.
   void try_again() {
+    if (waits_) ++cluster_->stats.upstream_rq_pending_failure_eject;
     release();
     if (attempts_ < config_->max_connect_attempts) return connect();
     ++cluster_->stats.upstream_cx_connect_attempts_exceeded;
@@ -220,6 +223,11 @@ class TcpConnection final : public DownstreamConnection, Flushable {
   }
 
   void usable(std::unique_ptr<io::Transport> transport) {
+    if (std::exchange(waits_, false)) {
+      --cluster_->stats.upstream_rq_pending_active;
+      ++cluster_->stats.upstream_rq_total;
+      ++cluster_->stats.upstream_rq_active;
+    }
     up_.transport = std::move(transport);
     up_.transport->set_sink(&up_);
     local_text_ = up_.transport->local().text();
@@ -362,7 +370,8 @@ class TcpConnection final : public DownstreamConnection, Flushable {
   void release() {
     if (!std::exchange(counted_, false)) return;
     cluster_->give_back(permit_, resource(), false);
-    if (config_->tunnel) return void(--cluster_->stats.upstream_rq_active);  // connections are the pool's
+    if (config_->tunnel) return;  // connections are the pool's
+    --(std::exchange(waits_, false) ? cluster_->stats.upstream_rq_pending_active : cluster_->stats.upstream_rq_active);
     --cluster_->stats.upstream_cx_active;
     host_->connections.fetch_sub(1, std::memory_order_relaxed);
     ++cluster_->stats.upstream_cx_destroy;
@@ -431,7 +440,7 @@ class TcpConnection final : public DownstreamConnection, Flushable {
   uint32_t attempts_ = 0, reported_flags_ = 0;
   bool reported_ = false;
   std::shared_ptr<const io::TlsInfo> upstream_tls_;
-  bool closed_ = false, begin_ = false, read_again_ = false, counted_ = false;
+  bool closed_ = false, begin_ = false, read_again_ = false, counted_ = false, waits_ = false;
 };
 
 }  // namespace

@@ -1,4 +1,5 @@
 """Clusters beside Envoy: balancers by type choose the same endpoints, PING finds peers that are gone, routes ask for certificates."""
+import contextlib
 import http.client
 import socket
 import ssl
@@ -263,6 +264,97 @@ def test_a_host_has_its_own_limit(tmp_path):
             assert results == [200, 200, 200] and origin.connections == 1, r.name
             overflow = r.admin("/stats?filter=limited.upstream_cx_overflow")[2].split(": ")[1]
             assert int(overflow) >= 1, r.name
+    finally:
+        for r in pair:
+            r.stop()
+
+
+def test_a_try_without_a_connection_is_no_request(tmp_path):
+    """What is counted of requests, mirrors and TCP connections whose endpoint can't be reached, and of those that reach one."""
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        dead = closed.getsockname()[1]
+    origin = Named("one")
+    retries = {"retry_on": "connect-failure", "num_retries": 2, "retry_back_off": {"base_interval": "0.001s"}}
+
+    def tcp(running, name, to):
+        return {"name": name, "address": address(running.port(name)), "filter_chains": [{"filters": [{"name": "t", "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy", "stat_prefix": name, "cluster": to}}]}]}
+
+    def make(running):
+        routes = [{"match": {"prefix": "/dead"}, "route": {"cluster": "dead", "retry_policy": retries}}, {"match": {"prefix": "/two"}, "route": {"cluster": "dead2"}},
+                  {"match": {"prefix": "/"}, "route": {"cluster": "alive", "request_mirror_policies": [{"cluster": "mirror"}]}}]
+        return {"static_resources": {"listeners": [listener(running, "in", routes), tcp(running, "tcp", "tcp"), tcp(running, "tcp-dead", "tcp-dead")],
+                                     "clusters": [cluster("dead", dead), h2_cluster("dead2", dead), cluster("alive", origin.port), cluster("mirror", dead), cluster("tcp", origin.port),
+                                                  cluster("tcp-dead", dead)]}}
+
+    pair = run_both(tmp_path, make)
+    try:
+        found = []
+        for r in pair:
+            answers = [get(r.port("in"), path)[0] for path in ("/dead", "/two", "/", "/")]
+            for name in ("tcp", "tcp-dead"):
+                with socket.create_connection(("127.0.0.1", r.port(name)), timeout=10) as peer:
+                    if name == "tcp":
+                        peer.sendall(b"GET / HTTP/1.1\r\n\r\n")
+                        assert peer.recv(1000)
+                    else:
+                        with contextlib.suppress(ConnectionResetError):
+                            assert peer.recv(1000) == b""
+            wanted = ("upstream_rq_total", "upstream_rq_active", "upstream_rq_pending_total", "upstream_rq_pending_active", "upstream_rq_pending_failure_eject", "upstream_cx_connect_fail", "upstream_cx_total")
+            r.wait(lambda: "cluster.mirror.upstream_cx_connect_fail: 2" in r.admin("/stats")[2] and "cluster.tcp.upstream_cx_active: 0" in r.admin("/stats")[2])
+            lines = [line for line in r.admin("/stats?filter=^cluster\\.")[2].splitlines() if line.partition(": ")[0].rpartition(".")[2] in wanted]
+            found.append((answers, sorted(lines)))
+        assert found[0][0] == found[1][0] == [503, 503, 200, 200]
+        different = [(a, b) for a, b in zip(found[0][1], found[1][1]) if a != b]
+        assert not different and len(found[0][1]) == len(found[1][1]) > 35
+        assert "cluster.dead.upstream_rq_total: 0" in found[1][1] and "cluster.dead.upstream_rq_pending_total: 3" in found[1][1]
+    finally:
+        for r in pair:
+            r.stop()
+
+
+def test_answers_that_the_client_takes_no_more_of_end(tmp_path):
+    """An answer is complete here, and its last bytes wait for the client's HTTP/2 window: not longer than stream_idle_timeout."""
+    import h2.config
+    import h2.connection
+    import h2.events
+    import h2.settings
+
+    class Big(Origin):
+        def _serve(self, peer):
+            with contextlib.suppress(OSError):
+                while peer.recv(65536):
+                    peer.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 5000\r\n\r\n" + 5000 * b"x")
+
+    origin = Big()
+
+    def make(running):
+        routes = [{"match": {"prefix": "/route"}, "route": {"cluster": "big", "idle_timeout": "0.3s"}}, {"match": {"prefix": "/direct"}, "direct_response": {"status": 200, "body": {
+            "inline_string": 4000 * "y"}}}, {"match": {"prefix": "/"}, "route": {"cluster": "big"}}]
+        config = listener(running, "in", routes)
+        config["filter_chains"][0]["filters"][0]["typed_config"]["stream_idle_timeout"] = "0.6s"
+        return {"static_resources": {"listeners": [config], "clusters": [cluster("big", origin.port)]}}
+
+    pair = run_both(tmp_path, make)
+    try:
+        found = []
+        for r in pair:
+            for path in ("/", "/route", "/direct"):
+                session = h2.connection.H2Connection(h2.config.H2Configuration(header_encoding="utf-8"))
+                session.initiate_connection()
+                session.update_settings({h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: 1000})
+                with socket.create_connection(("127.0.0.1", r.port("in")), timeout=8) as peer:
+                    session.send_headers(1, [(":method", "GET"), (":scheme", "http"), (":path", path), (":authority", "a")], end_stream=True)
+                    peer.sendall(session.data_to_send())
+                    told, size = None, 0
+                    while told is None and (data := peer.recv(65536)):
+                        for event in session.receive_data(data):
+                            size += len(event.data) if isinstance(event, h2.events.DataReceived) else 0
+                            told = event.error_code if isinstance(event, h2.events.StreamReset) else told
+                        peer.sendall(session.data_to_send())
+                found.append((path, size, told))
+            found.append(r.admin("/stats?filter=^http2.tx_flush_timeout$")[2])
+        assert found[:4] == found[4:] and "3" in found[3], found
     finally:
         for r in pair:
             r.stop()

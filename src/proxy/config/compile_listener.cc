@@ -200,32 +200,34 @@ void router_of(const CompileContext& at, const google::protobuf::Any& any, HttpC
   }
 }
 
-void http_filters_of(const CompileContext& parent, const hcm_v3::HttpConnectionManager& from, bool outbound, HttpConfig& config) {
+// `field` of the message at `parent`: the manager's own chain, or that of an upgrade.
+void http_filters_of(const CompileContext& parent, std::string_view field, const google::protobuf::RepeatedPtrField<hcm_v3::HttpFilter>& list, bool outbound, HttpConfig& config) {
   bool router = false;
-  for (int i = 0; i < from.http_filters_size(); ++i) {
-    const auto& f = from.http_filters(i);
-    CompileContext at = parent.at("http_filters", i);
-    if (f.disabled()) continue;
+  for (int i = 0; i < list.size(); ++i) {
+    const auto& f = list.Get(i);
+    CompileContext at = parent.at(field, i);
     FilterSource source(f.name(), f.typed_config());
     source.outbound = outbound;
-    router = false;
     if (source.type == "envoy.extensions.filters.http.router.v3.Router" || (source.type.empty() && f.name() == "envoy.filters.http.router")) {
+      if (f.disabled()) continue;
+      if (i + 1 < list.size()) at.refuse("envoy.filters.http.router must be the last filter");
       router = true;
       if (!source.type.empty()) router_of(at.at("typed_config"), f.typed_config(), config);
     } else if (const FilterType* type = find_filter(source)) {
-      if (auto filter = type->compile(at.at("typed_config"), source)) config.filters.push_back(std::move(filter));
+      if (auto filter = type->compile(at.at("typed_config"), source)) {
+        if (f.disabled()) filter->start_off();
+        config.filters.push_back(std::move(filter));
+      }
     } else if (f.config_type_case() == hcm_v3::HttpFilter::kConfigDiscovery) {
       if (!f.is_optional()) at.at("config_discovery").refuse("extension discovery is not taken");
       at.warn("http_filters " + f.name());
-    } else if (is_silent_filter(source.type)) {
-      at.warn("http_filters " + f.name());
-    } else if (f.is_optional()) {
-      at.warn("http_filters " + f.name());
+    } else if (is_silent_filter(source.type) || f.is_optional() || f.disabled()) {
+      at.warn("http_filters " + f.name());  // a route that switches it on is refused
     } else {
       at.refuse("the HTTP filter {} ({}) is not known; mark it is_optional to go on without it", f.name(), source.type);
     }
   }
-  if (!router) parent.at("http_filters").refuse("the last filter must be envoy.filters.http.router");
+  if (!router) parent.at(field).refuse("the last filter must be envoy.filters.http.router");
   for (const auto& filter : config.filters) {
     if (filter->hooks() & Filter::kRequest) config.request_filters.push_back(filter.get());
     if (filter->hooks() & Filter::kResponse) config.response_filters.insert(config.response_filters.begin(), filter.get());
@@ -237,6 +239,26 @@ uint8_t needs_of(const std::vector<AccessLogConfig>& logs) {
   uint8_t needs = 0;
   for (const AccessLogConfig& l : logs) needs |= l.format.needs();
   return needs;
+}
+
+// Last, since an upgrade with filters of its own has all else as the manager has it.
+void upgrades_of(const CompileContext& at, const hcm_v3::HttpConnectionManager& from, bool outbound, HttpConfig& config) {
+  const HttpConfig whole = config;
+  for (int i = 0; i < from.upgrade_configs_size(); ++i) {
+    const auto& u = from.upgrade_configs(i);
+    CompileContext here = at.at("upgrade_configs", i);
+    HttpConfig::Upgrade upgrade{!u.has_enabled() || u.enabled().value(), nullptr};
+    if (u.filters_size()) {
+      auto own = std::make_shared<HttpConfig>(whole);
+      own->filters.clear();
+      for (auto* hooks : {&own->request_filters, &own->response_filters, &own->end_filters}) hooks->clear();
+      own->suppress_envoy_headers = own->respect_expected_timeout = false;
+      own->strict_headers.clear();
+      http_filters_of(here, "filters", u.filters(), outbound, *own);
+      upgrade.config = std::move(own);
+    }
+    if (!config.upgrades.emplace(base::to_lower(u.upgrade_type()), std::move(upgrade)).second) here.refuse("{} is said twice", u.upgrade_type());
+  }
 }
 
 std::shared_ptr<const HttpConfig> http_config(const CompileContext& at, const google::protobuf::Any& any, bool outbound) {
@@ -274,7 +296,7 @@ std::shared_ptr<const HttpConfig> http_config(const CompileContext& at, const go
     default:
       at.refuse("one of rds and route_config is required");
   }
-  http_filters_of(at, from, outbound, *c);
+  http_filters_of(at, "http_filters", from.http_filters(), outbound, *c);
   c->access_logs = access_logs(at, from.access_log());
   if (!from.server_name().empty()) c->server_name = from.server_name();
   c->server_header = static_cast<HttpConfig::ServerHeader>(from.server_header_transformation());
@@ -337,8 +359,8 @@ std::shared_ptr<const HttpConfig> http_config(const CompileContext& at, const go
   if (h2.has_max_consecutive_inbound_frames_with_empty_payload()) c->floods.empty_frames = h2.max_consecutive_inbound_frames_with_empty_payload().value();
   if (h2.has_max_inbound_priority_frames_per_stream()) c->floods.priority_frames = h2.max_inbound_priority_frames_per_stream().value();
   if (h2.has_max_inbound_window_update_frames_per_data_frame_sent()) c->floods.window_updates = h2.max_inbound_window_update_frames_per_data_frame_sent().value();
-  for (const auto& u : from.upgrade_configs()) c->upgrades[base::to_lower(u.upgrade_type())] = !u.has_enabled() || u.enabled().value();
   compile_hcm(at, from, *c);
+  upgrades_of(at, from, outbound, *c);
   return c;
 }
 

@@ -11,6 +11,8 @@
 #include "envoy/extensions/internal_redirect/allow_listed_routes/v3/allow_listed_routes_config.pb.h"
 #include "envoy/extensions/internal_redirect/previous_routes/v3/previous_routes_config.pb.h"
 #include "envoy/extensions/internal_redirect/safe_cross_scheme/v3/safe_cross_scheme_config.pb.h"
+#include "envoy/extensions/path/match/uri_template/v3/uri_template_match.pb.h"
+#include "envoy/extensions/path/rewrite/uri_template/v3/uri_template_rewrite.pb.h"
 #include "proxy/config/compile_filters.h"
 #include "proxy/config/route_index.h"
 #include "proxy/filters/cors.h"
@@ -164,6 +166,11 @@ std::shared_ptr<const RetryPolicy> retry_policy(const CompileContext& at, const 
   return p;
 }
 
+const std::string& check_template(const CompileContext& at, const std::string& text) {
+  if (text.empty() || text.size() > 256) at.refuse("a path template has 1 to 256 characters");
+  return text;
+}
+
 RegexRewrite regex_rewrite(const CompileContext& at, const auto& from) {
   return {compile_regex(at.at("pattern"), from.pattern()), from.substitution()};
 }
@@ -177,6 +184,17 @@ Mirror mirror(const CompileContext& at, const route_v3::RouteAction::RequestMirr
   m.keep_host = from.disable_shadow_host_suffix_append();
   if (from.has_runtime_fraction()) m.fraction = compile_fraction(from.runtime_fraction().default_value());
   return m;
+}
+
+void path_rewrite(const CompileContext& at, const core_v3::TypedExtensionConfig& from, Route& route) {
+  using Config = envoy::extensions::path::rewrite::uri_template::v3::UriTemplateRewriteConfig;
+  if (!any_is<Config>(from.typed_config())) at.refuse("the type {} is not known; give a UriTemplateRewriteConfig", short_type(from.typed_config()));
+  if (route.path.kind != PathMatch::Kind::kTemplate) at.refuse("a path template needs a path_match_policy with another");
+  CompileContext here = at.at("path_template_rewrite");
+  auto config = unpack<Config>(at, from.typed_config());
+  auto made = UriRewrite::make(check_template(here, config.path_template_rewrite()), route.path.regex);
+  if (!made) here.refuse("{}", made.error().message);
+  route.template_rewrite = std::move(*made);
 }
 
 void forward(const CompileContext& at, const route_v3::RouteAction& from, Route& route) {
@@ -240,8 +258,9 @@ void forward(const CompileContext& at, const route_v3::RouteAction& from, Route&
   }
   route.prefix_rewrite = from.prefix_rewrite();
   if (from.has_regex_rewrite()) route.regex_rewrite = regex_rewrite(at.at("regex_rewrite"), from.regex_rewrite());
-  if (!route.prefix_rewrite.empty() && route.regex_rewrite) at.refuse("prefix_rewrite and regex_rewrite exclude each other");
-  if (from.has_path_rewrite_policy()) at.at("path_rewrite_policy").refuse("path rewrite extensions are not taken");
+  if (!route.prefix_rewrite.empty() + route.regex_rewrite.has_value() + from.has_path_rewrite_policy() > 1) at.refuse("prefix_rewrite, regex_rewrite and path_rewrite_policy exclude each other");
+  if (!route.prefix_rewrite.empty() && route.path.kind == PathMatch::Kind::kTemplate) at.at("prefix_rewrite").refuse("a path template has no prefix; give path_rewrite_policy or regex_rewrite");
+  if (from.has_path_rewrite_policy()) path_rewrite(at.at("path_rewrite_policy.typed_config"), from.path_rewrite_policy(), route);
   route.host_rewrite = from.host_rewrite_literal();
   route.auto_host_rewrite = from.has_auto_host_rewrite() && from.auto_host_rewrite().value();
   route.host_rewrite_header = base::to_lower(from.host_rewrite_header());
@@ -351,8 +370,20 @@ void path_match(const CompileContext& at, const route_v3::RouteMatch& from, Rout
     case M::kConnectMatcher:
       route.path.kind = PathMatch::Kind::kConnect;
       break;
+    case M::kPathMatchPolicy: {
+      using Config = envoy::extensions::path::match::uri_template::v3::UriTemplateMatchConfig;
+      CompileContext here = at.at("path_match_policy.typed_config");
+      const auto& any = from.path_match_policy().typed_config();
+      if (!any_is<Config>(any)) here.refuse("the type {} is not known; give a UriTemplateMatchConfig", short_type(any));
+      auto config = unpack<Config>(here, any);
+      auto made = compile_uri_template(check_template(here.at("path_template"), config.path_template()));
+      if (!made) here.at("path_template").refuse("{}", made.error().message);
+      route.path.kind = PathMatch::Kind::kTemplate;
+      route.path.regex = std::move(*made);
+      break;
+    }
     default:
-      at.refuse("a path is required: prefix, path, safe_regex, path_separated_prefix or connect_matcher");
+      at.refuse("a path is required: prefix, path, safe_regex, path_separated_prefix, connect_matcher or path_match_policy");
   }
   int i = 0;
   for (const auto& h : from.headers()) route.headers.push_back(compile_header(at.at("headers", i++), h));

@@ -107,6 +107,7 @@ class Reader {
   void any_message(const Value& from, pb::Any& out, const std::string& path) {
     if (!from.is_object()) return wrong(from, path, "an object with @type");
     const Value* url = from.find("@type");
+    if (!url && from.members().empty()) return;  // nothing of no type, as in FilterConfig's "config: {}"
     if (!url || !url->is_string()) return problem(from, step(path, "@type"), "the type of this object is required, as type.googleapis.com/envoy...");
     const std::string& name = url->as_string();
     const auto* type = pb::DescriptorPool::generated_pool()->FindMessageTypeByName(name.substr(name.rfind('/') + 1));

@@ -59,6 +59,12 @@ TEST(Document, NamesATypeThatIsNotKnown) {
             "b.yaml:1:85: static_resources.listeners[0].filter_chains[0].filters[0].typed_config.@type: type.googleapis.com/some.Lua is not known here");
 }
 
+TEST(Document, AnEmptyObjectOfAnyTypeIsNothing) {
+  auto with = [](std::string_view any) { return fmt::format("{{static_resources: {{listeners: [{{name: l, filter_chains: [{{filters: [{{name: f, typed_config: {}}}]}}]}}]}}}}", any); };
+  EXPECT_EQ(problems_of(with("{}")), "");
+  EXPECT_NE(problems_of(with("{a: 1}")).find("the type of this object is required"), std::string::npos);
+}
+
 TEST(Document, KeepsTypesThatAreNotKnownWhereNothingIsDoneWithThem) {
   auto loaded = load_bootstrap("tracing: {http: {name: t, typed_config: {\"@type\": type.googleapis.com/some.Tracer, a: b}}}\n"
                                "stats_sinks: [{name: s, typed_config: {\"@type\": type.googleapis.com/some.Sink}}]\n", "b.yaml");

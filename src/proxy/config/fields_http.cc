@@ -333,7 +333,7 @@ envoy.extensions.filters.network.http_connection_manager.v3.HttpFilter
 
 envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager.UpgradeConfig
   1 upgrade_type yes
-  2 filters[] refuse the filter chain of the connection manager runs
+  2 filters[] yes > envoy.extensions.filters.network.http_connection_manager.v3.HttpFilter
   3 enabled yes
 
 envoy.extensions.filters.common.fault.v3.FaultRateLimit

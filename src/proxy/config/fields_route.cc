@@ -131,7 +131,7 @@ envoy.config.route.v3.RouteMatch
   12 connect_matcher yes > envoy.config.route.v3.RouteMatch.ConnectMatcher
   13 dynamic_metadata[] refuse matching by dynamic metadata is not known
   14 path_separated_prefix yes
-  15 path_match_policy refuse give prefix, path, path_separated_prefix or safe_regex
+  15 path_match_policy yes > envoy.config.core.v3.TypedExtensionConfig
 
 envoy.config.route.v3.RouteAction
   1 cluster yes
@@ -167,7 +167,7 @@ envoy.config.route.v3.RouteAction
   38 append_x_forwarded_host yes
   39 inline_cluster_specifier_plugin refuse cluster specifier plugins are not known
   40 early_data_policy warn early data is not taken
-  41 path_rewrite_policy refuse give prefix_rewrite or regex_rewrite
+  41 path_rewrite_policy yes > envoy.config.core.v3.TypedExtensionConfig
 
 envoy.config.route.v3.RouteMatch.TlsContextMatchOptions
   1 presented yes
@@ -329,6 +329,12 @@ envoy.config.route.v3.RouteAction.HashPolicy.ConnectionProperties
 
 envoy.config.route.v3.RouteAction.HashPolicy.QueryParameter
   1 name yes
+
+envoy.extensions.path.match.uri_template.v3.UriTemplateMatchConfig
+  1 path_template yes
+
+envoy.extensions.path.rewrite.uri_template.v3.UriTemplateRewriteConfig
+  1 path_template_rewrite yes
 
 envoy.config.route.v3.RetryPolicy.RateLimitedRetryBackOff
   1 reset_headers[] yes > envoy.config.route.v3.RetryPolicy.ResetHeader

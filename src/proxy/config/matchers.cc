@@ -33,6 +33,20 @@ std::string Regex::replace_all(std::string_view text, const std::string& substit
 
 const std::string& Regex::pattern() const { return re_->pattern(); }
 
+int Regex::group(const std::string& name) const {
+  const auto& known = re_->NamedCapturingGroups();
+  auto at = known.find(name);
+  return at == known.end() ? 0 : at->second;
+}
+
+std::vector<std::string_view> Regex::groups(std::string_view text) const {
+  std::vector<re2::StringPiece> found(static_cast<size_t>(re_->NumberOfCapturingGroups()) + 1);
+  if (!re_->Match(re2::StringPiece(text.data(), text.size()), 0, text.size(), re2::RE2::ANCHOR_BOTH, found.data(), static_cast<int>(found.size()))) return {};
+  std::vector<std::string_view> out;
+  for (const auto& f : found) out.emplace_back(f.data(), f.size());
+  return out;
+}
+
 static bool contains_ignoring_case(std::string_view text, std::string_view part) {
   if (part.size() > text.size()) return false;
   for (size_t i = 0; i + part.size() <= text.size(); ++i)

@@ -26,6 +26,10 @@ class Regex {
   // Replaces all matches; `substitution` knows \0 .. \9.
   std::string replace_all(std::string_view text, const std::string& substitution) const;
   const std::string& pattern() const;
+  // The number of a named group; 0 when there is none of that name.
+  int group(const std::string& name) const;
+  // What the whole text and each group of it have; empty when it does not match.
+  std::vector<std::string_view> groups(std::string_view text) const;
 
  private:
   explicit Regex(std::unique_ptr<re2::RE2> re);

@@ -22,6 +22,7 @@
 #include "proxy/config/discovery_source.h"
 #include "proxy/config/matchers.h"
 #include "proxy/config/rate_limits.h"
+#include "proxy/config/uri_template.h"
 #include "proxy/config/workload.h"
 #include "proxy/log/access_log.h"
 
@@ -147,11 +148,11 @@ struct HashPolicy {
 };
 
 struct PathMatch {
-  enum class Kind : uint8_t { kPrefix, kExact, kRegex, kSeparatedPrefix, kConnect };
+  enum class Kind : uint8_t { kPrefix, kExact, kRegex, kSeparatedPrefix, kConnect, kTemplate };
   Kind kind = Kind::kPrefix;
   bool ignore_case = false;
   std::string text;
-  std::shared_ptr<const Regex> regex;
+  std::shared_ptr<const Regex> regex;            // kRegex, kTemplate
   bool matches(std::string_view path, std::string_view method) const;  // path without the query
 };
 
@@ -218,6 +219,7 @@ struct Route {
   std::shared_ptr<const RedirectPolicy> redirects;  // nullptr: they go to the client
   std::string prefix_rewrite;
   std::optional<RegexRewrite> regex_rewrite;
+  std::optional<UriRewrite> template_rewrite;    // path_rewrite_policy
   std::string host_rewrite, host_rewrite_header;
   bool auto_host_rewrite = false;
   std::optional<RegexRewrite> host_rewrite_path;
@@ -388,7 +390,11 @@ struct HttpConfig {                              // the HTTP connection manager
   http::H2Floods floods;
   http::H2KeepAliveOptions keep_alive;
   uint32_t stream_window = 65536 * 4, connection_window = 65536 * 16;
-  StringMap<bool> upgrades;                      // lower-case type -> enabled
+  struct Upgrade {
+    bool enabled;
+    std::shared_ptr<const HttpConfig> config;    // with filters of its own; nullptr: as every request
+  };
+  StringMap<Upgrade> upgrades;                   // by lower-case type
 
   // From compile_hcm.cc.
   std::vector<IpDetection> ip_detection;         // without use_remote_address; the first that finds an address

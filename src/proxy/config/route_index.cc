@@ -25,7 +25,7 @@ std::shared_ptr<const RouteIndex> RouteIndex::make(const std::vector<Route>& rou
   if (routes.size() <= kFew) return nullptr;
   auto out = std::shared_ptr<RouteIndex>(new RouteIndex);
   using Kind = PathMatch::Kind;
-  size_t regexes = static_cast<size_t>(std::ranges::count_if(routes, [](const Route& r) { return r.path.kind == Kind::kRegex; }));
+  size_t regexes = static_cast<size_t>(std::ranges::count_if(routes, [](const Route& r) { return r.path.kind == Kind::kRegex || r.path.kind == Kind::kTemplate; }));
   if (regexes > kFewRegexes) {
     re2::RE2::Options options;
     options.set_log_errors(false);
@@ -35,7 +35,7 @@ std::shared_ptr<const RouteIndex> RouteIndex::make(const std::vector<Route>& rou
   }
   for (uint32_t i = 0; i < routes.size(); ++i) {
     const PathMatch& p = routes[i].path;
-    if (p.ignore_case || p.kind == Kind::kConnect) {
+    if ((p.ignore_case && !p.regex) || p.kind == Kind::kConnect) {
       out->always_.push_back(i);
     } else if (p.kind == Kind::kExact) {
       out->exact_[p.text].push_back(i);

@@ -53,6 +53,7 @@ bool PathMatch::matches(std::string_view path, std::string_view method) const {
     case Kind::kExact:
       return ignore_case ? base::iequals(path, text) : path == text;
     case Kind::kRegex:
+    case Kind::kTemplate:
       return regex->full_match(path);
     case Kind::kSeparatedPrefix:
       return starts(text) && (path.size() == text.size() || path[text.size()] == '/');

@@ -270,7 +270,7 @@ void library(const CompileContext& at, const google::protobuf::Any& any, Setting
 
 const FilterType kCompressorFilter = {
     "envoy.filters.http.compressor", "envoy.extensions.filters.http.compressor.v3.Compressor", "envoy.extensions.filters.http.compressor.v3.CompressorPerRoute",
-    [](const CompileContext& at, const FilterSource& source) -> std::shared_ptr<const Filter> {
+    [](const CompileContext& at, const FilterSource& source) -> std::shared_ptr<Filter> {
       auto from = unpack<pb::Compressor>(at, *source.any);
       Settings s;
       library(at.at("compressor_library.typed_config"), from.compressor_library().typed_config(), s);

@@ -82,7 +82,7 @@ std::shared_ptr<const RouteFilter> compile_cors(const CompileContext& at, const 
 
 const FilterType kCorsFilter = {
     kCorsName, "envoy.extensions.filters.http.cors.v3.Cors", "envoy.extensions.filters.http.cors.v3.CorsPolicy",
-    [](const CompileContext&, const FilterSource& source) -> std::shared_ptr<const Filter> { return std::make_shared<Cors>(source.name); },
+    [](const CompileContext&, const FilterSource& source) -> std::shared_ptr<Filter> { return std::make_shared<Cors>(source.name); },
     [](const CompileContext& at, const FilterSource& source) {
       return policy(at, unpack<envoy::extensions::filters::http::cors::v3::CorsPolicy>(at, *source.any));
     }};

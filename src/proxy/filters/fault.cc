@@ -165,7 +165,7 @@ std::shared_ptr<const FaultConfig> compile_fault(const CompileContext& at, const
 
 const FilterType kFaultFilter = {
     "envoy.filters.http.fault", "envoy.extensions.filters.http.fault.v3.HTTPFault", "envoy.extensions.filters.http.fault.v3.HTTPFault",
-    [](const CompileContext& at, const FilterSource& source) -> std::shared_ptr<const Filter> {
+    [](const CompileContext& at, const FilterSource& source) -> std::shared_ptr<Filter> {
       return std::make_shared<Fault>(source.name, source.type.empty() ? std::make_shared<const FaultConfig>() : compile_fault(at, source));
     },
     [](const CompileContext& at, const FilterSource& source) -> std::shared_ptr<const RouteFilter> { return compile_fault(at, source); }};

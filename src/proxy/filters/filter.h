@@ -51,6 +51,8 @@ class Filter {
 
   const std::string& name() const { return name_; }  // as in the chain; typed_per_filter_config goes by it
   unsigned hooks() const { return hooks_; }
+  bool off() const { return off_; }                  // `disabled` in the chain: runs where a route has something for it
+  void start_off() { off_ = true; }                  // main thread, before anybody else has it
 
   // Of a flow control filter: its rules hold while a listener has it (flow/flow_config.h).
   virtual std::shared_ptr<const FlowConfig> flow() const { return nullptr; }
@@ -73,6 +75,7 @@ class Filter {
  private:
   std::string name_;
   unsigned hooks_;
+  bool off_ = false;
 };
 
 }  // namespace fairlead::proxy

@@ -202,7 +202,7 @@ class GrpcStats final : public Filter {
 
 const FilterType kGrpcStatsFilter = {
     "envoy.filters.http.grpc_stats", "envoy.extensions.filters.http.grpc_stats.v3.FilterConfig", {},
-    [](const CompileContext& at, const FilterSource& source) -> std::shared_ptr<const Filter> {
+    [](const CompileContext& at, const FilterSource& source) -> std::shared_ptr<Filter> {
       // Without a configuration it counts by cluster.
       return std::make_shared<GrpcStats>(source.name, source.type.empty() ? pb::FilterConfig() : unpack<pb::FilterConfig>(at, *source.any));
     },

@@ -96,6 +96,6 @@ class GrpcWeb final : public Filter {
 
 const FilterType kGrpcWebFilter = {
     "envoy.filters.http.grpc_web", "envoy.extensions.filters.http.grpc_web.v3.GrpcWeb", {},
-    [](const CompileContext&, const FilterSource& source) -> std::shared_ptr<const Filter> { return std::make_shared<GrpcWeb>(source.name); }, nullptr};
+    [](const CompileContext&, const FilterSource& source) -> std::shared_ptr<Filter> { return std::make_shared<GrpcWeb>(source.name); }, nullptr};
 
 }  // namespace fairlead::proxy

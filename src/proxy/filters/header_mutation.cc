@@ -77,7 +77,7 @@ std::shared_ptr<const Mutations> mutations(const CompileContext& parent, const p
 const FilterType kHeaderMutationFilter = {
     "envoy.filters.http.header_mutation", "envoy.extensions.filters.http.header_mutation.v3.HeaderMutation",
     "envoy.extensions.filters.http.header_mutation.v3.HeaderMutationPerRoute",
-    [](const CompileContext& at, const FilterSource& source) -> std::shared_ptr<const Filter> {
+    [](const CompileContext& at, const FilterSource& source) -> std::shared_ptr<Filter> {
       return std::make_shared<MutateHeaders>(source.name, source.type.empty() ? std::make_shared<const Mutations>()
                                                                               : mutations(at, unpack<pb::HeaderMutation>(at, *source.any).mutations()));
     },

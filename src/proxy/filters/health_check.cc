@@ -63,7 +63,7 @@ class AnswerHealthChecks final : public Filter {
 
 const FilterType kHealthCheckFilter = {
     "envoy.filters.http.health_check", "envoy.extensions.filters.http.health_check.v3.HealthCheck", {},
-    [](const CompileContext& at, const FilterSource& source) -> std::shared_ptr<const Filter> {
+    [](const CompileContext& at, const FilterSource& source) -> std::shared_ptr<Filter> {
       auto from = unpack<pb::HealthCheck>(at, *source.any);
       if (!from.has_pass_through_mode()) at.at("pass_through_mode").refuse("true or false is required");
       std::vector<HeaderMatcher> headers;

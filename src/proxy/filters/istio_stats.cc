@@ -237,7 +237,7 @@ class IstioStats final : public Filter {
 
 const FilterType kIstioStatsFilter = {
     "istio.stats", "stats.PluginConfig", {},
-    [](const CompileContext& at, const FilterSource& source) -> std::shared_ptr<const Filter> {
+    [](const CompileContext& at, const FilterSource& source) -> std::shared_ptr<Filter> {
       return std::make_shared<IstioStats>(source.name, compile_istio_stats(at, source));
     },
     nullptr};

@@ -231,7 +231,7 @@ std::shared_ptr<const Limit> compile_limit(const CompileContext& at, const Filte
 const FilterType kLocalRateLimitFilter = {
     "envoy.filters.http.local_ratelimit", "envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit",
     "envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit",
-    [](const CompileContext& at, const FilterSource& source) -> std::shared_ptr<const Filter> {
+    [](const CompileContext& at, const FilterSource& source) -> std::shared_ptr<Filter> {
       return std::make_shared<LocalRateLimit>(source.name, compile_limit(at, source));
     },
     [](const CompileContext& at, const FilterSource& source) -> std::shared_ptr<const RouteFilter> { return compile_limit(at, source); }};

@@ -114,7 +114,7 @@ PeerMetadata::Direction direction(const CompileContext& at, const base::Value& f
 
 const FilterType kPeerMetadataFilter = {
     "istio.metadata_exchange", "io.istio.http.peer_metadata.Config", {},
-    [](const CompileContext& at, const FilterSource& source) -> std::shared_ptr<const Filter> {
+    [](const CompileContext& at, const FilterSource& source) -> std::shared_ptr<Filter> {
       if (source.fields.is_null()) at.refuse("{} is taken as a TypedStruct alone", source.type);
       return std::make_shared<PeerMetadata>(source.name, at.compiler.node_id, at.compiler.self, direction(at, source.fields, "downstream"),
                                             direction(at, source.fields, "upstream"));

@@ -27,7 +27,7 @@ struct FilterType {
   std::string_view type;          // message of the chain
   std::string_view route_type;    // message of typed_per_filter_config; empty: none
   // nullptr: nothing to do, the chain goes without it.
-  std::shared_ptr<const Filter> (*compile)(const CompileContext&, const FilterSource&);
+  std::shared_ptr<Filter> (*compile)(const CompileContext&, const FilterSource&);
   std::shared_ptr<const RouteFilter> (*compile_route)(const CompileContext&, const FilterSource&);
 };
 

@@ -47,7 +47,7 @@ class H1Upstream final : public UpstreamConnection, UpstreamStream, io::Transpor
     head_seen_ = request_done_ = paused_ = chunked_ = tunnel_ = false;
     started_ = false;
     disarm_idle();
-    ++pool_.active;
+    pool_.stream_opened();
     return this;
   }
   bool has_room() const override { return !sink_; }
@@ -229,7 +229,7 @@ class H1Upstream final : public UpstreamConnection, UpstreamStream, io::Transpor
   void end_of_file() {
     if (!sink_) return on_broken(ResetReason::kTermination, {});
     if (tunnel_) {
-      close_when_idle_ = true;
+      close_when_idle_ = sink_->tunnel_cut = true;
       return finish();
     }
     if (parser_.finish() == Event::kEnd) {
@@ -305,7 +305,7 @@ class H1Upstream final : public UpstreamConnection, UpstreamStream, io::Transpor
 
   void finish() {
     UpstreamSink* sink = std::exchange(sink_, nullptr);
-    --pool_.active;
+    pool_.streams_closed(1);
     std::span<const http::FieldView> fields = parser_.trailers();
     bool with_trailers = !tunnel_ && !fields.empty() && config().http1_trailers;
     if (with_trailers) {

@@ -23,7 +23,7 @@ class H2Upstream final : public UpstreamConnection, http::H2Sink, io::TransportS
     Stream* s = stream.get();
     unsent_.push_back(std::move(stream));
     ++open_;
-    ++pool_.active;
+    pool_.stream_opened();
     return s;
   }
   bool has_room() const override {
@@ -143,7 +143,7 @@ class H2Upstream final : public UpstreamConnection, http::H2Sink, io::TransportS
       // Later: nobody expects an answer inside the call.
       UpstreamSink* sink = std::exchange(s.sink, nullptr);
       --open_;
-      --pool_.active;
+      pool_.streams_closed(1);
       worker().loop().defer([sink, keep = std::move(owned)] { sink->on_reset(ResetReason::kRefusedStream, {}, false); });
       return;
     }
@@ -166,7 +166,7 @@ class H2Upstream final : public UpstreamConnection, http::H2Sink, io::TransportS
   // The stream's owner has all it wanted: room for another.
   void ended() {
     --open_;
-    --pool_.active;
+    pool_.streams_closed(1);
     if (!gone_) pool_.on_idle(*this);
   }
 
@@ -192,7 +192,7 @@ class H2Upstream final : public UpstreamConnection, http::H2Sink, io::TransportS
     std::vector<std::unique_ptr<Stream>> all = std::move(unsent_);
     for (auto& [id, s] : streams_) all.push_back(std::move(s));
     streams_.clear();
-    pool_.active -= open_;
+    pool_.streams_closed(open_);
     open_ = 0;
     bool reused = served > 1;
     std::string text(detail);

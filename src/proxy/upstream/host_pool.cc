@@ -389,7 +389,7 @@ void UpstreamConnection::broken_off(bool busy) {
   transport_->close();
   ClusterStats& stats = pool_.cluster().stats;
   if (busy) {
-    --pool_.active;
+    pool_.streams_closed(1);
     ++stats.upstream_cx_destroy_with_active_rq;
     ++stats.upstream_cx_destroy_remote_with_active_rq;
   }
@@ -398,7 +398,7 @@ void UpstreamConnection::broken_off(bool busy) {
 }
 
 void UpstreamConnection::abandon() {
-  --pool_.active;
+  pool_.streams_closed(1);
   ClusterStats& stats = pool_.cluster().stats;
   ++stats.upstream_rq_tx_reset;
   ++stats.upstream_cx_destroy_with_active_rq;

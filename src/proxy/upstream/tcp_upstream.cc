@@ -17,7 +17,7 @@ class TcpUpstream final : public UpstreamConnection, UpstreamStream, io::Transpo
     used_ = true;
     sink_ = &sink;
     disarm_idle();
-    ++pool_.active;
+    pool_.stream_opened();
     return this;
   }
   bool has_room() const override { return !used_; }
@@ -124,7 +124,7 @@ class TcpUpstream final : public UpstreamConnection, UpstreamStream, io::Transpo
 
   void finish() {
     UpstreamSink* sink = std::exchange(sink_, nullptr);
-    --pool_.active;
+    pool_.streams_closed(1);
     close();
     sink->on_response_end(nullptr);
   }

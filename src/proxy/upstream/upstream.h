@@ -59,6 +59,7 @@ class UpstreamSink {
   virtual void on_reset(ResetReason reason, std::string_view detail, bool reused) = 0;
   virtual void on_upstream_drained() = 0;                         // pending() fell under the low watermark
   http::ByteCounts upstream_bytes;                                // of all its streams; connections add to it
+  bool tunnel_cut = false;                                        // a tunnel over HTTP/1.1 ended, as such do: with its connection
 
  protected:
   ~UpstreamSink() = default;
@@ -160,6 +161,8 @@ class HostPool {
   const std::string& server_name() const { return server_name_; }  // auto_sni: what its connections ask for
   const std::string& lead() const { return lead_; }  // the PROXY header of the client that its connections are for; else empty
   uint64_t active = 0;                // requests in flight on this host
+  void stream_opened();               // by connections: one more of them; a request that still waits is none
+  void streams_closed(size_t count);
   bool draining() const { return draining_; }
 
   // From connections.
@@ -307,5 +310,16 @@ class Cluster {
   size_t low_watermark_ = 64 * 1024;
   HostSlot* last_slot_ = nullptr;                     // the one looked up last
 };
+
+inline void HostPool::stream_opened() {
+  ++active;
+  ++cluster_.stats.upstream_rq_total;
+  ++cluster_.stats.upstream_rq_active;
+}
+
+inline void HostPool::streams_closed(size_t count) {
+  active -= count;
+  cluster_.stats.upstream_rq_active -= count;
+}
 
 }  // namespace fairlead::proxy
