@@ -8,7 +8,7 @@ import time
 import pytest
 from kazoo.security import make_digest_acl
 from store_tool import Refused, Store, append, eventually, has
-from zookeeper import Server, ensemble
+from zookeeper import Server, Wire, ensemble
 
 SEED = 20
 
@@ -322,6 +322,51 @@ def try_read(store):
         return store.read()
     except Refused:
         return None
+
+
+def change(store, what, version):
+    """The three writes, each from a version."""
+    return store.ask("remove", expected=version) if what == "remove" else store.write("[mine]", version)
+
+
+@pytest.mark.parametrize("what", ["create", "set", "remove"])
+@pytest.mark.parametrize("lose", ["request", "answer"])
+def test_a_write_whose_fate_is_unknown(server, root, what, lose):
+    wire = Wire(server)
+    with zk(wire, root=root, session=4000, timeout=8000) as store, zk(server, root=root) as other:
+        version = "" if what == "create" else store.write("[old]")
+        other.write("[]", kind="system_rule")  # so that the node above is there
+        wire.lose = lose
+        done = change(store, what, version)
+        assert wire.lost == 1
+        assert other.read() == (("", "") if what == "remove" else ("[mine]", done["version"] if isinstance(done, dict) else done))
+    wire.close()
+
+
+@pytest.mark.parametrize("what", ["create", "set", "remove"])
+@pytest.mark.parametrize("lose", ["request", "answer"])
+def test_a_write_whose_fate_is_unknown_and_another_after_it(server, root, what, lose):
+    wire = Wire(server)
+    with zk(wire, root=root, session=4000, timeout=8000) as store, zk(server, root=root) as other:
+        version = "" if what == "create" else store.write("[old]")
+        other.write("[]", kind="system_rule")
+        new = []
+
+        def between():
+            if not new:
+                new.append(other.write("[theirs]", other.read()[1]))
+
+        wire.between = between
+        wire.lose = lose
+        refusal = None
+        try:
+            change(store, what, version)
+        except Refused as refused:
+            refusal = refused
+        assert wire.lost == 1 and other.read() == ("[theirs]", new[0])
+        # Ours was not there if theirs followed what we had read; else nobody can tell, and nobody says that it is stored.
+        assert refusal and refusal.code == ("Conflict" if lose == "request" else "Unavailable"), refusal
+    wire.close()
 
 
 def test_frozen_for_a_moment_in_the_middle_of_writes(server, root):
