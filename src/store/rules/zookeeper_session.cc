@@ -17,6 +17,8 @@ struct ZooKeeperCall::State {
   void finish(ZooKeeperReply with) {
     std::lock_guard lock(mutex);
     reply = std::move(with);
+    // The client says so of a connection on which it heard nothing for too long, and has given up: only our deadline is a time-out here.
+    if (reply.code == ZOPERATIONTIMEOUT) reply.code = ZCONNECTIONLOSS;
     done = true;
     changed.notify_all();
   }
