@@ -14,6 +14,7 @@ import urllib.request
 
 import pytest
 
+from files import whole_lines
 from machine import eventually
 from ports import free_port
 from test_proxy import FAIRLEAD, get
@@ -113,7 +114,7 @@ class Proxy:
 
     def lines(self, n):
         def read():
-            found = self.log.read_text().splitlines() if self.log.exists() else []
+            found = whole_lines(self.log)
             return found if len(found) >= n else None
         return eventually(read)
 

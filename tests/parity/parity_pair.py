@@ -12,6 +12,7 @@ import h2.connection
 import h2.events
 
 from parity_istio import FAIRLEAD
+from files import whole_lines
 from ports import free_port
 
 HCM = "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
@@ -79,7 +80,7 @@ class Running:
         """`count` lines of the access log, or as many as have come when no more come."""
         deadline = time.monotonic() + 12
         while True:
-            found = [json.loads(line) for line in self.lines.read_text().splitlines()] if self.lines.exists() else []
+            found = [json.loads(line) for line in whole_lines(self.lines)]
             if len(found) >= count or time.monotonic() > deadline:
                 return found
             time.sleep(0.05)

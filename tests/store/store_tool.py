@@ -98,7 +98,10 @@ class Store:
         return health["reachable"] and health["writable"]
 
     def hears(self, what, seconds=15):
-        eventually(lambda: what in self.told, seconds)
+        try:
+            eventually(lambda: what in self.told, seconds)
+        except AssertionError:
+            raise AssertionError(f"{what[:20]} was not told, only {[each[:20] for each in self.told]}; {self.health()}") from None
 
     def stop(self):
         """Stands still, as a process that the machine has no time for."""

@@ -3,6 +3,7 @@ import os
 import signal
 import socket
 import subprocess
+import threading
 from pathlib import Path
 
 from kazoo.client import KazooClient
@@ -98,3 +99,78 @@ def ensemble(folder):
     lines = "".join(f"server.{n}=127.0.0.1:{ports[n - 1]}:{ports[n + 2]}\n" for n in (1, 2, 3))
     lines += "localSessionsEnabled=true\nlocalSessionsUpgradingEnabled=true\n"
     return [Server(Path(folder) / str(n), number=n, ensemble=lines, flags="-Dreadonlymode.enabled=true") for n in (1, 2, 3)]
+
+
+class Wire:
+    """Between a client and a server: loses the next write (create, set, delete), or the answer to it, and the connection with it."""
+
+    WRITES = (1, 2, 5)  # ZooKeeper's numbers of the operations
+
+    def __init__(self, server):
+        self.server = server
+        self.lose = None  # "request" or "answer"
+        self.lost = 0
+        self.between = lambda: None  # what happens before the client may come back
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.address = f"127.0.0.1:{self.listener.getsockname()[1]}"
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        while True:
+            try:
+                client, _ = self.listener.accept()
+                self._connection(client)
+            except OSError:
+                return
+
+    # One at a time: who comes back waits until `between` is done.
+    def _connection(self, client):
+        upstream = socket.create_connection(("127.0.0.1", self.server.port))
+        lost = threading.Event()
+        cut_at = []
+        back = threading.Thread(target=self._answers, args=(upstream, client, cut_at, lost), daemon=True)
+        back.start()
+        first = True
+        while frame := self._frame(client):
+            operation = int.from_bytes(frame[8:12], "big")
+            if not first and self.lose and operation in self.WRITES:
+                how, self.lose = self.lose, None
+                if how == "answer":
+                    cut_at.append(frame[4:8])
+                    upstream.sendall(frame)
+                    assert lost.wait(10)
+                self.lost += 1
+                break
+            first = False
+            upstream.sendall(frame)
+        upstream.close()
+        client.close()
+        if self.lost:
+            self.between()
+
+    def _answers(self, upstream, client, cut_at, lost):
+        try:
+            while frame := self._frame(upstream):
+                if frame[4:8] in cut_at:
+                    lost.set()
+                    return
+                client.sendall(frame)
+            client.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
+
+    @staticmethod
+    def _frame(end):
+        got = b""
+        try:
+            while len(got) < 4 or len(got) < 4 + int.from_bytes(got[:4], "big"):
+                more = end.recv(4 - len(got) if len(got) < 4 else 4 + int.from_bytes(got[:4], "big") - len(got))
+                if not more:
+                    return b""
+                got += more
+        except OSError:
+            return b""
+        return got
+
+    def close(self):
+        self.listener.close()

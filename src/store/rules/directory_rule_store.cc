@@ -26,7 +26,6 @@ namespace fairlead::store {
 
 using base::Code;
 using base::fail;
-using std::chrono_literals::operator""ms;
 
 namespace {
 
@@ -34,7 +33,7 @@ constexpr const char* kLockFile = ".lock";
 constexpr std::string_view kSuffix = ".json";
 constexpr std::string_view kNewSuffix = ".json.new";
 // inotify sees what this machine does. Other machines' changes of a shared folder, and what is mounted over it, are found by looking.
-constexpr auto kLook = 2000ms;
+constexpr std::chrono::milliseconds kLook{2000};
 
 class Descriptor {
  public:
@@ -253,7 +252,7 @@ base::Result<Descriptor> DirectoryRuleStore::lock() const {
       if (errno != EWOULDBLOCK && errno != EINTR) return system_failure("cannot lock " + path, errno);
       if (std::chrono::steady_clock::now() >= end)
         return fail(Code::kUnavailable, "{} was held by another process for {} ms; find who keeps it open, or try again", path, timeout_.count());
-      std::this_thread::sleep_for(1ms);
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
     }
     // Somebody may have removed the file that is locked now; then it locks nothing.
     struct stat here {};
@@ -326,7 +325,8 @@ base::Result<std::string> DirectoryRuleStore::put(const RuleKey& key, std::strin
     unlink(fresh.c_str());
     return system_failure("cannot write " + path, error);
   }
-  if ((error = sync_folder(folder))) return fail(Code::kUnavailable, "{} is written, but maybe not on the disk: {}; read it again", path, strerror(error));
+  error = sync_folder(folder);
+  if (error) return fail(Code::kUnavailable, "{} is written, but maybe not on the disk: {}; read it again", path, strerror(error));
   const Look look = look_of(info);
   return fmt::format("{:x}-{:x}-{:x}-{:016x}", look.inode, look.modified_ns, look.bytes, hash_bytes(text));
 }
@@ -465,8 +465,7 @@ void DirectoryRuleStore::run(const std::stop_token& stop) {
     }
     if (const auto now = std::chrono::steady_clock::now(); now - looked >= kLook) {
       looked = now;
-      check_root();
-      compare_all(changes);
+      if (check_root()) compare_all(changes);
     }
     for (const RuleKey& key : changes) signals_.changed(key);
   }

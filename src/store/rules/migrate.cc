@@ -9,8 +9,6 @@
 
 namespace fairlead::store {
 
-using base::Code;
-using base::fail;
 using flow::Json;
 
 namespace {

@@ -16,12 +16,11 @@ namespace fairlead::store {
 
 using base::Code;
 using base::fail;
-using std::chrono_literals::operator""ms;
 
 namespace {
 
-constexpr auto kPoll = 100ms;  // how late a foreign process's change is seen
-constexpr auto kRetry = 1000ms;
+constexpr std::chrono::milliseconds kPoll{100};  // how late a foreign process's change is seen
+constexpr std::chrono::milliseconds kRetry{1000};
 
 constexpr const char* kSchema[] = {
     "PRAGMA journal_mode=WAL",
@@ -111,7 +110,7 @@ class Connection {
     for (;;) {
       auto done = execute(sql);
       if (done || (sqlite3_errcode(db_) & 0xff) != SQLITE_BUSY || std::chrono::steady_clock::now() >= end) return done;
-      std::this_thread::sleep_for(10ms);
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
     }
   }
   std::unexpected<base::Error> drop() { return std::unexpected(close(failure().error())); }

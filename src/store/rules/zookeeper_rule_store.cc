@@ -8,6 +8,7 @@
 #include <charconv>
 #include <deque>
 #include <map>
+#include <memory>
 #include <set>
 #include <utility>
 
@@ -20,14 +21,13 @@ namespace fairlead::store {
 
 using base::Code;
 using base::fail;
-using std::chrono_literals::operator""ms;
 using Clock = std::chrono::steady_clock;
 
 namespace {
 
 constexpr std::size_t kMaxPacketBytes = 0xfffff;  // jute.maxbuffer's default: a server closes the connection of whoever sends more
 constexpr std::size_t kPacketOverhead = 128;      // of a write, beside path and value
-constexpr auto kTick = 1000ms;
+constexpr std::chrono::milliseconds kTick{1000};
 constexpr std::size_t kMaxWatchBytes = 800'000;   // paths of all watches: a client that reconnects sends them in one packet
 constexpr std::size_t kMaxPending = 500;          // requests sent before the first answer is waited for
 
@@ -52,8 +52,9 @@ NodeVersion version_of(const Stat& stat) { return {stat.czxid, stat.version}; }
 std::string text_of(const NodeVersion& version) { return fmt::format("{:x}.{}", version.made, version.change); }
 std::optional<NodeVersion> parse_version(std::string_view text) {
   NodeVersion out;
-  const char* end = text.data() + text.size();
-  auto made = std::from_chars(text.data(), end, out.made, 16);
+  const char* const begin = std::to_address(text.begin());
+  const char* const end = begin + text.size();
+  auto made = std::from_chars(begin, end, out.made, 16);
   if (made.ec != std::errc() || made.ptr == end || *made.ptr != '.') return std::nullopt;
   auto change = std::from_chars(made.ptr + 1, end, out.change);
   if (change.ec != std::errc() || change.ptr != end) return std::nullopt;
@@ -209,7 +210,7 @@ base::Result<RuleDocument> ZooKeeperRuleStore::read_node(const std::string& path
     if (!session) return noted(base::Result<RuleDocument>(failure(ZCONNECTIONLOSS, path)));
     auto reply = look(session, path, until);
     if (unanswered(reply.code) && Clock::now() < until) {
-      std::this_thread::sleep_for(10ms);
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
       continue;
     }
     if (reply.code == ZOK) return noted(base::Result<RuleDocument>(RuleDocument{std::move(reply.data), text_of(version_of(reply.stat))}));
@@ -252,7 +253,7 @@ base::Result<std::vector<RuleKey>> ZooKeeperRuleStore::list() {
     }
     finish();
     if (unanswered(code) && Clock::now() < until) {
-      std::this_thread::sleep_for(10ms);
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
       continue;
     }
     if (code != ZOK) return failed(code, top());
@@ -354,7 +355,7 @@ base::Result<std::string> ZooKeeperRuleStore::change(const RuleKey& key, std::op
     }
     if (!unanswered(now.code)) return failed(now.code);
     if (Clock::now() >= until) return failed(ZOPERATIONTIMEOUT);
-    std::this_thread::sleep_for(10ms);
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
   }
 }
 
