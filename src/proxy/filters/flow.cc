@@ -284,7 +284,7 @@ class FlowFilter final : public Filter {
 
 const FilterType kFlowFilter = {
     "fairlead.filters.http.flow", "fairlead.flow.v1.FlowControl", "fairlead.flow.v1.FlowControlPerRoute",
-    [](const CompileContext& at, const FilterSource& source) -> std::shared_ptr<const Filter> {
+    [](const CompileContext& at, const FilterSource& source) -> std::shared_ptr<Filter> {
       if (!source.any || source.type.empty()) at.refuse("a fairlead.flow.v1.FlowControl that names its app is required");
       return std::make_shared<FlowFilter>(source.name, compile_flow(at, *source.any, source.outbound, false));
     },
