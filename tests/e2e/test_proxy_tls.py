@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from files import whole_lines
 from ports import free_port
 from test_proxy import FAIRLEAD, get, origin  # noqa: F401  (origin is a fixture)
 
@@ -171,8 +172,8 @@ def test_clients_certificates_are_required_verified_and_told_on(pki, start, orig
     assert code == 0 and out.startswith("/x"), err
     assert curl(port, "front.test", pki)[0] != 0
     assert curl(port, "front.test", pki, "--cert", bad[0], "--key", bad[1])[0] != 0
-    wait_for(lambda: (tmp_path / "access.log").exists() and "spiffe" in (tmp_path / "access.log").read_text())
-    assert (tmp_path / "access.log").read_text().splitlines()[0] == "spiffe://test/ns/good CN=good,O=test TLSv1.3"
+    wait_for(lambda: any("spiffe" in line for line in whole_lines(tmp_path / "access.log")))
+    assert whole_lines(tmp_path / "access.log")[0] == "spiffe://test/ns/good CN=good,O=test TLSv1.3"
     assert stat(admin, "listener.front.ssl.fail_verify_no_cert") == 1
     assert stat(admin, "listener.front.ssl.fail_verify_san") == 1
 

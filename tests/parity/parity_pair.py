@@ -11,6 +11,7 @@ import h2.config
 import h2.connection
 import h2.events
 
+from files import whole_lines
 from parity_istio import FAIRLEAD
 from ports import free_port
 
@@ -79,7 +80,7 @@ class Running:
         """`count` lines of the access log, or as many as have come when no more come."""
         deadline = time.monotonic() + 12
         while True:
-            found = [json.loads(line) for line in self.lines.read_text().splitlines()] if self.lines.exists() else []
+            found = [json.loads(line) for line in whole_lines(self.lines)]
             if len(found) >= count or time.monotonic() > deadline:
                 return found
             time.sleep(0.05)

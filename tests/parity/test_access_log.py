@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+from files import whole_lines
 from parity_istio import FAIRLEAD
 from parity_pair import HCM, ROUTER, H1Origin, H2Origin, address, both, cluster, h2_cluster
 
@@ -249,7 +250,7 @@ def test_filters(pair):
     for r in pair:
         for number, (path, args) in enumerate(sent):
             ask(r, number, "filtered", path, args, None)
-        r.wait(lambda: len((r.folder / "always").read_text().splitlines()) == len(sent))
+        r.wait(lambda: len(whole_lines(r.folder / "always")) == len(sent))
     ids = {str(n) for n, (_, args) in enumerate(sent) if any("x-request-id" in a for a in args)}
 
     def taken(r, name):

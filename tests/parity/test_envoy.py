@@ -12,6 +12,7 @@ import time
 import pytest
 import yaml
 
+from files import whole_lines
 from parity_istio import FAIRLEAD
 from parity_pod import MARK, Answer, Pod, bootstrap, eventually
 from parity_world import load_case
@@ -96,7 +97,7 @@ class Proxied(Pod):
         answers = [Answer(a) for a in self.ask("many", requests=asked)["answers"]]
 
         def logged():
-            found = dict(line.split(" ", 1) for line in self.lines.read_text().splitlines() if re.match(r"\d+ ", line))
+            found = dict(line.split(" ", 1) for line in whole_lines(self.lines) if re.match(r"\d+ ", line))
             return found if len(found) >= len(requests) else None
         log = eventually(logged, 15)
         return [self.summary(a, log[str(n)]) for n, a in enumerate(answers)]
