@@ -11,6 +11,7 @@ import h2.config
 import h2.connection
 import h2.events
 
+from files import whole_lines
 from parity_istio import FAIRLEAD
 from files import whole_lines
 from ports import free_port
