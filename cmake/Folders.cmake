@@ -58,3 +58,20 @@ function(fairlead_folder name)
     endforeach()
   endif()
 endfunction()
+
+# fairlead_shipped(folder target HEADERS file...): `cmake --install build --component flow --prefix DIR` puts the library, its headers,
+# a CMake package and a pkg-config file there, both called fairlead-<folder> and made from the templates in the folder.
+function(fairlead_shipped folder target)
+  cmake_parse_arguments(ARG "" "" "HEADERS" ${ARGN})
+  include(GNUInstallDirs)
+  set(package fairlead-${folder})
+  set_target_properties(${target} PROPERTIES OUTPUT_NAME ${package})
+  # Where the pkg-config file stands, seen from it: the tree may be moved.
+  file(RELATIVE_PATH FLOW_PC_UP /p/${CMAKE_INSTALL_LIBDIR}/pkgconfig /p)
+  configure_file(${package}-config.cmake.in ${package}-config.cmake @ONLY)
+  configure_file(${package}.pc.in ${package}.pc @ONLY)
+  install(TARGETS ${target} ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT flow)
+  install(FILES ${ARG_HEADERS} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/fairlead/${folder} COMPONENT flow)
+  install(FILES ${CMAKE_CURRENT_BINARY_DIR}/${package}-config.cmake DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/${package} COMPONENT flow)
+  install(FILES ${CMAKE_CURRENT_BINARY_DIR}/${package}.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig COMPONENT flow)
+endfunction()

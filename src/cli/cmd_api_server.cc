@@ -1,7 +1,6 @@
 // fairlead api-server: the API server alone, with its store; no node, so pods stay Pending. For tests and for looking at
 // the API without a mesh.
 #include <signal.h>
-#include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -14,6 +13,7 @@
 #include "cli/commands.h"
 #include "cli/flags.h"
 #include "http/server.h"
+#include "io/signals.h"
 #include "node/node.h"
 #include "store/kubeconfig.h"
 #include "store/sqlite_store.h"
@@ -75,13 +75,7 @@ int cmd_api_server(int argc, char** argv) {
     if (auto merged = store::merge_context(kubeconfig, context, access); !merged) return complain(merged.error());
   }
 
-  sigset_t signals;
-  sigemptyset(&signals);
-  sigaddset(&signals, SIGTERM);
-  sigaddset(&signals, SIGINT);
-  sigprocmask(SIG_BLOCK, &signals, nullptr);
-  io::Fd signal_fd(::signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK));
-  io::FdWatch on_signal(loop, signal_fd.get(), EPOLLIN, [&](uint32_t) { loop.stop(); });
+  io::SignalWatch on_signal(loop, {SIGTERM, SIGINT}, [&](int) { loop.stop(); });
 
   std::printf("serving %s\n", url.c_str());
   std::fflush(stdout);

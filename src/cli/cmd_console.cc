@@ -1,6 +1,5 @@
 // fairlead console: the flow-control console over a store of rules.
 #include <signal.h>
-#include <sys/signalfd.h>
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
@@ -13,6 +12,7 @@
 #include "cli/state_folder.h"
 #include "console/console.h"
 #include "http/server.h"
+#include "io/signals.h"
 #include "store/rules/migrate.h"
 
 namespace fairlead::cli {
@@ -105,13 +105,7 @@ int serve(Settings& settings) {
     bound.push_back(opened_at->text());
   }
 
-  sigset_t signals;
-  sigemptyset(&signals);
-  sigaddset(&signals, SIGTERM);
-  sigaddset(&signals, SIGINT);
-  sigprocmask(SIG_BLOCK, &signals, nullptr);
-  io::Fd signal_fd(::signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK));
-  io::FdWatch on_signal(loop, signal_fd.get(), EPOLLIN, [&](uint32_t) { loop.stop(); });
+  io::SignalWatch on_signal(loop, {SIGTERM, SIGINT}, [&](int) { loop.stop(); });
 
   if (*password) std::printf("user admin, password %s (shown once; change it after the first log-in)\n", (*password)->c_str());
   console.start([&] {

@@ -3,7 +3,6 @@
 #include <CLI/CLI.hpp>
 
 #include <signal.h>
-#include <sys/signalfd.h>
 
 #include <cstdio>
 #include <cstdlib>
@@ -17,6 +16,7 @@
 #include "control/files.h"
 #include "control/registry.h"
 #include "http/client.h"
+#include "io/signals.h"
 #include "proxy/proto_json.h"
 
 namespace fairlead::cli {
@@ -132,12 +132,20 @@ int cmd_control(int argc, char** argv) {
     *address = *parsed;
   }
 
-  sigset_t signals;
-  sigemptyset(&signals);
-  for (int s : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&signals, s);
-  sigprocmask(SIG_BLOCK, &signals, nullptr);
   ::signal(SIGPIPE, SIG_IGN);
   io::Loop loop;
+  std::unique_ptr<control::ControlPlane> plane;
+  const bool files = !options.files.empty();
+  // Before the plane, whose threads inherit the blocked signals.
+  io::SignalWatch on_signal(loop, {SIGTERM, SIGINT, SIGHUP}, [&](int signal) {
+    if (signal == SIGHUP) {
+      if (files)
+        if (auto s = plane->reload(); !s) FL_LOG_ERROR("control", "{}; what was read before stays", s.error().text());
+      return;
+    }
+    plane->drain();
+    loop.after(std::chrono::milliseconds(100), [&] { loop.stop(); });
+  });
   std::unique_ptr<store::KubeClient> client;
   if (options.files.empty()) {
     auto config = store::in_cluster_config();
@@ -152,26 +160,13 @@ int cmd_control(int argc, char** argv) {
     }
     client = std::move(*made);
   }
-  bool files = !options.files.empty();
-  auto plane = control::ControlPlane::start(loop, std::move(options), std::move(client));
-  if (!plane) {
-    std::fprintf(stderr, "fairlead control: %s\n", plane.error().text().c_str());
+  auto started = control::ControlPlane::start(loop, std::move(options), std::move(client));
+  if (!started) {
+    std::fprintf(stderr, "fairlead control: %s\n", started.error().text().c_str());
     return 1;
   }
-  if (files) std::printf("serving xDS on %s\n", (*plane)->grpc_address().text().c_str()), std::fflush(stdout);
-  io::Fd signal_fd(::signalfd(-1, &signals, SFD_NONBLOCK | SFD_CLOEXEC));
-  io::FdWatch watch(loop, signal_fd.get(), EPOLLIN, [&](uint32_t) {
-    signalfd_siginfo info;
-    while (::read(signal_fd.get(), &info, sizeof info) == sizeof info) {
-      if (info.ssi_signo == SIGHUP) {
-        if (files)
-          if (auto s = (*plane)->reload(); !s) FL_LOG_ERROR("control", "{}; what was read before stays", s.error().text());
-        continue;
-      }
-      (*plane)->drain();
-      loop.after(std::chrono::milliseconds(100), [&] { loop.stop(); });
-    }
-  });
+  plane = std::move(*started);
+  if (files) std::printf("serving xDS on %s\n", plane->grpc_address().text().c_str()), std::fflush(stdout);
   loop.run();
   return 0;
 }

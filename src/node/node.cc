@@ -2,12 +2,12 @@
 #include "node/node.h"
 
 #include <signal.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include "api/server.h"
 #include "base/log.h"
 #include "http/server.h"
+#include "io/signals.h"
 #include "node/bring_up.h"
 #include "node/console_process.h"
 #include "node/controllers/controllers.h"
@@ -41,8 +41,7 @@ class Node {
 
   NodeConfig config_;
   io::Loop loop_;
-  io::Fd signal_fd_;
-  std::unique_ptr<io::FdWatch> on_signal_;
+  std::unique_ptr<io::SignalWatch> on_signal_;
   std::unique_ptr<store::SqliteStore> store_;
   std::unique_ptr<WebhookCaller> webhooks_;
   std::unique_ptr<api::ApiServer> api_;
@@ -152,13 +151,8 @@ void Node::start_console() {
 }
 
 Status Node::start() {
-  sigset_t signals;
-  sigemptyset(&signals);
-  for (int s : {SIGTERM, SIGINT}) sigaddset(&signals, s);
-  sigprocmask(SIG_BLOCK, &signals, nullptr);
   ::signal(SIGPIPE, SIG_IGN);
-  signal_fd_ = io::Fd(::signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK));
-  on_signal_ = std::make_unique<io::FdWatch>(loop_, signal_fd_.get(), EPOLLIN, [this](uint32_t) { loop_.stop(); });
+  on_signal_ = std::make_unique<io::SignalWatch>(loop_, std::initializer_list<int>{SIGTERM, SIGINT}, [this](int) { loop_.stop(); });
 
   auto pki = ensure_pki(config_.data_dir);
   if (!pki) return std::unexpected(pki.error());

@@ -4,7 +4,6 @@
 #include <pthread.h>
 #include <signal.h>
 #include <sys/prctl.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -178,20 +177,11 @@ void Server::send_update(ConfigUpdate update, const std::vector<ConfigUpdate::Ne
 }
 
 void Server::watch_signals() {
-  sigset_t set;
-  sigemptyset(&set);
-  for (int s : {SIGTERM, SIGINT, SIGUSR1}) sigaddset(&set, s);
-  pthread_sigmask(SIG_BLOCK, &set, nullptr);
   ::signal(SIGPIPE, SIG_IGN);
-  signal_fd_ = io::Fd(::signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC));
-  if (!signal_fd_.valid()) return;
-  signals_ = std::make_unique<io::FdWatch>(loop_, signal_fd_.get(), EPOLLIN, [this](uint32_t) {
-    signalfd_siginfo info;
-    while (::read(signal_fd_.get(), &info, sizeof info) == static_cast<ssize_t>(sizeof info)) {
-      if (info.ssi_signo == SIGUSR1) log_files_.reopen();
-      else if (draining_) quit();  // asked twice
-      else drain();
-    }
+  signals_ = std::make_unique<io::SignalWatch>(loop_, std::initializer_list<int>{SIGTERM, SIGINT, SIGUSR1}, [this](int signal) {
+    if (signal == SIGUSR1) log_files_.reopen();
+    else if (draining_) quit();  // asked twice
+    else drain();
   });
 }
 

@@ -13,6 +13,7 @@
 
 #include "http/server.h"
 #include "io/loop.h"
+#include "io/signals.h"
 #include "proxy/config_manager.h"
 #include "proxy/watchdog.h"
 #include "proxy/worker.h"
@@ -97,8 +98,7 @@ class Server {
   std::unique_ptr<ConfigManager> config_;
   std::unique_ptr<xds::AdsClient> ads_;
   std::unique_ptr<http::Server> admin_;
-  std::unique_ptr<io::FdWatch> signals_;
-  io::Fd signal_fd_;
+  std::unique_ptr<io::SignalWatch> signals_;
   io::Timer drain_timer_;
   std::unique_ptr<Watchdog> watchdog_;
   std::map<std::string, uint64_t> counted_before_reset_;

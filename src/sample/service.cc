@@ -1,7 +1,6 @@
 #include "sample/service.h"
 
 #include <signal.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -36,11 +35,6 @@ constexpr std::string_view kForwarded[] = {
 Service::Service() {
   std::setvbuf(stdout, nullptr, _IOLBF, 8192);
   ::signal(SIGPIPE, SIG_IGN);
-  sigset_t set;
-  sigemptyset(&set);
-  sigaddset(&set, SIGTERM);
-  sigaddset(&set, SIGINT);
-  sigprocmask(SIG_BLOCK, &set, nullptr);
   client_ = std::make_unique<http::Client>(loop_, client_options());
 }
 
@@ -63,18 +57,6 @@ int Service::serve(const std::vector<Listen>& at, http::Handler handler) {
 }
 
 int Service::run_loop() {
-  sigset_t set;
-  sigemptyset(&set);
-  sigaddset(&set, SIGTERM);
-  sigaddset(&set, SIGINT);
-  io::Fd signals(::signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC));
-  io::FdWatch watch(loop_, signals.get(), EPOLLIN, [&](uint32_t) {
-    signalfd_siginfo info;
-    while (::read(signals.get(), &info, sizeof info) == sizeof info) {
-      if (info.ssi_signo == SIGINT || stopping_) loop_.stop();  // ^C, or the second signal: now
-      else begin_stop();
-    }
-  });
   loop_.run();
   return 0;
 }

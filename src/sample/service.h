@@ -2,6 +2,7 @@
 // Main thread of the process; owner: the sample's main function.
 #pragma once
 
+#include <csignal>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -13,6 +14,7 @@
 #include "http/client.h"
 #include "http/server.h"
 #include "io/loop.h"
+#include "io/signals.h"
 
 namespace fairlead::sample {
 
@@ -48,6 +50,10 @@ class Service {
   void begin_stop();
 
   io::Loop loop_;
+  io::SignalWatch signals_{loop_, {SIGTERM, SIGINT}, [this](int signal) {
+                             if (signal == SIGINT || stopping_) loop_.stop();  // ^C, or the second signal: now
+                             else begin_stop();
+                           }};
   std::unique_ptr<http::Client> client_;
   std::unique_ptr<http::Server> server_;
   bool stopping_ = false;

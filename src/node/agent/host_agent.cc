@@ -4,7 +4,6 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/mman.h>
-#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -20,6 +19,7 @@
 #include "base/log.h"
 #include "base/strings.h"
 #include "io/loop.h"
+#include "io/signals.h"
 #include "io/transport.h"
 #include "node/agent/message.h"
 #include "node/agent/node_namespaces.h"
@@ -76,17 +76,8 @@ class HostAgent {
   explicit HostAgent(AgentConfig config) : config_(std::move(config)) {}
 
   int run() {
-    sigset_t mask;
-    sigemptyset(&mask);
-    for (int s : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&mask, s);
-    ::sigprocmask(SIG_BLOCK, &mask, nullptr);
     ::signal(SIGPIPE, SIG_IGN);
-    io::Fd signals(::signalfd(-1, &mask, SFD_NONBLOCK | SFD_CLOEXEC));
-    io::FdWatch signal_watch(loop_, signals.get(), EPOLLIN, [this, &signals](uint32_t) {
-      signalfd_siginfo info;
-      (void)!::read(signals.get(), &info, sizeof info);
-      shut_down();
-    });
+    io::SignalWatch signals(loop_, {SIGTERM, SIGINT, SIGHUP}, [this](int) { shut_down(); });
     if (auto ok = start(); !ok) {
       tell({{"event", "failed"}, {"message", ok.error().message}});
       return 1;

@@ -18,7 +18,6 @@
 #include <sched.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
-#include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -35,6 +34,7 @@
 
 #include "base/log.h"
 #include "io/loop.h"
+#include "io/signals.h"
 #include "io/transport.h"
 #include "node/agent/message.h"
 #include "node/network/rtnetlink.h"
@@ -197,12 +197,7 @@ class PodInit {
       : channel_(loop_, std::move(channel), [this](Message m) { on_message(std::move(m)); }, [] { ::_exit(0); }) {}
 
   int run() {
-    sigset_t mask;
-    sigemptyset(&mask);
-    for (int s : {SIGCHLD, SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2}) sigaddset(&mask, s);
-    ::sigprocmask(SIG_BLOCK, &mask, nullptr);
-    signals_ = io::Fd(::signalfd(-1, &mask, SFD_NONBLOCK | SFD_CLOEXEC));
-    io::FdWatch watch(loop_, signals_.get(), EPOLLIN, [this](uint32_t) { on_signal(); });
+    io::SignalWatch watch(loop_, {SIGCHLD, SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2}, [this](int signal) { on_signal(signal); });
     loop_.run();
     return 0;
   }
@@ -368,11 +363,10 @@ class PodInit {
     });
   }
 
-  void on_signal() {
-    signalfd_siginfo info;
-    while (::read(signals_.get(), &info, sizeof info) == sizeof info) {
-      if (info.ssi_signo == SIGCHLD) continue;
-      for (auto& [pid, p] : processes_) ::kill(pid, static_cast<int>(info.ssi_signo));
+  void on_signal(int signal) {
+    if (signal != SIGCHLD) {
+      for (auto& [pid, p] : processes_) ::kill(pid, signal);
+      return;
     }
     int status;
     for (pid_t pid; (pid = ::waitpid(-1, &status, WNOHANG)) > 0;) reaped(pid, status);
@@ -406,7 +400,6 @@ class PodInit {
   }
 
   io::Loop loop_;
-  io::Fd signals_;
   MessageChannel channel_;
   io::Timer memory_{loop_, [this] { look_at_memory(); }};
   std::map<pid_t, Process> processes_;
