@@ -123,7 +123,7 @@ fairlead_flow_decision fairlead_flow_enter(fairlead_flow_engine* engine, const c
       const std::size_t count = call->params != nullptr ? std::min(call->params_count, params.size()) : 0;
       std::transform(call->params, call->params + count, params.begin(), param);
       with = {.context = view(call->context), .origin = view(call->origin), .count = call->count != 0 ? call->count : 1, .prioritized = call->prioritized != 0, .inbound = call->inbound != 0,
-              .params = std::span(params).first(count)};
+              .params = std::span(params).first(count), .within = call->within != nullptr ? &call->within->entry : nullptr};
     }
     auto entry = std::make_unique<fairlead_flow_entry>();  // before the check: what was counted must end
     entry->entry = engine->engine.enter(view(resource), with);

@@ -180,6 +180,30 @@ Node* Engine::node_of(NodeTable& table, std::string_view name, const Resource& r
   return node;
 }
 
+// Sentinel gives a resource its place in the tree of a context with the first call. While reading.
+void Engine::nest(Resource& resource, const Call& call) {
+  if (call.within->engine_ != this) return;  // refused, or over: its resource may be gone
+  const Resource* around = call.within->resource_;
+  const std::string_view context = call.context.empty() ? kDefaultContext : call.context;
+  if (resource.within_in(context) != nullptr) return;
+  const std::scoped_lock lock(nesting_);
+  std::size_t places = 0;
+  for (const Within* place = resource.within.load(std::memory_order_relaxed); place != nullptr; place = place->next) {
+    if (place->context == context || ++places >= options_.max_nodes_per_resource) return;
+  }
+  std::string name = around->name;
+  while (around != nullptr) {
+    if (around == &resource) {
+      name.clear();
+      break;
+    }
+    const Within* place = around->within_in(context);
+    around = place != nullptr && !place->resource.empty() ? find(place->resource, std::hash<std::string_view>{}(place->resource)) : nullptr;
+  }
+  resource.within.store(new Within{.context = std::string(context), .resource = std::move(name), .next = resource.within.load(std::memory_order_relaxed)},
+                        std::memory_order_release);
+}
+
 void Engine::set_system_status(double load, double cpu) {
   load_now_.store(load, std::memory_order_relaxed);
   cpu_now_.store(cpu, std::memory_order_relaxed);
@@ -231,6 +255,7 @@ Entry Engine::enter_reading(Resource& resource, const Call& call) {
   entry.count_ = call.count;
   entry.inbound_ = call.inbound;
   if (!call.origin.empty()) entry.origin_ = node_of(resource.origins, call.origin, resource);
+  if (call.within != nullptr) [[unlikely]] nest(resource, call);
   const auto* checks = static_cast<const Checks*>(resource.checks.load(std::memory_order_seq_cst));
   if (!call.context.empty()) {
     entry.context_ = node_of(resource.contexts, call.context, resource);

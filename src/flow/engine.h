@@ -35,6 +35,8 @@ std::string_view to_string(Verdict verdict);
 std::string_view to_string(BreakerState state);
 std::string_view to_string(Limit limit);
 
+class Entry;
+
 struct Call {
   std::string_view context;  // name of the entrance; empty: the default one
   std::string_view origin;   // who calls; empty: unknown
@@ -42,6 +44,7 @@ struct Call {
   bool prioritized = false;  // may borrow from the next window instead of being refused
   bool inbound = false;      // counts for the system rules
   std::span<const Param> params;  // the arguments, for parameter rules; read only if the resource has some
+  const Entry* within = nullptr;  // the call in progress, of the same context, that this one is part of: its place in the tree
 };
 
 class Resource;
@@ -193,6 +196,7 @@ class Engine {
   void hold_params(Entry& entry, const Checks& checks, const Call& call);
   void hold_param(Entry& entry, ParamThreads& threads, const Param& value);
   Node* node_of(NodeTable& table, std::string_view name, const Resource& resource);
+  void nest(Resource& resource, const Call& call);
   void each_resource(const std::function<void(const Resource&)>& visit) const;
   void met(Limit limit, std::string_view resource, std::uint64_t times = 1);
 
@@ -212,6 +216,7 @@ class Engine {
   std::atomic<const std::vector<std::shared_ptr<const Regex>>*> expressions_{nullptr};  // of rules for many resources
 
   mutable std::mutex changing_;  // load() and new resources
+  std::mutex nesting_;           // new places in the tree
   BreakerListener listener_;
   LimitListener limit_listener_;
   std::unique_ptr<Loaded> loaded_;

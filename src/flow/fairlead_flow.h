@@ -82,6 +82,7 @@ typedef struct {
   int inbound; /* counts for system rules */
   const fairlead_flow_param* params;
   size_t params_count; /* at most FAIRLEAD_FLOW_MAX_PARAMS; further ones are not read */
+  const fairlead_flow_entry* within; /* the call in progress, of the same context, that this one is part of; null: of none */
 } fairlead_flow_call;
 
 #define FAIRLEAD_FLOW_MAX_PARAMS 32

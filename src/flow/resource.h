@@ -74,9 +74,27 @@ class NodeTable {
   std::size_t size_ = 0;
 };
 
+// Which resource's call a resource was first called in, for each context that it was called in so.
+struct Within {
+  std::string context;
+  std::string resource;  // empty: of none, else they would be within each other
+  Within* next = nullptr;
+};
+
 class Resource {
  public:
   explicit Resource(std::string_view of) : name(of) {}
+  ~Resource() {
+    for (Within* place = within.load(std::memory_order_relaxed); place != nullptr;) delete std::exchange(place, place->next);
+  }
+  Resource(const Resource&) = delete;
+  Resource& operator=(const Resource&) = delete;
+
+  const Within* within_in(std::string_view context) const {
+    for (const Within* place = within.load(std::memory_order_acquire); place != nullptr; place = place->next)
+      if (place->context == context) return place;
+    return nullptr;
+  }
 
   const std::string name;
   std::atomic<Resource*> next{nullptr};
@@ -84,6 +102,7 @@ class Resource {
   bool held = false;           // the program has a handle
   Node node;
   NodeTable origins, contexts;
+  std::atomic<Within*> within{nullptr};      // added under Engine::nesting_
   std::map<int, ParamThreads> threads;       // by argument; they stay, because calls in progress hold them
   std::atomic<const void*> checks{nullptr};  // Engine::Checks
   std::atomic<bool> has_breakers{false};     // among them

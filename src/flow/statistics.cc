@@ -54,6 +54,22 @@ std::vector<NamedStatistics> read_contexts(const Resource& resource, std::int64_
   return out;
 }
 
+// One resource in one context, and the resource that it is called within: none, if that is empty.
+struct Called {
+  const Resource* resource;
+  Statistics values;
+  std::string_view within;
+};
+using Entrance = std::vector<Called>;
+
+// Of those sorted by `within`. Ends, since no resource is within itself (Engine::nest).
+std::vector<StatisticsTree> called_within(const Entrance& calls, std::string_view name) {
+  std::vector<StatisticsTree> out;
+  for (const Called& each : std::ranges::equal_range(calls, name, {}, &Called::within))
+    out.push_back({.name = each.resource->name, .values = each.values, .children = called_within(calls, each.resource->name)});
+  return out;
+}
+
 }  // namespace
 
 // With changing_ held, so that none goes away. Those that rules name and no call has used yet are left out.
@@ -96,14 +112,22 @@ std::vector<NamedStatistics> Engine::contexts(std::string_view resource) const {
 StatisticsTree Engine::tree() const {
   const std::scoped_lock lock(changing_);
   const std::int64_t now = this->now();
-  std::map<std::string, std::vector<StatisticsTree>> entrances;
+  std::map<std::string, Entrance> entrances;
   each_resource([&](const Resource& resource) {
-    for (NamedStatistics& each : read_contexts(resource, now)) entrances[each.name].push_back({.name = resource.name, .values = each.values, .children = {}});
+    for (const NamedStatistics& each : read_contexts(resource, now)) {
+      const Within* place = resource.within_in(each.name);
+      entrances[each.name].push_back({.resource = &resource, .values = each.values, .within = place != nullptr ? std::string_view(place->resource) : std::string_view()});
+    }
   });
   StatisticsTree root{.name = std::string(kRoot), .values = {}, .children = {}};
-  for (auto& [name, resources] : entrances) {
-    sort_by_name(resources);
-    StatisticsTree& entrance = root.children.emplace_back(StatisticsTree{.name = name, .values = {}, .children = std::move(resources)});
+  for (auto& [name, calls] : entrances) {
+    const auto by_name = [](const Called& each) { return std::string_view(each.resource->name); };
+    std::ranges::sort(calls, {}, by_name);
+    // Of one that has gone nothing is left to be within.
+    for (Called& each : calls)
+      if (!std::ranges::binary_search(calls, each.within, {}, by_name)) each.within = {};
+    std::ranges::stable_sort(calls, {}, &Called::within);
+    StatisticsTree& entrance = root.children.emplace_back(StatisticsTree{.name = name, .values = {}, .children = called_within(calls, {})});
     add_children(entrance);
   }
   add_children(root);

@@ -27,7 +27,8 @@ struct NamedStatistics {
   Statistics values;
 };
 
-// The entrance tree: the root (machine-root), its entrances by context, under each the resources that were entered there.
+// The entrance tree: the root (machine-root), its entrances by context, under each the resources that were entered there, and under those the
+// ones that were first called within them. An entrance counts what was called from it directly.
 struct StatisticsTree {
   std::string name;
   Statistics values;

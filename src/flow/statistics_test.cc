@@ -47,6 +47,39 @@ TEST(FlowStatistics, TheTreeHasEntrancesAndWhatTheDefaultOneIsLeft) {
   EXPECT_TRUE(engine.contexts("unknown").empty());
 }
 
+TEST(FlowStatistics, TheTreeHasCallsWithinCalls) {
+  Manual clock;
+  Engine engine(clock.options());
+  const auto text = [&](std::string_view context) {
+    const auto print = [](const auto& self, const StatisticsTree& node) -> std::string {
+      std::string out = node.name + ":" + std::to_string(node.values.pass);
+      for (const StatisticsTree& child : node.children) out += "(" + self(self, child) + ")";
+      return out;
+    };
+    for (const StatisticsTree& entrance : engine.tree().children)
+      if (entrance.name == context) return print(print, entrance);
+    return std::string();
+  };
+  {
+    Entry page = engine.enter("page", {.context = "web"});
+    Entry orders = engine.enter("orders", {.context = "web", .within = &page});
+    Entry stock = engine.enter("stock", {.context = "web", .within = &orders});
+    Entry price = engine.enter("price", {.context = "web", .within = &page});
+    // The first call gave them their places; and a ring would have none.
+    EXPECT_TRUE(engine.enter("stock", {.context = "web", .within = &page}));
+    EXPECT_TRUE(engine.enter("page", {.context = "web", .within = &stock}));
+    EXPECT_TRUE(engine.enter("page", {.context = "web", .within = &page}));
+  }
+  EXPECT_EQ(text("web"), "web:3(page:3(orders:1(stock:2))(price:1))");  // an entrance counts its own calls
+  // Another context has places of its own, and what was refused or is over is none.
+  engine.load({FlowRule{.resource = "closed", .count = 0}});
+  Entry refused = engine.enter("closed", {.context = "jobs"}), over = engine.enter("over", {.context = "jobs"});
+  over.leave();
+  EXPECT_TRUE(engine.enter("stock", {.context = "jobs", .within = &refused}));
+  EXPECT_TRUE(engine.enter("price", {.context = "jobs", .within = &over}));
+  EXPECT_EQ(text("jobs"), "jobs:3(closed:0)(over:1)(price:1)(stock:1)");
+}
+
 TEST(FlowStatistics, MetricsAreOfSecondsThatHaveEndedWithAllThatIsInbound) {
   Manual clock;
   Engine engine(clock.options());
