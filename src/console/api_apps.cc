@@ -26,7 +26,7 @@ Value machine_value(const Machine& machine, bool healthy) {
   value.set("healthy", healthy);
   value.set("state", std::move(state));
   value.set("loaded", std::move(loaded));
-  value.set("problem", machine.problem);
+  value.set("problem", machine.trouble());
   return value;
 }
 

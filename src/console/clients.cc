@@ -125,7 +125,7 @@ void Clients::command(const Machine& machine, std::string_view path, std::string
     if (!end) return answer(number, fail(Code::kUnavailable, "{} does not answer: {}", asking.id, end.error().text()));
     // The original answers unknown commands with 400 (or, before 1.8, with 200) and this sentence.
     if (asking.body.starts_with("Unknown command")) return answer(number, fail(Code::kUnimplemented, "{} does not have this command", asking.id));
-    if (asking.status != 200) return answer(number, fail(Code::kUnavailable, "{} answers {}: {}", asking.id, asking.status, asking.body.substr(0, 200)));
+    if (asking.status != 200) return answer(number, fail(Code::kFailedPrecondition, "{} answers {}: {}", asking.id, asking.status, asking.body.substr(0, 200)));
     answer(number, std::move(asking.body));
   };
   asking.timer = std::make_unique<io::Timer>(loop_, [this, number, id = asking.id] { answer(number, fail(Code::kDeadlineExceeded, "{} does not answer in time", id)); });
@@ -185,11 +185,13 @@ void Clients::push(const MachineKey& key, RuleKind kind) {
     if (!m) return;
     if (!answer) {
       ++counts_.push_failures;
-      m->of(kind) = unknown_command(answer.error()) ? RuleState::Unsupported : RuleState::Unknown;
-      if (!unknown_command(answer.error())) m->problem = answer.error().message;
+      const bool refused = answer.error().code == Code::kFailedPrecondition;
+      m->of(kind) = unknown_command(answer.error()) ? RuleState::Unsupported : refused ? RuleState::Differs : RuleState::Unknown;
+      if (!unknown_command(answer.error())) (refused ? m->refusal(kind) : m->problem) = answer.error().message;
       return changed_(key.first);
     }
     ++counts_.pushed;
+    m->refusal(kind).clear();
     if (again) return push(key, kind);
     look(key, kind, false);
   });
@@ -215,6 +217,7 @@ void Clients::look(const MachineKey& key, RuleKind kind, bool may_push) {
       loaded = static_cast<int>(read_document(kind, *answer).rules.size());
       const bool same = compare_rules(kind, document.good, *answer).none();
       m->of(kind) = same ? RuleState::Same : RuleState::Differs;
+      if (same) m->refusal(kind).clear();
       if (!same && may_push) push(key, kind);
     }
     if (m->of(kind) != before || m->problem != problem_before) changed_(key.first);

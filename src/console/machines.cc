@@ -21,6 +21,12 @@ bool plain(std::string_view text) {
 
 }  // namespace
 
+const std::string& Machine::trouble() const {
+  if (!problem.empty()) return problem;
+  const auto refused = std::ranges::find_if(refusals, [](const std::string& each) { return !each.empty(); });
+  return refused != refusals.end() ? *refused : problem;
+}
+
 std::string_view to_string(RuleState state) {
   switch (state) {
     case RuleState::Unknown:
@@ -84,7 +90,7 @@ base::Result<bool> Machines::beat(const Heartbeat& heartbeat) {
   machine.app_type = heartbeat.app_type;
   machine.pid = heartbeat.pid;
   machine.heartbeat_ms = now_ms_();
-  if (again) machine.state.fill(RuleState::Unknown), machine.loaded.fill(std::nullopt), machine.problem.clear();
+  if (again) machine.state.fill(RuleState::Unknown), machine.loaded.fill(std::nullopt), machine.problem.clear(), machine.refusals.fill({});
   return again;
 }
 

@@ -30,9 +30,13 @@ struct Machine {
   std::array<RuleState, store::kRuleKinds.size()> state{};
   std::array<std::optional<int>, store::kRuleKinds.size()> loaded{};  // how many rules it has
   std::string problem;             // why it can't be asked
+  std::array<std::string, store::kRuleKinds.size()> refusals;  // what it answered instead of taking the rules of a kind
 
   std::string id() const { return (ip.find(':') == std::string::npos ? ip : "[" + ip + "]") + ":" + std::to_string(port); }
   RuleState& of(store::RuleKind kind) { return state[static_cast<std::size_t>(kind)]; }
+  std::string& refusal(store::RuleKind kind) { return refusals[static_cast<std::size_t>(kind)]; }
+  // What somebody who looks at it must know; empty: nothing.
+  const std::string& trouble() const;
 };
 
 struct Heartbeat {

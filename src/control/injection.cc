@@ -75,7 +75,7 @@ std::string plural(const std::string& kind) { return base::to_lower(kind) + "s";
 
 Value init_container(const Value& pod, const InjectionConfig& config) {
   // Ports of the proxy itself and its health checks bypass the redirection.
-  std::string excluded = "15090,15021,15020";
+  std::string excluded = "15090,15021,15020,15019";
   std::string more = traffic(pod, "excludeInboundPorts", "");
   if (!more.empty()) excluded += "," + more;
   Value args = strings({"istio-iptables", "-p", "15001", "-z", "15006", "-u", "1337", "-m",

@@ -96,7 +96,7 @@ TEST(Injection, PassesTrafficAnnotationsAndRefusesBadOnes) {
   ASSERT_TRUE(out);
   std::string args = out->at("spec.initContainers.0.args").dump();
   EXPECT_NE(args.find(R"("-o","3306,6379")"), std::string::npos) << args;
-  EXPECT_NE(args.find("15090,15021,15020,9999"), std::string::npos) << args;
+  EXPECT_NE(args.find("15090,15021,15020,15019,9999"), std::string::npos) << args;
   p["metadata"]["annotations"].set("traffic.sidecar.istio.io/excludeOutboundPorts", "http");
   auto bad = inject_pod(p, "default", {});
   ASSERT_FALSE(bad);

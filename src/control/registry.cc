@@ -12,6 +12,27 @@ namespace fairlead::control {
 namespace {
 
 constexpr std::string_view kFlowGroup = ".flow.fairlead.dev";
+constexpr const char* kConsoleLabel = "flow.fairlead.dev/console";
+
+bool is_console(const Service& service, const std::string& root_namespace) {
+  if (service.ns != root_namespace && service.ns != "kube-system") return false;
+  auto label = service.labels.find(kConsoleLabel);
+  return label != service.labels.end() && label->second == "true" && !service.ports.empty();
+}
+
+// The oldest, if there are several. Nothing: there is none, or nothing is behind it.
+std::optional<FlowConsole> find_console(const Snapshot& out) {
+  for (const ServicePtr& service : out.services) {
+    if (!service->kubernetes || !is_console(*service, out.mesh.root_namespace)) continue;
+    const Port& port = service->ports.front();
+    FlowConsole console{.address = fmt::format("{}:{}", service->addresses.empty() ? service->host : service->addresses.front(), port.number), .peers = {}};
+    for (const Endpoint& endpoint : out.endpoints_of(*service, port.number)) console.peers.push_back(endpoint.address);
+    std::sort(console.peers.begin(), console.peers.end());
+    console.peers.erase(std::unique(console.peers.begin(), console.peers.end()), console.peers.end());
+    if (!console.peers.empty()) return console;
+  }
+  return std::nullopt;
+}
 
 constexpr std::string_view kResources[] = {
     "namespaces",
@@ -141,6 +162,7 @@ Scope Registry::apply(std::string_view resource, store::EventType type, const st
     auto it = services_.find(service);
     // Headless services have a listener for each endpoint of an opaque port.
     scope = it != services_.end() && it->second->headless ? Scope::kAll : Scope::kEndpoints;
+    if (it != services_.end() && is_console(*it->second, mesh_.root_namespace)) scope = Scope::kAll;
     // Clusters name who their endpoints may be.
     if (before != after) scope = Scope::kAll;
   } else if (resource == "pods") {
@@ -424,6 +446,7 @@ SnapshotPtr Registry::snapshot() {
     if (service->resolution != Resolution::kAlias) out->endpoints[service->ns + "/" + service->host] = slice_endpoints(*service, *out);
   for (const auto& [name, entry] : service_entries_) entry_endpoints(*entry, *out);
   build_accounts(*out);
+  out->flow_console = find_console(*out);
 
   auto by_age = [](std::vector<ConfigPtr>& list) {
     std::stable_sort(list.begin(), list.end(), [](const ConfigPtr& a, const ConfigPtr& b) {

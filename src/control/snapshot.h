@@ -13,6 +13,13 @@
 
 namespace fairlead::control {
 
+// The Service that is labelled flow.fairlead.dev/console=true, in the root namespace or kube-system: proxies of this project are clients of
+// the console behind it.
+struct FlowConsole {
+  std::string address;             // host:port for heartbeats
+  std::vector<std::string> peers;  // addresses that its commands come from
+};
+
 struct Snapshot {
   uint64_t version = 0;
   MeshConfig mesh;
@@ -24,6 +31,7 @@ struct Snapshot {
   std::vector<ConfigPtr> virtual_services, gateways, sidecars;        // oldest first
   std::vector<ConfigPtr> peer_authentications;                        // oldest first
   std::vector<ConfigPtr> flow_rules;                                  // of group flow.fairlead.dev, all kinds; oldest first
+  std::optional<FlowConsole> flow_console;
   std::unordered_map<std::string, std::vector<ConfigPtr>> destination_rules;  // by host (wildcards too)
   std::vector<std::string> wildcard_rules;                            // hosts of destination_rules with '*', longest first
   std::map<std::string, Labels> namespaces;

@@ -62,11 +62,13 @@ struct Called {
 };
 using Entrance = std::vector<Called>;
 
-// Of those sorted by `within`. Ends, since no resource is within itself (Engine::nest).
+// Of those sorted by `within`. Ends, since no resource is within itself (Engine::nest); one without a name has none within it.
 std::vector<StatisticsTree> called_within(const Entrance& calls, std::string_view name) {
   std::vector<StatisticsTree> out;
-  for (const Called& each : std::ranges::equal_range(calls, name, {}, &Called::within))
-    out.push_back({.name = each.resource->name, .values = each.values, .children = called_within(calls, each.resource->name)});
+  for (const Called& each : std::ranges::equal_range(calls, name, {}, &Called::within)) {
+    StatisticsTree& made = out.emplace_back(StatisticsTree{.name = each.resource->name, .values = each.values, .children = {}});
+    if (!made.name.empty()) made.children = called_within(calls, made.name);
+  }
   return out;
 }
 

@@ -71,6 +71,12 @@ TEST(FlowStatistics, TheTreeHasCallsWithinCalls) {
     EXPECT_TRUE(engine.enter("page", {.context = "web", .within = &page}));
   }
   EXPECT_EQ(text("web"), "web:3(page:3(orders:1(stock:2))(price:1))");  // an entrance counts its own calls
+  // A name may be empty, and is a resource like others.
+  {
+    Entry nameless = engine.enter("", {.context = "odd"});
+    EXPECT_TRUE(engine.enter("x", {.context = "odd", .within = &nameless}));
+  }
+  EXPECT_EQ(text("odd"), "odd:2(:1)(x:1)");
   // Another context has places of its own, and what was refused or is over is none.
   engine.load({FlowRule{.resource = "closed", .count = 0}});
   Entry refused = engine.enter("closed", {.context = "jobs"}), over = engine.enter("over", {.context = "jobs"});

@@ -37,6 +37,8 @@ class Node {
   Status serve(const Pki& pki);
   void start_console();
   Status seed_endpoints();
+  void tell_of_console(bool there);
+  void console_is_up();
   TokenSource token_source();
 
   NodeConfig config_;
@@ -52,6 +54,9 @@ class Node {
   std::unique_ptr<ServiceSync> service_sync_;
   std::unique_ptr<http::Server> server_;
   std::unique_ptr<BringUp> bring_up_;
+  // Readiness waits for the console, within reason: its first password is told once, to whoever waits for the mesh.
+  bool console_awaited_ = false, ready_ = false;
+  io::Timer console_patience_{loop_, [this] { console_is_up(); }};
   std::unique_ptr<ConsoleProcess> console_;
 };
 
@@ -114,6 +119,24 @@ Status Node::seed_endpoints() {
   return seed("default", "kubernetes", Value::array({port("https", 443, "TCP")}));
 }
 
+// The Service by which the control plane makes proxies clients of the console, and by which pods find it.
+void Node::tell_of_console(bool there) {
+  const char *ns = "kube-system", *name = "fairlead-console";
+  for (const char* kind : {"services", "endpoints"})
+    if (store_->get({kind, ns, name})) (void)api_->client().remove({kind, ns, name});
+  if (!there) return;
+  const Value ports = Value::array({Value::object({{"name", "http"}, {"port", config_.console_port}, {"protocol", "TCP"}})});
+  auto make = [&](const char* kind, const char* field, Value value) {
+    auto made = api_->client().create_now(Value::object({{"apiVersion", "v1"},
+                                                         {"kind", kind},
+                                                         {"metadata", Value::object({{"name", name}, {"namespace", ns}, {"labels", Value::object({{"flow.fairlead.dev/console", "true"}})}})},
+                                                         {field, std::move(value)}}));
+    if (!made) FL_LOG_ERROR("node", "the mesh does not hear of the console: {}", made.error().text());
+  };
+  make("Service", "spec", Value::object({{"ports", ports}}));
+  make("Endpoints", "subsets", Value::array({Value::object({{"addresses", Value::array({Value::object({{"ip", kNodeIp}})})}, {"ports", ports}})}));
+}
+
 Status Node::serve(const Pki& pki) {
   io::TlsOptions tls;
   tls.certificate_pem = pki.server_certificate;
@@ -135,19 +158,28 @@ Status Node::serve(const Pki& pki) {
 }
 
 void Node::start_console() {
+  console_awaited_ = true;
+  console_patience_.arm(std::chrono::seconds(20));
   parts_.host->listen_tcp(*io::Address::parse_ip(kHostIp, config_.console_port), [this](base::Result<io::Fd> listener) {
     if (!listener) {
       const std::string why = fmt::format("no console: {}; another port: --console-port", listener.error().text());
       FL_LOG_ERROR("node", "{}", why);
-      return report("progress", why);
+      report("progress", why);
+      return console_is_up();
     }
     ConsoleProcess::Options options{.executable = config_.executable, .data_dir = config_.data_dir + "/console", .node_address = fmt::format("{}:{}", kNodeIp, config_.console_port)};
     console_ = std::make_unique<ConsoleProcess>(loop_, std::move(options), std::move(*listener), [this](const std::string& line) {
       // Its first password is for the person alone, unless nobody listens any more.
       if (config_.report.valid()) tell("progress", line);
       else FL_LOG_INFO("console", "{}", line);
+      if (line.starts_with("console on ")) console_is_up();
     });
   });
+}
+
+void Node::console_is_up() {
+  console_patience_.cancel();
+  if (std::exchange(console_awaited_, false) && ready_) report("ready", "");
 }
 
 Status Node::start() {
@@ -189,11 +221,15 @@ Status Node::start() {
   controllers_ = std::make_unique<Controllers>(loop_, *store_, api_->client(), *events_, controllers);
   service_sync_ = std::make_unique<ServiceSync>(loop_, *store_, parts_.service_sinks);
   kubelet_->start();
+  tell_of_console(config_.console_port != 0);
   if (config_.console_port != 0) start_console();
 
   BringUp::Report told;
   told.progress = [this](const std::string& line) { report("progress", line); };
-  told.ready = [this] { report("ready", ""); };
+  told.ready = [this] {
+    ready_ = true;
+    if (!console_awaited_) report("ready", "");
+  };
   told.failed = [this](const std::string& why) { report("failed", why); };
   bring_up_ = std::make_unique<BringUp>(loop_, *store_, api_->client(), config_.profile,
                                         [this](const std::string& ns, const std::string& pod) { return kubelet_->is_live(ns, pod); }, std::move(told));

@@ -204,7 +204,7 @@ class ConfigManager final : public xds::ClientSink {
   std::map<std::string, std::unique_ptr<ClusterState>> clusters_;
   std::map<std::string, ListenerState> listeners_;
   Changes cluster_changes_, listener_changes_;
-  FlowRuleBook flow_rules_;
+  FlowRuleBook flow_rules_{loop_};
   uint64_t listeners_refused_ = 0;
   std::map<std::string, RouteState> routes_;
   std::vector<LeftOut> left_out_;

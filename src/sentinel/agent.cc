@@ -70,7 +70,7 @@ struct Agent::Core {
   Core(flow::Engine& engine_of_program, AgentOptions given)
       : engine(engine_of_program), options(complete(std::move(given))), ip(options.heartbeat_ip.empty() ? io::own_address() : options.heartbeat_ip),
         log({.folder = options.log_folder, .app = options.app, .pid = options.log_name_has_pid ? getpid() : 0, .max_file_bytes = options.log_file_bytes, .max_files = options.log_files}),
-        commands(engine, {.host = host_name(), .ip = ip, .metrics = [this](const MetricQuery& query) { return find(query); }, .on_gateway = options.on_gateway}),
+        commands(engine, {.host = host_name(), .ip = ip, .metrics = [this](const MetricQuery& query) { return find(query); }, .refuse_rules = options.refuse_rules, .on_gateway = options.on_gateway}),
         second(loop, [this] { each_second(); }), beat(loop, [this] { send_heartbeats(); }) {}
 
   static AgentOptions complete(AgentOptions options) {
@@ -80,7 +80,8 @@ struct Agent::Core {
     return options;
   }
 
-  std::vector<MetricLine> find(const MetricQuery& query) const { return options.metric_log ? log.find(query) : std::vector<MetricLine>(); }
+  std::vector<MetricLine> find(const MetricQuery& query) const { return options.metric_log ? log.find(query) : remembered(query); }
+  std::vector<MetricLine> remembered(const MetricQuery& query) const;
   void start();
   void listen();
   void serve(const std::shared_ptr<http::Exchange>& exchange);
@@ -193,6 +194,16 @@ void Agent::Core::each_second() {
   if (!written && !log_failing)
     FL_LOG_ERROR("sentinel", "{}; metrics are not kept until this folder can be written: {}", written.error().text(), options.log_folder);
   log_failing = !written;
+}
+
+// What the engine has of the last minute, as the log would answer.
+std::vector<MetricLine> Agent::Core::remembered(const MetricQuery& query) const {
+  std::vector<MetricLine> out;
+  for (flow::Metric& second : engine.metrics(query.begin_ms / 1000 * 1000 - 1)) {
+    if (query.end_ms ? second.time_ms > *query.end_ms : out.size() >= query.max_lines && second.time_ms != out.back().values.time_ms) break;
+    if (!query.identity || second.resource == *query.identity) out.push_back({.values = std::move(second)});
+  }
+  return out;
 }
 
 void Agent::Core::send_heartbeats() {

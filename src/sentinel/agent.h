@@ -41,7 +41,7 @@ struct AgentOptions {
   int port = 8719;                       // [csp.sentinel.api.port] or the next that is free; 0: any
   std::vector<std::string> peers;        // [csp.sentinel.api.peers] addresses that may ask; empty: all that reach the interface
 
-  bool metric_log = true;
+  bool metric_log = true;                // false: dashboards are told the last minute, from memory
   std::string log_folder;                // [csp.sentinel.log.dir]; empty: ~/logs/csp
   bool log_name_has_pid = false;         // [csp.sentinel.log.use.pid]
   std::size_t log_file_bytes = 50 * 1024 * 1024;  // [csp.sentinel.metric.file.single.size]
@@ -49,6 +49,10 @@ struct AgentOptions {
 
   // On the agent's thread, after a command has changed gateway rules or API definitions; for programs that have a flow::Gateway.
   std::function<void(const std::vector<flow::GatewayFlowRule>&, const std::vector<flow::ApiDefinition>&)> on_gateway = nullptr;
+
+  // On the agent's thread, when a dashboard wants to set rules of a kind ("flow", "degrade", "authority", "system", "parameter flow",
+  // "gateway", "gateway API definition"): why it may not and what to do instead; empty: it may.
+  std::function<std::string(std::string_view kind)> refuse_rules = nullptr;
 
   // The defaults, changed by what is set outside. Values that can't be used are logged and left out.
   static AgentOptions from_environment();

@@ -232,6 +232,8 @@ template <class Rule>
 Answer Commands::replace(const Parameters& parameters) {
   std::string data(base::trim(value(parameters, "data")));
   if (data.empty()) return refuse("Bad data");
+  if (options_.refuse_rules)
+    if (const std::string why = options_.refuse_rules(kKind<Rule>); !why.empty()) return refuse(why);
   // Some dashboards encode the rules once more than the form does.
   if (data[0] != '[') data = std::string(base::trim(base::url_decode(data, true)));
   auto list = flow::read_rules<Rule>(data);

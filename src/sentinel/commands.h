@@ -56,6 +56,7 @@ class Commands {
   struct Options {
     std::string host, ip;  // for basicInfo
     std::function<std::vector<MetricLine>(const MetricQuery&)> metrics;  // null: there are none
+    std::function<std::string(std::string_view kind)> refuse_rules = nullptr;  // as AgentOptions
     // After a command has changed gateway rules or API definitions: for programs that have a flow::Gateway.
     std::function<void(const std::vector<flow::GatewayFlowRule>&, const std::vector<flow::ApiDefinition>&)> on_gateway;
   };

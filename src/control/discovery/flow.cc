@@ -32,7 +32,11 @@ void add_parameters(const Value& parameters, FlowControl& out) {
   }
 }
 
-// Nothing: no rule selects this proxy.
+// Of the commands that the console sends to proxies; pods don't redirect it (control/injection.cc). Applications that are clients of
+// Sentinel themselves keep 8719.
+constexpr int kCommandPort = 15019;
+
+// Nothing: no rule selects this proxy, and there is no console.
 std::optional<FlowControl> flow_control(const Context& context, bool connection) {
   if (!context.proxy().metadata["FLOW_CONTROL"].as_bool()) return std::nullopt;
   std::map<std::string_view, Value> rules;  // by kind
@@ -45,7 +49,8 @@ std::optional<FlowControl> flow_control(const Context& context, bool connection)
     for (const Value& rule : config->spec["rules"].items()) list.push(rule);
     if (out.parameters_size() == 0 && !connection) add_parameters(config->spec["parameters"], out);
   }
-  if (rules.empty()) return std::nullopt;
+  const auto& console = context.snapshot().flow_console;
+  if (rules.empty() && !console) return std::nullopt;
   out.set_app(app_of(context));
   for (const auto& [kind, list] : rules) {
     google::protobuf::Value& to = kind == "FlowRule"          ? *out.mutable_flow_rules()
@@ -56,6 +61,15 @@ std::optional<FlowControl> flow_control(const Context& context, bool connection)
                                   : kind == "GatewayFlowRule" ? *out.mutable_gateway_flow_rules()
                                                               : *out.mutable_gateway_api_definitions();
     to.set_string_value(list.dump());
+  }
+  if (console) {
+    // Whoever writes rules on its pages sees no list of parameters: the first is the client's address.
+    if (out.parameters_size() == 0) out.add_parameters()->set_address(true);
+    auto& to = *out.mutable_dashboards();
+    to.add_addresses(console->address);
+    to.set_command_port(kCommandPort);
+    for (const std::string& peer : console->peers) to.add_command_peers(peer);
+    to.set_gateway(context.proxy().router);
   }
   // What a header field says could be anybody's word; the certificate is the peer's own.
   out.mutable_origin()->set_peer(true);

@@ -19,6 +19,14 @@ fairlead.flow.v1.FlowControl
   12 authority_rules yes
   13 gateway_flow_rules yes
   14 gateway_api_definitions yes
+  15 dashboards yes > fairlead.flow.v1.Dashboards
+
+fairlead.flow.v1.Dashboards
+  1 addresses[] yes
+  2 command_port yes
+  3 command_address yes
+  4 command_peers[] yes
+  5 gateway yes
 
 fairlead.flow.v1.FlowControlPerRoute
   1 resource yes

@@ -131,11 +131,24 @@ std::shared_ptr<const FlowApp::Names> FlowApp::names() const {
   return names_;
 }
 
-void FlowApp::follow_engine() {
+void FlowApp::follow_engine(bool another) {
   std::lock_guard lock(changing_);
-  measures_ = false;
-  measured_ = false;
+  measures_ = !another;
+  measured_ = measures_ && loaded_.system && !loaded_.system->empty();
   if (templates() != names_->templates) rename();
+}
+
+std::string FlowApp::refuse_rules(std::string_view kind) const {
+  std::lock_guard lock(changing_);
+  const bool set = kind == "flow"             ? loaded_.flow.has_value()
+                   : kind == "degrade"        ? loaded_.degrade.has_value()
+                   : kind == "authority"      ? loaded_.authority.has_value()
+                   : kind == "system"         ? loaded_.system.has_value()
+                   : kind == "parameter flow" ? loaded_.param_flow.has_value()
+                   : kind == "gateway"        ? loaded_.gateway_flow.has_value()
+                                              : loaded_.gateway_apis.has_value();
+  if (!set) return {};
+  return fmt::format("the {} rules of {} are set by the proxy's own configuration (in a mesh: kubectl get flowrules,degraderules,... -A); remove them there to set them here", kind, name_);
 }
 
 // Once a second, by whoever enters a call then: only checks want to know. These files are the kernel's own, so reading them does not wait.

@@ -50,8 +50,11 @@ class FlowApp {
   void load(const FlowRules& rules);
   // Those that came by other ways than load().
   void set_gateway(const std::vector<flow::GatewayFlowRule>& rules, const std::vector<flow::ApiDefinition>& apis);
-  // The engine has another master as well, who loads rules and tells load and CPU: to be asked now and then whether rules have changed.
-  void follow_engine();
+  // The engine has another master as well, who loads rules and tells load and CPU: to be called now and then, because rules may have
+  // changed. false: it has none any more.
+  void follow_engine(bool another);
+  // Why another may not set rules of this kind (sentinel::AgentOptions::refuse_rules): load() spoke of it. Any thread.
+  std::string refuse_rules(std::string_view kind) const;
 
   // What requests are called by the rules.
   struct Names {

@@ -7,6 +7,7 @@
 #include "base/strings.h"
 #include "fairlead/flow/v1/flow.pb.h"
 #include "flow/rules_json.h"
+#include "io/address.h"
 #include "proxy/config/compile_util.h"
 #include "proxy/filters/counters.h"
 #include "xds/struct_value.h"
@@ -156,6 +157,19 @@ FlowCounters counters_of(const std::string& prefix) {
   return out;
 }
 
+FlowDashboards dashboards_of(const CompileContext& at, const pb::Dashboards& from) {
+  if (from.addresses().empty()) at.at("addresses").refuse("at least one dashboard is required, as host:port");
+  if (from.command_port() > 65535) at.at("command_port").refuse("must be at most 65535");
+  auto ip = [](const CompileContext& field, const std::string& text) {
+    if (!io::Address::parse_ip(text, 0)) field.refuse("\"{}\" is no IP address", text);
+  };
+  if (!from.command_address().empty()) ip(at.at("command_address"), from.command_address());
+  for (int i = 0; i < from.command_peers_size(); ++i) ip(at.at("command_peers", i), from.command_peers(i));
+  // Pods and containers often have nowhere to keep files, and dashboards ask for the last seconds alone.
+  return {.addresses = {from.addresses().begin(), from.addresses().end()}, .port = static_cast<int>(from.command_port()), .interface = from.command_address(),
+          .peers = {from.command_peers().begin(), from.command_peers().end()}, .gateway = from.gateway(), .metric_log = false};
+}
+
 }  // namespace
 
 std::shared_ptr<const FlowConfig> compile_flow(const CompileContext& at, const google::protobuf::Any& any, bool outbound, bool connection) {
@@ -176,6 +190,7 @@ std::shared_ptr<const FlowConfig> compile_flow(const CompileContext& at, const g
   out->origin = origin_of(at.at("origin"), from.origin(), connection);
   out->context = from.context();
   out->parameters = parameters_of(at, from.parameters(), connection);
+  if (from.has_dashboards()) out->dashboards = dashboards_of(at.at("dashboards"), from.dashboards());
   // Last: what was refused leaves nothing behind.
   out->counters = counters_of(from.stat_prefix().empty() ? from.app() : from.stat_prefix());
   out->app = &FlowApp::of(from.app());
@@ -229,10 +244,19 @@ void FlowRuleBook::load(const Configs& before, const Configs& after) {
     for (const auto& config : *list) concerned.insert(config->app);
   for (FlowApp* app : concerned) {
     FlowRules all;
-    for (const auto& [name, configs] : listeners_)
-      for (const auto& config : configs)
-        if (config->app == app) all.add(config->rules);
+    const FlowDashboards* dashboards = nullptr;
+    for (const auto& [name, configs] : listeners_) {
+      for (const auto& config : configs) {
+        if (config->app != app) continue;
+        all.add(config->rules);
+        if (!dashboards && config->dashboards) dashboards = &*config->dashboards;
+      }
+    }
     app->load(all);
+    auto client = clients_.find(app);
+    if (client != clients_.end() && dashboards && client->second.dashboards == *dashboards) continue;
+    if (client != clients_.end()) clients_.erase(client);  // first, so that its port is free
+    if (dashboards) clients_[app] = {*dashboards, std::make_unique<FlowClient>(loop_, *app, *dashboards)};
   }
 }
 

@@ -11,6 +11,7 @@
 
 #include "proxy/filters/filter.h"
 #include "proxy/flow/flow_app.h"
+#include "proxy/flow/flow_client.h"
 
 namespace google::protobuf {
 class Any;
@@ -55,6 +56,7 @@ struct FlowConfig {
   std::string context;
   std::vector<FlowParameter> parameters;
   FlowCounters counters;
+  std::optional<FlowDashboards> dashboards;
 };
 
 // What a route says in its place.
@@ -79,16 +81,25 @@ struct FlowKind {
 const FlowKind& flow_kind(flow::Verdict verdict);
 void count_refused(const FlowCounters& counters, flow::Verdict verdict);
 
-// Rules of the listeners that are in force; the union of those of one app is loaded into its engine. Main thread.
+// Rules of the listeners that are in force; the union of those of one app is loaded into its engine, which is a client of the dashboards
+// that they name. Main thread.
 class FlowRuleBook {
  public:
+  explicit FlowRuleBook(io::Loop& loop) : loop_(loop) {}
   void put(const ListenerConfig& listener);
   void remove(const std::string& listener);
 
  private:
   using Configs = std::vector<std::shared_ptr<const FlowConfig>>;
   void load(const Configs& before, const Configs& after);
+
+  struct Client {
+    FlowDashboards dashboards;
+    std::unique_ptr<FlowClient> client;
+  };
+  io::Loop& loop_;
   std::map<std::string, Configs> listeners_;
+  std::map<FlowApp*, Client> clients_;
 };
 
 }  // namespace fairlead::proxy

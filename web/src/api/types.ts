@@ -81,7 +81,7 @@ export interface Machine {
   healthy: boolean
   state: Record<Kind, 'same' | 'differs' | 'unknown' | 'unsupported'>   // against the stored rules
   loaded: Record<Kind, number | null>
-  problem: string            // "" or why it can't be asked
+  problem: string            // "" or why it can't be asked, or does not take its rules
 }
 // GET /api/apps/NAME/machines/ID/rules/KIND -> { rules: Rule[]; difference: { missing: Rule[]; extra: Rule[] } }
 
