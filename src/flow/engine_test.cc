@@ -143,6 +143,7 @@ TEST(FlowEngine, ResourcesComeAndGoWhileOthersCheck) {
   options.min_idle_ms = 0;
   Engine engine(options);
   std::atomic<bool> stop{false};
+  std::atomic<std::int64_t> entered{0};
   std::vector<std::jthread> threads;
   for (int i = 0; i < 2; ++i)
     threads.emplace_back([&, i] {
@@ -150,11 +151,14 @@ TEST(FlowEngine, ResourcesComeAndGoWhileOthersCheck) {
       for (int n = i; !stop.load(); ++n) {
         running.push_back(engine.enter(std::to_string(n * 7 % 1000), {.context = "c", .origin = "o"}));
         EXPECT_TRUE(running.back());
+        entered.fetch_add(1);
         if (running.size() > 20) running.erase(running.begin(), running.begin() + 10);
       }
     });
   // Resources that a rule names never go: the expression is there only half of the time, or its hundred would be all there is.
+  // Calls go on between two loads, whatever the scheduler thinks: it is they who make room.
   for (int i = 0; i < 200 || (engine.evicted() < 1000 && i < 100'000); ++i) {
+    for (const std::int64_t before = entered.load(); entered.load() < before + 100;) std::this_thread::yield();
     std::vector<FlowRule> rules{{.resource = std::to_string(i % 1000), .count = 1e9}};
     if (i % 2 == 0) rules.push_back({.resource = "5.*", .count = 1e9, .regex = true});
     engine.load(std::move(rules));
