@@ -15,8 +15,8 @@ static std::string home_folder() {
 
 std::string state_folder(std::string_view name) {
   std::string folder = home_folder() + "/.local/state/fairlead/";
-  if (::geteuid() == 0) folder = "/var/lib/fairlead/";
-  else if (const char* state = std::getenv("XDG_STATE_HOME"); state && *state == '/') folder = std::string(state) + "/fairlead/";
+  if (const char* state = std::getenv("XDG_STATE_HOME"); state && *state == '/') folder = std::string(state) + "/fairlead/";
+  else if (::geteuid() == 0) folder = "/var/lib/fairlead/";
   return folder.append(name);
 }
 

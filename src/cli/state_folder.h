@@ -6,7 +6,7 @@
 
 namespace fairlead::cli {
 
-// Root's lies where services keep their state; everybody else's where their own programs do (XDG).
+// Below XDG_STATE_HOME where that is set; else root's lies where services keep their state, everybody else's where their own programs do.
 std::string state_folder(std::string_view name);
 
 }  // namespace fairlead::cli
