@@ -1,7 +1,5 @@
 // fairlead.filters.http.flow: asks the flow control engine of an app whether a request may go on, and tells it how that ended. The
 // answers are those of Sentinel's web adapters: 429 for every kind of rule.
-#include <array>
-
 #include "base/strings.h"
 #include "http/grpc.h"
 #include "http/message.h"
@@ -15,7 +13,8 @@ namespace {
 
 using Variables = std::vector<PathTemplate::Variable>;
 
-// What this worker knows of the apps' names; renewed when they change.
+// What this worker knows of the apps' names, renewed when they change; and room for what is found in a request, so that the next one
+// allocates nothing.
 struct NamesCache final : WorkerLocal {
   struct Entry {
     const FlowApp* app;
@@ -23,6 +22,10 @@ struct NamesCache final : WorkerLocal {
     std::shared_ptr<const FlowApp::Names> names;
   };
   std::vector<Entry> entries;
+  std::vector<std::string_view> resources;
+  Variables variables;
+  std::vector<flow::Param> params;
+  std::string name;
 
   const FlowApp::Names& of(const FlowApp& app) {
     const uint64_t version = app.names_version();
@@ -117,31 +120,27 @@ class FlowFilter final : public Filter {
 
   Next on_request(Exchange& x) const override {
     const auto* route = static_cast<const FlowRoute*>(x.route_filter(*this));
-    const FlowApp::Names& names = x.worker().local<NamesCache>(&kCacheKey).of(*config_->app);
-    Variables variables;
-    std::string scratch;
-    const bool own = route && !route->resource.empty();
+    auto& cache = x.worker().local<NamesCache>(&kCacheKey);
+    const FlowApp::Names& names = cache.of(*config_->app);
+    Variables& variables = cache.variables;
+    variables.clear();
     // Templates are looked through before the arguments, which may be their variables.
-    std::vector<std::string> resources;
-    std::string_view single;
-    if (own) {
-      single = route->resource;
+    std::vector<std::string_view>& resources = cache.resources;
+    resources.clear();
+    if (route && !route->resource.empty()) {
+      resources.push_back(route->resource);
       if (uses_variables(route)) (void)by_path(x, names, nullptr, variables);
-    } else if (config_->resources.size() == 1) {
-      single = name_of(x, config_->resources[0], names, variables, scratch);
     } else {
-      for (const FlowResource& r : config_->resources) {
-        std::string_view name = name_of(x, r, names, variables, scratch);
-        if (!name.empty()) resources.emplace_back(name);
-      }
+      for (const FlowResource& r : config_->resources)
+        if (std::string_view name = name_of(x, r, names, variables, cache.name); !name.empty()) resources.push_back(name);
     }
 
-    std::array<flow::Param, kMostFlowParameters> params;
-    const auto& wanted = route && route->has_parameters ? route->parameters : config_->parameters;
-    for (size_t i = 0; i < wanted.size(); ++i) params[i] = parameter(x, wanted[i], variables);
+    std::vector<flow::Param>& params = cache.params;
+    params.clear();
+    for (const FlowParameter& wanted : route && route->has_parameters ? route->parameters : config_->parameters) params.push_back(parameter(x, wanted, variables));
     const std::string& context = route && !route->context.empty() ? route->context : config_->context;
     flow::Call how{.context = context, .origin = origin_of(x, route && route->has_origin ? route->origin : config_->origin), .inbound = config_->inbound,
-                   .params = std::span(params).first(wanted.size())};
+                   .params = params};
 
     auto call = std::make_unique<FlowCall>(*config_);
     auto enter = [&](std::string_view resource, int mode) {
@@ -153,8 +152,7 @@ class FlowFilter final : public Filter {
       if (!arguments.empty()) asked.params = arguments;
       return call->enter(resource, asked);
     };
-    if (!single.empty() && !enter(single, flow::kResourceRoute)) return refuse(x, *call, single);
-    for (const std::string& name : resources)
+    for (const std::string_view name : resources)
       if (!enter(name, flow::kResourceRoute)) return refuse(x, *call, name);
     if (names.gateway) {
       std::vector<std::string_view> apis;
@@ -195,7 +193,7 @@ class FlowFilter final : public Filter {
     return false;
   }
 
-  // Empty: the request has no such resource. The view lives as long as the configuration, the request, `names` or `scratch`.
+  // Empty: the request has no such resource. The view lives as long as the configuration, the request or `names`.
   std::string_view name_of(Exchange& x, const FlowResource& resource, const FlowApp::Names& names, Variables& variables, std::string& scratch) const {
     std::string_view name;
     switch (resource.by) {
@@ -224,7 +222,7 @@ class FlowFilter final : public Filter {
     }
     if (!resource.method_prefix || name.empty()) return name;
     scratch.assign(x.request().method).append(":").append(name);
-    return scratch;
+    return x.request().fields.store(scratch);
   }
 
   // nullptr: no template matches. `own`: of this resource; of all, where it is null.

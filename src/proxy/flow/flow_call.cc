@@ -16,7 +16,9 @@ std::string_view flow_peer(const ConnectionInfo& connection) {
 }
 
 bool FlowCall::enter(std::string_view resource, const flow::Call& call) {
-  flow::Entry entry = config_.app->enter(resource, call);
+  flow::Call within = call;
+  if (size_ > 0) within.within = &entries_[0];  // one request is one call of the entrance, whatever else it is called
+  flow::Entry entry = config_.app->enter(resource, within);
   if (!entry) {
     verdict_ = entry.verdict();
     count_refused(config_.counters, verdict_);
@@ -24,8 +26,9 @@ bool FlowCall::enter(std::string_view resource, const flow::Call& call) {
   }
   // What is entered together waits together: each rule has reserved its place by now.
   wait_ns_ = std::max(wait_ns_, entry.wait_ns());
-  if (!first_) first_.emplace(std::move(entry));
+  if (size_ < entries_.size()) entries_[size_] = std::move(entry);
   else more_.push_back(std::move(entry));
+  ++size_;
   return true;
 }
 
@@ -36,13 +39,16 @@ void FlowCall::wait(io::Loop& loop, std::function<void()> then) {
 }
 
 void FlowCall::leave(bool failed) {
-  if (!first_) return;
+  if (size_ == 0) return;
   if (failed) config_.counters.exception->fetch_add(1, std::memory_order_relaxed);
+  const auto end = [failed](flow::Entry& entry) {
+    if (failed) entry.trace();
+    entry.leave();
+  };
   // The last entered leaves first.
-  for (; !more_.empty(); more_.pop_back())
-    if (failed) more_.back().trace();
-  if (failed) first_->trace();
-  first_.reset();
+  for (; !more_.empty(); more_.pop_back()) end(more_.back());
+  for (size_t i = std::min(size_, entries_.size()); i-- > 0;) end(entries_[i]);
+  size_ = 0;
 }
 
 std::unique_ptr<FlowCall> enter_connection(const FlowConfig& config, const ConnectionInfo& connection, std::string_view cluster) {

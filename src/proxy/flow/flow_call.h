@@ -26,7 +26,7 @@ class FlowCall final : public FilterState, public base::Recycled<FlowCall> {
   // False: refused, and verdict() says by what.
   bool enter(std::string_view resource, const flow::Call& call);
   flow::Verdict verdict() const { return verdict_; }
-  bool empty() const { return !first_.has_value(); }
+  bool empty() const { return size_ == 0; }
   int64_t wait_ns() const { return wait_ns_; }
   // Calls back after wait_ns(), unless it is cancelled before.
   void wait(io::Loop& loop, std::function<void()> then);
@@ -37,8 +37,9 @@ class FlowCall final : public FilterState, public base::Recycled<FlowCall> {
 
  private:
   const FlowConfig& config_;
-  std::optional<flow::Entry> first_;
+  std::array<flow::Entry, 2> entries_;  // a mesh has two: the service and the path
   std::vector<flow::Entry> more_;
+  size_t size_ = 0;
   std::optional<io::Timer> timer_;
   int64_t wait_ns_ = 0;
   flow::Verdict verdict_ = flow::Verdict::Pass;
