@@ -76,7 +76,8 @@ def test_probes_of_a_strict_pod_go_by_its_agent(mesh):
     assert mesh.sh(f"{ask}:15020/app-health/web/readyz") == "200", "a kubelet without a certificate gets its answer"
     assert mesh.sh(f"{ask}:15020/app-health/web/livez") == "200"
     assert mesh.sh(f"{ask}:15020/app-health/other/livez") == "400"
-    assert "reset by peer" in mesh.sh(f"{ask}:8080/status/200 2>&1 || true"), "where the application itself does not answer it"
+    refused = mesh.sh(f"kubectl exec -n legacy deploy/sleep -- curl -sS -o /dev/null http://{address}:8080/status/200 2>&1 || true")
+    assert "reset by peer" in refused, "where the application itself does not answer it"
     eventually(lambda: "HTTP probe failed with statuscode: 503" in mesh.sh("kubectl describe pod -l app=failing"))
 
 
