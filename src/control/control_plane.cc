@@ -102,7 +102,7 @@ class ControlPlane::Core final : xds::Delegate {
     if (object["status"]["observedGeneration"] == generation && !generation.is_null()) return;
     const auto rules = static_cast<int64_t>(object["spec"]["rules"].size());
     Value condition = Value::object({{"type", "Accepted"}, {"status", "True"}, {"reason", "Valid"}, {"lastTransitionTime", base::format_rfc3339(std::chrono::system_clock::now())},
-                                     {"message", fmt::format("{} rule{} told to the workloads that are selected", rules, rules == 1 ? "" : "s")}});
+                                     {"message", fmt::format("{} rule{} accepted; the proxies that are selected are sent {}", rules, rules == 1 ? " is" : "s are", rules == 1 ? "it" : "them")}});
     Value status = Value::object({{"observedGeneration", generation}, {"acceptedRules", rules}, {"conditions", Value::array({condition})}});
     std::string name = metadata["namespace"].as_string() + "/" + metadata["name"].as_string();
     client_->patch(resource, metadata["namespace"].as_string(), metadata["name"].as_string(), store::PatchType::kMerge, Value::object({{"status", status}}),
