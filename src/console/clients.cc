@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "base/strings.h"
+#include "sentinel/commands.h"
 #include "sentinel/metric_line.h"
 
 namespace fairlead::console {
@@ -279,6 +280,8 @@ void Clients::take_metrics(const MachineKey& key, std::string_view body) {
       continue;
     }
     ++counts_.metric_lines;
+    // Not calls: ten thousandths of the load and of a processor's time.
+    if (metric.resource == sentinel::kLoadResource || metric.resource == sentinel::kCpuResource) continue;
     metrics_.add(key.first, metric.resource, metric.time_ms,
                  {.pass = metric.pass, .block = metric.block, .success = metric.success, .exception = metric.exception, .rt_ms = metric.rt_ms * metric.success});
   }

@@ -179,7 +179,8 @@ TEST_F(ClientsTest, MetricsAreFetchedAndNonsenseIsCounted) {
   FakeClient client(loop_);
   come(client);
   const std::string second = std::to_string(now_ - 3000);
-  client.metrics = second + "|a|5|1|5|0|3|0|1|0\nnonsense\n" + std::to_string(now_ - 10'000'000) + "|a|5|1|5|0|3|0|1|0\n";
+  client.metrics = second + "|a|5|1|5|0|3|0|1|0\nnonsense\n" + second + "|__system_load__|13000|0|0|0|0|0|0|0\n" + second + "|__cpu_usage__|2500|0|0|0|0|0|0|0\n" +
+                   std::to_string(now_ - 10'000'000) + "|a|5|1|5|0|3|0|1|0\n";
   clients_.start();
   until([&] { return clients_.counts().metric_lines > 0; });
   metrics_.flush();
@@ -189,6 +190,9 @@ TEST_F(ClientsTest, MetricsAreFetchedAndNonsenseIsCounted) {
   EXPECT_EQ(series[0].sums.pass % 5, 0);
   EXPECT_EQ(series[0].sums.rt_ms / series[0].sums.success, 3);
   EXPECT_GE(clients_.counts().bad_metric_lines, 2u);
+  const auto top = metrics_.top("shop", now_ - 60'000, now_, "", 10);
+  ASSERT_EQ(top.size(), 1u) << "load and processor time are no calls";
+  EXPECT_EQ(top[0].first, "a");
 }
 
 }  // namespace
